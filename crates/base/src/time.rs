@@ -1,0 +1,208 @@
+//! Time as an argument: a monotonic clock for timers, a wall clock for dates that a protocol writes.
+
+use alloc::string::String;
+use core::fmt;
+use core::time::Duration;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A point on the host's monotonic clock, in microseconds since an origin of the host's choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The origin.
+    pub const ZERO: Instant = Instant(0);
+
+    /// From microseconds since the origin.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Instant(micros)
+    }
+
+    /// Microseconds since the origin.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// This point plus a duration; the far end of time when that does not fit.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        Instant(self.0.saturating_add(micros))
+    }
+
+    /// How long ago `earlier` was; zero when it is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Instant) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// What a host says of the time with every input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// For timers. Never runs backwards.
+    pub mono: Instant,
+    /// For dates on the wire. May jump.
+    pub wall: DateTime,
+}
+
+impl Now {
+    /// Both clocks.
+    #[must_use]
+    pub const fn new(mono: Instant, wall: DateTime) -> Self {
+        Now { mono, wall }
+    }
+
+    /// Both clocks moved on by the same duration.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Now { mono: self.mono.plus(duration), wall: self.wall.plus(duration) }
+    }
+}
+
+/// A date with time and offset as RFC 3339 writes it: the DateTime of CPIM (RFC 3862 §4.4) and IMDN (RFC 5438 §11.1).
+///
+/// Years 0 to 9999; the fraction is kept to the nanosecond.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DateTime(OffsetDateTime);
+
+/// Why a text is no RFC 3339 date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DateTimeError;
+
+impl fmt::Display for DateTimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a date and time of RFC 3339")
+    }
+}
+
+impl core::error::Error for DateTimeError {}
+
+impl DateTime {
+    /// 1970-01-01T00:00:00Z.
+    pub const UNIX_EPOCH: DateTime = DateTime(OffsetDateTime::UNIX_EPOCH);
+
+    /// From microseconds since 1970-01-01T00:00:00Z, in UTC.
+    ///
+    /// # Errors
+    /// The date is outside the years that RFC 3339 can write.
+    pub fn from_unix_micros(micros: i64) -> Result<Self, DateTimeError> {
+        let nanos = i128::from(micros).saturating_mul(1000);
+        let date = OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(|_| DateTimeError)?;
+        if (0..=9999).contains(&date.year()) { Ok(DateTime(date)) } else { Err(DateTimeError) }
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z (rounded down).
+    #[must_use]
+    pub fn unix_micros(self) -> i64 {
+        let micros = self.0.unix_timestamp_nanos().div_euclid(1000);
+        i64::try_from(micros).unwrap_or(if micros < 0 { i64::MIN } else { i64::MAX })
+    }
+
+    /// Reads an RFC 3339 date-time. `t` and `z` may be lower case; an offset is required (§5.6).
+    ///
+    /// # Errors
+    /// The text is not one, or names a date that does not exist.
+    pub fn parse(text: &str) -> Result<Self, DateTimeError> {
+        if text.len() > 64 {
+            return Err(DateTimeError);
+        }
+        OffsetDateTime::parse(text, &Rfc3339).map(DateTime).map_err(|_| DateTimeError)
+    }
+
+    /// This date plus a duration; unchanged when that does not fit the calendar.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        let Ok(duration) = time::Duration::try_from(duration) else { return self };
+        self.0.checked_add(duration).map_or(self, DateTime)
+    }
+}
+
+impl fmt::Display for DateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let date = self.0;
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+            date.year(),
+            u8::from(date.month()),
+            date.day(),
+            date.hour(),
+            date.minute(),
+            date.second()
+        )?;
+        let (millis, nanos) = (date.millisecond(), date.nanosecond());
+        if nanos > 0 {
+            if nanos.checked_rem(1_000_000) == Some(0) { write!(f, ".{millis:03}")? } else { write!(f, ".{nanos:09}")? }
+        }
+        let (hours, minutes, _) = date.offset().as_hms();
+        if hours == 0 && minutes == 0 {
+            return f.write_str("Z");
+        }
+        let sign = if hours < 0 || minutes < 0 { '-' } else { '+' };
+        write!(f, "{sign}{:02}:{:02}", hours.unsigned_abs(), minutes.unsigned_abs())
+    }
+}
+
+impl fmt::Debug for DateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<DateTime> for String {
+    fn from(date: DateTime) -> String {
+        alloc::format!("{date}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_and_writes_rfc_3339() {
+        for text in [
+            "1985-04-12T23:20:50.520Z",
+            "1996-12-19T16:39:57-08:00",
+            "2006-04-04T12:16:49-05:00",
+            "2026-11-21T00:00:00Z",
+            "2026-11-21T00:00:00.123456789+05:30",
+        ] {
+            assert_eq!(DateTime::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["", "2026-11-21", "2026-11-21T10:00:00", "2026-02-30T10:00:00Z", "2026-11-21T25:00:00Z", "x"] {
+            assert_eq!(DateTime::parse(text), Err(DateTimeError), "{text}");
+        }
+        assert!(DateTime::parse("2026-11-21t10:00:00z").is_ok());
+    }
+
+    #[test]
+    fn time_saturates() {
+        assert_eq!(Instant::from_micros(u64::MAX).plus(Duration::MAX).as_micros(), u64::MAX);
+        assert_eq!(Instant::ZERO.since(Instant::from_micros(9)), Duration::ZERO);
+        let far = DateTime::parse("9999-12-31T23:59:59Z").unwrap();
+        assert_eq!(far.plus(Duration::MAX), far);
+        assert!(DateTime::from_unix_micros(i64::MAX).is_err());
+        assert!(DateTime::from_unix_micros(i64::MIN).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(micros in -62_167_219_200_000_000i64..253_402_300_799_000_000) {
+            let date = DateTime::from_unix_micros(micros).unwrap();
+            prop_assert_eq!(DateTime::parse(&date.to_string()).unwrap(), date);
+            prop_assert_eq!(date.unix_micros(), micros);
+        }
+
+        #[test]
+        fn no_text_panics(text in ".{0,80}") {
+            let _ = DateTime::parse(&text);
+        }
+    }
+}

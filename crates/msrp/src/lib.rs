@@ -1,0 +1,3 @@
+//! TODO front page
+#![no_std]
+extern crate alloc;

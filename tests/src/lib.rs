@@ -1,0 +1,1 @@
+//! Flows across crates live in `tests/tests`.
