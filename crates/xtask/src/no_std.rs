@@ -8,6 +8,9 @@ use crate::graph::Graph;
 use crate::lexer::{Kind, lex};
 use crate::policy::{BARE_TARGET, NO_STD};
 
+/// Lines of the compiler that are shown.
+const MOST_ERRORS: usize = 20;
+
 pub fn check(graph: &Graph, root: &Path) -> Result<Outcome, String> {
     let mut outcome = Outcome::default();
     let mut present = Vec::new();
@@ -29,7 +32,11 @@ pub fn check(graph: &Graph, root: &Path) -> Result<Outcome, String> {
         Ok(()) => outcome.summary.push_str(&format!("and all build for {BARE_TARGET}")),
         Err(why) => {
             outcome.summary.push_str(&format!("not all build for {BARE_TARGET}"));
-            outcome.faults.extend(why.lines().map(str::to_owned));
+            let errors: Vec<&str> = why.lines().filter(|line| line.contains("error")).collect();
+            outcome.faults.extend(errors.iter().take(MOST_ERRORS).map(|line| (*line).to_owned()));
+            if errors.len() > MOST_ERRORS {
+                outcome.faults.push(format!("... and {} more", errors.len() - MOST_ERRORS));
+            }
         }
     }
     Ok(outcome)
