@@ -107,7 +107,8 @@ impl DateTime {
     /// # Errors
     /// The text is not one, or names a date that does not exist.
     pub fn parse(text: &str) -> Result<Self, DateTimeError> {
-        if text.len() > 64 {
+        // The library also reads a blank in place of the T, which the grammar does not have.
+        if text.len() > 64 || !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
             return Err(DateTimeError);
         }
         OffsetDateTime::parse(text, &Rfc3339).map(DateTime).map_err(|_| DateTimeError)
@@ -136,7 +137,11 @@ impl fmt::Display for DateTime {
         )?;
         let (millis, nanos) = (date.millisecond(), date.nanosecond());
         if nanos > 0 {
-            if nanos.checked_rem(1_000_000) == Some(0) { write!(f, ".{millis:03}")? } else { write!(f, ".{nanos:09}")? }
+            if nanos.checked_rem(1_000_000) == Some(0) {
+                write!(f, ".{millis:03}")?
+            } else {
+                write!(f, ".{nanos:09}")?
+            }
         }
         let (hours, minutes, _) = date.offset().as_hms();
         if hours == 0 && minutes == 0 {
@@ -176,7 +181,15 @@ mod tests {
         ] {
             assert_eq!(DateTime::parse(text).unwrap().to_string(), text);
         }
-        for text in ["", "2026-11-21", "2026-11-21T10:00:00", "2026-02-30T10:00:00Z", "2026-11-21T25:00:00Z", "x"] {
+        for text in [
+            "",
+            "2026-11-21",
+            "2026-11-21T10:00:00",
+            "2026-02-30T10:00:00Z",
+            "2026-11-21T25:00:00Z",
+            "2026-11-21 10:00:00Z",
+            "x",
+        ] {
             assert_eq!(DateTime::parse(text), Err(DateTimeError), "{text}");
         }
         assert!(DateTime::parse("2026-11-21t10:00:00z").is_ok());

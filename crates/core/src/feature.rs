@@ -191,7 +191,10 @@ mod tests {
             let group = CpmService { feature, group: true };
             let expected = if feature.has_group_form() { Some(group) } else { None };
             assert_eq!(CpmService::from_icsi(&format!("{}.group", feature.icsi())), expected);
-            assert_eq!(CpmService::from_icsi(&CpmService::single(feature).urn()), Some(CpmService::single(feature)));
+            assert_eq!(
+                CpmService::from_icsi(&CpmService::single(feature).urn()),
+                Some(CpmService::single(feature))
+            );
         }
     }
 

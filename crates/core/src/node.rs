@@ -289,7 +289,10 @@ impl<F: Function> Node<F> {
         if self.unsettled {
             return Some(Instant::ZERO);
         }
-        [self.sip.next_timeout(), self.msrp.next_timeout(), self.function.next_timeout()].into_iter().flatten().min()
+        [self.sip.next_timeout(), self.msrp.next_timeout(), self.function.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Counters of the node and its endpoints.

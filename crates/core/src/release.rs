@@ -44,8 +44,13 @@ impl Release {
         };
         let (oma, numbers) = version.split_at_checked(3)?;
         let (major, minor) = numbers.split_once('.')?;
-        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-        oma.eq_ignore_ascii_case("OMA").then_some(Release { kind, major: digits(major)?, minor: digits(minor)? })
+        let digits =
+            |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+        oma.eq_ignore_ascii_case("OMA").then_some(Release {
+            kind,
+            major: digits(major)?,
+            minor: digits(minor)?,
+        })
     }
 
     /// The header value of this release with a product of one's own behind it: `CPM-client/OMA2.1 acme/1.0`.
@@ -83,7 +88,9 @@ mod tests {
         assert_eq!(Release::find("CPM-client/OMA1.0 Arena-Messaging1000/v1.01"), Some(one));
         assert_eq!(Release::find("acme/2 (beta) cpm-CLIENT/oma1.0"), Some(one));
         assert_eq!(Release::find("CPM-serv/OMA2.1"), Some(Release::SERVER_2_1));
-        for other in ["", "CPM-client", "CPM-client/2.1", "CPM-client/OMA2", "CPM-client/OMA+2.1", "CPM-x/OMA2.1"] {
+        for other in
+            ["", "CPM-client", "CPM-client/2.1", "CPM-client/OMA2", "CPM-client/OMA+2.1", "CPM-x/OMA2.1"]
+        {
             assert_eq!(Release::find(other), None, "{other}");
         }
     }
