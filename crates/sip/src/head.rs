@@ -1,0 +1,273 @@
+//! The head of a message: start-line and header fields, cut into pieces (RFC 3261 §7.1 to §7.3.1).
+//!
+//! A fault does not end the reading: the lines that can be understood are kept, so that a broken request can be answered.
+
+use crate::error::{ParseError, ParseFailure, ReplyContext, UriError};
+use crate::grammar::parse_u32;
+use crate::headers::Headers;
+use crate::limits::Limits;
+use crate::message::COPIED;
+use crate::method::Method;
+use crate::name::HeaderName;
+use crate::status::StatusCode;
+use crate::text::{ByteStr, is_forbidden_control};
+use crate::uri::Uri;
+use bytes::Bytes;
+use memchr::memchr;
+
+type Span = (usize, usize);
+
+/// What was found of a head.
+pub(crate) struct Head {
+    pub(crate) start: Result<StartLine, ParseError>,
+    /// With its line end.
+    pub(crate) start_line: Span,
+    /// The method, even of a Request-Line with a fault.
+    method: Option<Method>,
+    pub(crate) headers: Headers,
+    pub(crate) content_length: Option<usize>,
+    /// The first fault after the start-line.
+    pub(crate) fault: Option<ParseError>,
+}
+
+pub(crate) enum StartLine {
+    Request(Method, Uri),
+    Status(StatusCode, ByteStr),
+}
+
+impl Head {
+    /// The failure to parse, with what can be said of the request.
+    pub(crate) fn failure(self, error: ParseError) -> ParseFailure {
+        let headers = self.headers.subset(COPIED);
+        let context = self.method.map(|method| ReplyContext { method, headers });
+        ParseFailure { error, context }
+    }
+
+    fn note(&mut self, fault: ParseError) {
+        self.fault.get_or_insert(fault);
+    }
+}
+
+/// Where the head ends: after the empty line. `from` is where to look, at or after the first octet of the start-line.
+pub(crate) fn find_end(octets: &[u8], from: usize) -> Option<usize> {
+    let at = memchr::memmem::find(octets.get(from..)?, b"\r\n\r\n")?;
+    Some(from.saturating_add(at).saturating_add(4))
+}
+
+/// Reads the head that begins at `start` and ends before `end`.
+pub(crate) fn read(source: &Bytes, start: usize, end: usize, limits: &Limits) -> Head {
+    let readable = end.min(start.saturating_add(limits.max_header_bytes));
+    let too_long = limits.max_header_bytes(end.saturating_sub(start)).err();
+    let octets = source.get(..readable).unwrap_or_default();
+    let line_end = next_line(octets, start);
+    let line = octets.get(start..line_end).unwrap_or_default();
+    let text = line.strip_suffix(b"\r\n");
+    let (start_value, method) = match text {
+        Some(text) if !text.iter().copied().any(is_forbidden_control) => {
+            start_line(source, (start, start.saturating_add(text.len())), limits)
+        }
+        Some(_) => (Err(ParseError::Control), None),
+        None if line.ends_with(b"\n") => (Err(ParseError::Control), None),
+        None => (Err(ParseError::NotSip), None),
+    };
+    let mut head = Head {
+        start: start_value,
+        start_line: (start, line_end),
+        method,
+        headers: Headers::received(source.clone(), *limits),
+        content_length: None,
+        fault: too_long.map(ParseError::Limit),
+    };
+    read_fields(source, (line_end, readable), limits, &mut head);
+    head
+}
+
+fn read_fields(source: &Bytes, (mut at, end): Span, limits: &Limits, head: &mut Head) {
+    let octets = source.get(..end).unwrap_or_default();
+    let mut lengths = 0usize;
+    while at < end && !octets.get(at..).unwrap_or_default().starts_with(b"\r\n") {
+        let (line_end, folds) = logical_line(octets, at);
+        let line = octets.get(at..line_end).unwrap_or_default();
+        let span = (at, line_end);
+        at = line_end;
+        if let Err(exceeded) = limits
+            .max_header_line(line.len())
+            .and_then(|()| limits.max_folds(folds))
+            .and_then(|()| limits.max_headers(head.headers.len().saturating_add(1)))
+        {
+            head.note(exceeded.into());
+            if exceeded.limit == "sip.max_headers" {
+                return;
+            }
+            continue;
+        }
+        match field(line, span.0) {
+            Ok((name_span, value)) => {
+                let Some(name) = HeaderName::from_source(source, name_span.0, name_span.1) else {
+                    head.note(ParseError::HeaderLine("the name is not a token"));
+                    continue;
+                };
+                if name == HeaderName::ContentLength {
+                    lengths = lengths.saturating_add(1);
+                    note_content_length(octets.get(value.0..value.1), lengths, head);
+                }
+                head.headers.push_received(name, span, value);
+            }
+            Err(fault) => head.note(fault),
+        }
+    }
+}
+
+fn note_content_length(value: Option<&[u8]>, lengths: usize, head: &mut Head) {
+    if lengths > 1 {
+        head.note(ParseError::ContentLengthRepeated);
+        return;
+    }
+    match value.and_then(parse_u32).and_then(|n| usize::try_from(n).ok()) {
+        Some(length) => head.content_length = Some(length),
+        None => head.note(ParseError::ContentLength),
+    }
+}
+
+/// Where the line that begins at `at` ends, its LF included.
+fn next_line(octets: &[u8], at: usize) -> usize {
+    let rest = octets.get(at..).unwrap_or_default();
+    memchr(b'\n', rest).map_or(octets.len(), |i| at.saturating_add(i).saturating_add(1))
+}
+
+/// Where the field that begins at `at` ends, continuation lines included, and how many those are.
+fn logical_line(octets: &[u8], at: usize) -> (usize, usize) {
+    let (mut end, mut folds) = (next_line(octets, at), 0usize);
+    while end < octets.len() && matches!(octets.get(end), Some(b' ' | b'\t')) {
+        end = next_line(octets, end);
+        folds = folds.saturating_add(1);
+    }
+    (end, folds)
+}
+
+/// Cuts a field into name and value, as spans of the source in which the line begins at `start`. Between the name and
+/// the colon only spaces and tabs may stand.
+pub(crate) fn field(line: &[u8], start: usize) -> Result<(Span, Span), ParseError> {
+    check_controls(line)?;
+    let colon = memchr(b':', line).ok_or(ParseError::HeaderLine("no colon"))?;
+    let (name, rest) = line.split_at_checked(colon).ok_or(ParseError::HeaderLine("no colon"))?;
+    let name_end = start.saturating_add(trim_end(name).len());
+    let value = rest.get(1..).unwrap_or_default();
+    let value_start = value.len().saturating_sub(trim_start(value).len());
+    let from = start.saturating_add(colon).saturating_add(1).saturating_add(value_start);
+    Ok(((start, name_end), (from, from.saturating_add(trim_end(trim_start(value)).len()))))
+}
+
+const fn is_space(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+fn trim_start(octets: &[u8]) -> &[u8] {
+    let at = octets.iter().position(|o| !is_space(*o)).unwrap_or(octets.len());
+    octets.get(at..).unwrap_or_default()
+}
+
+fn trim_end(octets: &[u8]) -> &[u8] {
+    let end = octets.iter().rposition(|o| !is_space(*o)).map_or(0, |i| i.saturating_add(1));
+    octets.get(..end).unwrap_or_default()
+}
+
+/// Line ends are CRLF and nothing else; other control characters stand after a backslash only (`quoted-pair`).
+fn check_controls(line: &[u8]) -> Result<(), ParseError> {
+    let (mut escaped, mut after_cr) = (false, false);
+    for octet in line {
+        let fine = match octet {
+            b'\n' => after_cr,
+            _ if after_cr => false,
+            b'\r' => true,
+            octet => escaped || !is_forbidden_control(*octet),
+        };
+        if !fine {
+            return Err(ParseError::Control);
+        }
+        after_cr = *octet == b'\r';
+        escaped = *octet == b'\\' && !escaped;
+    }
+    // The line of a head that was cut ends without LF: that is for the reader of the head to say.
+    if after_cr { Err(ParseError::Control) } else { Ok(()) }
+}
+
+type Start = (Result<StartLine, ParseError>, Option<Method>);
+
+/// Reads the start-line in `span`, its line end not included. Also gives the method of a faulty Request-Line.
+fn start_line(source: &Bytes, span: Span, limits: &Limits) -> Start {
+    let line = source.get(span.0..span.1).unwrap_or_default();
+    if line.get(..4).is_some_and(|l| l.eq_ignore_ascii_case(b"SIP/")) {
+        return (status_line(source, span), None);
+    }
+    let (Some(first), Some(last)) = (memchr(b' ', line), memchr::memrchr(b' ', line)) else {
+        return (Err(ParseError::NotSip), None);
+    };
+    let version = line.get(last.saturating_add(1)..).unwrap_or_default();
+    let method_end = span.0.saturating_add(first);
+    let Some(method) = Method::from_bytes(source.slice(span.0..method_end)) else {
+        return (Err(ParseError::NotSip), None);
+    };
+    let sip = |v: &[u8]| v.get(..4).is_some_and(|l| l.eq_ignore_ascii_case(b"SIP/"));
+    if !sip(version) && !(version.is_empty() && trim_end(line).rsplit(|o| *o == b' ').next().is_some_and(sip))
+    {
+        return (Err(ParseError::NotSip), None);
+    }
+    if let Err(exceeded) = limits.max_token(first) {
+        return (Err(exceeded.into()), Some(method));
+    }
+    if let Err(error) = check_version(version) {
+        return (Err(error), Some(method));
+    }
+    let uri_span = (method_end.saturating_add(1), span.0.saturating_add(last));
+    let uri = request_uri(source, uri_span, limits);
+    (uri.map(|uri| StartLine::Request(method.clone(), uri)), Some(method))
+}
+
+fn request_uri(source: &Bytes, span: Span, limits: &Limits) -> Result<Uri, ParseError> {
+    let octets =
+        source.get(span.0..span.1).filter(|o| !o.is_empty()).ok_or(ParseError::RequestLine("no URI"))?;
+    limits.max_uri(octets.len())?;
+    if octets.contains(&b' ') {
+        return Err(ParseError::RequestLine("more than one space, or a space in the URI"));
+    }
+    let text = ByteStr::from_utf8(source.slice(span.0..span.1))
+        .ok_or(ParseError::RequestUri(UriError::Character))?;
+    Uri::read(text, limits).map_err(|error| match error {
+        UriError::Limit(exceeded) => ParseError::Limit(exceeded),
+        error => ParseError::RequestUri(error),
+    })
+}
+
+/// `SIP/2.0` in any case. Another pair of numbers is another version; anything else is no version at all.
+fn check_version(version: &[u8]) -> Result<(), ParseError> {
+    if version.eq_ignore_ascii_case(b"SIP/2.0") {
+        return Ok(());
+    }
+    let digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let mut parts = version.get(4..).unwrap_or_default().split(|o| *o == b'.');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(major), Some(minor), None) if digits(major) && digits(minor) => Err(ParseError::Version),
+        _ => Err(ParseError::RequestLine("the version is malformed, or spaces follow it")),
+    }
+}
+
+fn status_line(source: &Bytes, span: Span) -> Result<StartLine, ParseError> {
+    let line = source.get(span.0..span.1).unwrap_or_default();
+    let space = memchr(b' ', line).ok_or(ParseError::StatusLine("no status code"))?;
+    let (version, rest) = line.split_at_checked(space).unwrap_or_default();
+    check_version(version).map_err(|error| match error {
+        ParseError::Version => ParseError::Version,
+        _ => ParseError::StatusLine("the version is malformed"),
+    })?;
+    let [b' ', code @ .., b' '] = rest.get(..5).unwrap_or_default() else {
+        return Err(ParseError::StatusLine("no three digits and a space"));
+    };
+    let status = parse_u32(code)
+        .and_then(|code| u16::try_from(code).ok())
+        .and_then(StatusCode::new)
+        .ok_or(ParseError::StatusLine("not a status code"))?;
+    let reason_start = span.0.saturating_add(space).saturating_add(5);
+    let reason = ByteStr::from_utf8(source.slice(reason_start..span.1));
+    Ok(StartLine::Status(status, reason.ok_or(ParseError::StatusLine("the reason phrase is not UTF-8"))?))
+}

@@ -1,0 +1,447 @@
+//! Requests and responses.
+
+use crate::error::HeaderError;
+use crate::headers::Headers;
+use crate::method::Method;
+use crate::name::HeaderName;
+use crate::status::StatusCode;
+use crate::text::{ByteStr, HeaderText};
+use crate::typed::{ContentLength, TypedHeader};
+use crate::uri::Uri;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::fmt;
+
+/// A request or a response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A request.
+    Request(Request),
+    /// A response.
+    Response(Response),
+}
+
+/// What requests and responses share: header fields, body, and the octets they were received as.
+#[derive(Clone)]
+struct Content {
+    headers: Headers,
+    body: Bytes,
+    /// The whole message as received, while nothing was edited.
+    wire: Option<Bytes>,
+    /// The start-line with its line end as received, while it was not edited.
+    start_line: Option<Bytes>,
+    /// Made here, not received: Content-Length is added when written.
+    built: bool,
+}
+
+impl Content {
+    fn new() -> Content {
+        Content { headers: Headers::new(), body: Bytes::new(), wire: None, start_line: None, built: true }
+    }
+
+    fn headers_mut(&mut self) -> &mut Headers {
+        self.wire = None;
+        &mut self.headers
+    }
+
+    fn set_body(&mut self, body: Bytes) {
+        self.wire = None;
+        let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        self.headers.set_typed(&ContentLength(length));
+        self.body = body;
+    }
+
+    fn ensure_content_length(&mut self) {
+        if !self.headers.contains(&HeaderName::ContentLength) {
+            let body = core::mem::take(&mut self.body);
+            self.set_body(body);
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, start_line: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(wire) = &self.wire {
+            out.extend_from_slice(wire);
+            return;
+        }
+        let line_length = self.start_line.as_ref().map_or(128, Bytes::len);
+        let rest = self.headers.written_length().saturating_add(self.body.len()).saturating_add(32);
+        out.reserve(line_length.saturating_add(rest));
+        match &self.start_line {
+            Some(line) => out.extend_from_slice(line),
+            None => start_line(out),
+        }
+        self.headers.write(out);
+        if self.built && !self.headers.contains(&HeaderName::ContentLength) {
+            out.extend_from_slice(alloc::format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(&self.body);
+    }
+}
+
+/// What the parser found of a message apart from its start-line.
+pub(crate) struct Received {
+    pub(crate) headers: Headers,
+    pub(crate) body: Bytes,
+    pub(crate) wire: Bytes,
+    pub(crate) start_line: Bytes,
+}
+
+impl From<Received> for Content {
+    fn from(received: Received) -> Content {
+        Content {
+            headers: received.headers,
+            body: received.body,
+            wire: Some(received.wire),
+            start_line: Some(received.start_line),
+            built: false,
+        }
+    }
+}
+
+/// A request.
+///
+/// ```
+/// use cpm_sip::{CallId, HeaderText, HeaderName, Method, Request, Uri};
+/// let mut request = Request::new(Method::Message, Uri::parse("sip:bob@example.com").unwrap())
+///     .with_typed(&CallId::new("a84b4c76e66710").unwrap())
+///     .with_header(HeaderName::Subject, HeaderText::new("Hello").unwrap());
+/// request.set_body("Hi".into());
+/// assert_eq!(
+///     &request.to_bytes()[..],
+///     b"MESSAGE sip:bob@example.com SIP/2.0\r\nCall-ID: a84b4c76e66710\r\nSubject: Hello\r\nContent-Length: 2\r\n\r\nHi"
+/// );
+/// ```
+#[derive(Clone)]
+pub struct Request {
+    method: Method,
+    uri: Uri,
+    content: Content,
+}
+
+/// A response.
+#[derive(Clone)]
+pub struct Response {
+    status: StatusCode,
+    reason: ByteStr,
+    content: Content,
+}
+
+macro_rules! shared {
+    ($type:ident) => {
+        impl $type {
+            /// The header fields.
+            #[must_use]
+            pub fn headers(&self) -> &Headers {
+                &self.content.headers
+            }
+
+            /// The header fields, to be edited.
+            pub fn headers_mut(&mut self) -> &mut Headers {
+                self.content.headers_mut()
+            }
+
+            /// The body.
+            #[must_use]
+            pub fn body(&self) -> &Bytes {
+                &self.content.body
+            }
+
+            /// Sets the body and the Content-Length.
+            pub fn set_body(&mut self, body: Bytes) {
+                self.content.set_body(body);
+            }
+
+            /// Adds the Content-Length that a stream needs, when there is none (a datagram may do without).
+            pub fn ensure_content_length(&mut self) {
+                self.content.ensure_content_length();
+            }
+
+            /// The typed value of a field: of the only one, or of a list its first value.
+            ///
+            /// # Errors
+            /// The value is malformed, or a field that may stand once stands more often in whatever spelling.
+            pub fn typed<H: TypedHeader>(&self) -> Result<Option<H>, HeaderError> {
+                self.content.headers.typed()
+            }
+
+            /// All typed values of all fields of this name, in order; lists are split at their commas.
+            ///
+            /// # Errors
+            /// A value is malformed, or there are more than the limits allow.
+            pub fn typed_list<H: TypedHeader>(&self) -> Result<Vec<H>, HeaderError> {
+                self.content.headers.typed_list()
+            }
+
+            /// The same with one more header field.
+            #[must_use]
+            pub fn with_header(mut self, name: HeaderName, value: HeaderText) -> $type {
+                self.headers_mut().push(name, value);
+                self
+            }
+
+            /// The same with one more header field.
+            #[must_use]
+            pub fn with_typed<H: TypedHeader>(mut self, value: &H) -> $type {
+                self.headers_mut().push_typed(value);
+                self
+            }
+
+            /// The same with this body and its Content-Length.
+            #[must_use]
+            pub fn with_body(mut self, body: Bytes) -> $type {
+                self.set_body(body);
+                self
+            }
+
+            /// The octets: those received while nothing was edited; else received lines as they were and edited ones anew.
+            /// A message that was built, not received, gets a Content-Length when it has none.
+            #[must_use]
+            pub fn to_bytes(&self) -> Bytes {
+                if let Some(wire) = &self.content.wire {
+                    return wire.clone();
+                }
+                let mut out = Vec::new();
+                self.write_to(&mut out);
+                Bytes::from(out)
+            }
+        }
+
+        impl PartialEq for $type {
+            /// The same octets.
+            fn eq(&self, other: &Self) -> bool {
+                self.to_bytes() == other.to_bytes()
+            }
+        }
+
+        impl Eq for $type {}
+    };
+}
+
+shared!(Request);
+shared!(Response);
+
+impl Request {
+    /// An empty request to build on.
+    #[must_use]
+    pub fn new(method: Method, uri: Uri) -> Request {
+        Request { method, uri, content: Content::new() }
+    }
+
+    pub(crate) fn received(method: Method, uri: Uri, received: Received) -> Request {
+        Request { method, uri, content: received.into() }
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The Request-URI.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// Sets the Request-URI.
+    pub fn set_uri(&mut self, uri: Uri) {
+        self.content.wire = None;
+        self.content.start_line = None;
+        self.uri = uri;
+    }
+
+    /// Appends the octets of [`Request::to_bytes`].
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        self.content.write(out, |out| {
+            out.extend_from_slice(self.method.as_str().as_bytes());
+            out.push(b' ');
+            out.extend_from_slice(self.uri.as_str().as_bytes());
+            out.extend_from_slice(b" SIP/2.0\r\n");
+        });
+    }
+}
+
+impl Response {
+    /// An empty response to build on.
+    #[must_use]
+    pub fn new(status: StatusCode) -> Response {
+        Response { status, reason: ByteStr::from(status.reason()), content: Content::new() }
+    }
+
+    pub(crate) fn received(status: StatusCode, reason: ByteStr, received: Received) -> Response {
+        Response { status, reason, content: received.into() }
+    }
+
+    /// A response to a request (RFC 3261 §8.2.6): all Via, From, To, Call-ID, CSeq and Timestamp as they are.
+    /// The To field gets no tag here.
+    #[must_use]
+    pub fn for_request(request: &Request, status: StatusCode) -> Response {
+        Response::answering(request.headers(), status)
+    }
+
+    pub(crate) fn answering(headers: &Headers, status: StatusCode) -> Response {
+        let mut response = Response::new(status);
+        let fields = response.headers_mut();
+        for name in COPIED {
+            fields.copy_from(headers, name);
+        }
+        response
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The reason phrase.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        self.reason.as_str()
+    }
+
+    /// Sets the reason phrase; control characters in it become spaces.
+    pub fn set_reason(&mut self, reason: &str) {
+        self.content.wire = None;
+        self.content.start_line = None;
+        self.reason = ByteStr::from(HeaderText::sanitized(reason).as_str());
+    }
+
+    /// Sets the status code with its usual reason phrase.
+    pub fn set_status(&mut self, status: StatusCode) {
+        self.status = status;
+        self.set_reason(status.reason());
+    }
+
+    /// Appends the octets of [`Response::to_bytes`].
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        self.content.write(out, |out| {
+            out.extend_from_slice(alloc::format!("SIP/2.0 {} {}\r\n", self.status, self.reason).as_bytes());
+        });
+    }
+}
+
+/// What a response copies from its request.
+pub(crate) const COPIED: &[HeaderName] = &[
+    HeaderName::Via,
+    HeaderName::From,
+    HeaderName::To,
+    HeaderName::CallId,
+    HeaderName::CSeq,
+    HeaderName::Timestamp,
+];
+
+impl Message {
+    /// The request, when it is one.
+    #[must_use]
+    pub const fn as_request(&self) -> Option<&Request> {
+        match self {
+            Message::Request(request) => Some(request),
+            Message::Response(_) => None,
+        }
+    }
+
+    /// The response, when it is one.
+    #[must_use]
+    pub const fn as_response(&self) -> Option<&Response> {
+        match self {
+            Message::Response(response) => Some(response),
+            Message::Request(_) => None,
+        }
+    }
+
+    /// The header fields.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        match self {
+            Message::Request(request) => request.headers(),
+            Message::Response(response) => response.headers(),
+        }
+    }
+
+    /// The header fields, to be edited.
+    pub fn headers_mut(&mut self) -> &mut Headers {
+        match self {
+            Message::Request(request) => request.headers_mut(),
+            Message::Response(response) => response.headers_mut(),
+        }
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        match self {
+            Message::Request(request) => request.body(),
+            Message::Response(response) => response.body(),
+        }
+    }
+
+    /// Sets the body and the Content-Length.
+    pub fn set_body(&mut self, body: Bytes) {
+        match self {
+            Message::Request(request) => request.set_body(body),
+            Message::Response(response) => response.set_body(body),
+        }
+    }
+
+    /// Like [`Request::typed`].
+    ///
+    /// # Errors
+    /// Like [`Request::typed`].
+    pub fn typed<H: TypedHeader>(&self) -> Result<Option<H>, HeaderError> {
+        self.headers().typed()
+    }
+
+    /// Like [`Request::typed_list`].
+    ///
+    /// # Errors
+    /// Like [`Request::typed_list`].
+    pub fn typed_list<H: TypedHeader>(&self) -> Result<Vec<H>, HeaderError> {
+        self.headers().typed_list()
+    }
+
+    /// Like [`Request::to_bytes`].
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        match self {
+            Message::Request(request) => request.to_bytes(),
+            Message::Response(response) => response.to_bytes(),
+        }
+    }
+
+    /// Like [`Request::write_to`].
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        match self {
+            Message::Request(request) => request.write_to(out),
+            Message::Response(response) => response.write_to(out),
+        }
+    }
+}
+
+impl From<Request> for Message {
+    fn from(request: Request) -> Message {
+        Message::Request(request)
+    }
+}
+
+impl From<Response> for Message {
+    fn from(response: Response) -> Message {
+        Message::Response(response)
+    }
+}
+
+/// Debug prints no body: it is the user's message.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request({} {}, {} fields, ", self.method, self.uri, self.headers().len())?;
+        write!(f, "{} octets)", self.body().len())
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Response({} {}, {} fields, ", self.status, self.reason, self.headers().len())?;
+        write!(f, "{} octets)", self.body().len())
+    }
+}

@@ -1,0 +1,174 @@
+//! Parameters of header field values (RFC 3261 §25.1 `generic-param`).
+
+use crate::grammar::{
+    Parsed, bounded_token, failure, is_plain_octet, plain_value, quoted, separator, syntax,
+};
+use crate::limits::Limits;
+use crate::text::{InvalidText, check_text, is_token, tokenised, write_quoted};
+use alloc::borrow::{Cow, ToOwned};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Parameters in order, each a name with or without a value. Names compare without case.
+///
+/// Values are kept as what they mean: quotes and escapes are resolved when read and put back when written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Params(Vec<Param>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Param {
+    name: String,
+    value: Option<Value>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Value {
+    text: String,
+    quoted: bool,
+}
+
+impl Params {
+    /// None.
+    #[must_use]
+    pub const fn new() -> Params {
+        Params(Vec::new())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// In order: name, and value where there is one.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> + '_ {
+        self.0.iter().map(|p| (p.name.as_str(), p.value.as_ref().map(|v| v.text.as_str())))
+    }
+
+    /// A parameter's value; `""` when it has none, `None` when it is not there. The first one, where there are more.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.unwrap_or(""))
+    }
+
+    /// Whether a parameter is there, with a value or without.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Sets a parameter, in place of one of the same name or at the end. A value that is no token and no host is
+    /// written in quotes.
+    ///
+    /// # Errors
+    /// The name is no token, or the value holds a control character.
+    pub fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), InvalidText> {
+        if !is_token(name) {
+            return Err(InvalidText::NotToken);
+        }
+        check_text(value.unwrap_or(""))?;
+        let value = value.map(|text| Value { text: text.to_owned(), quoted: !is_plain(text) });
+        self.place(name, value);
+        Ok(())
+    }
+
+    /// Sets a parameter and writes its value in quotes even if it could stand without (`+sip.instance`, `cause` texts).
+    ///
+    /// # Errors
+    /// The name is no token, or the value holds a control character.
+    pub fn set_quoted(&mut self, name: &str, value: &str) -> Result<(), InvalidText> {
+        if !is_token(name) {
+            return Err(InvalidText::NotToken);
+        }
+        check_text(value)?;
+        self.place(name, Some(Value { text: value.to_owned(), quoted: true }));
+        Ok(())
+    }
+
+    /// Sets a parameter whose value is made a token: what a token cannot hold becomes a dash.
+    pub(crate) fn set_token(&mut self, name: &'static str, value: &str) {
+        self.place(name, Some(Value { text: tokenised(value), quoted: false }));
+    }
+
+    /// Sets a parameter to what the caller knows to be plain (a number, an address), or to none.
+    pub(crate) fn set_plain(&mut self, name: &'static str, value: Option<String>) {
+        self.place(name, value.map(|text| Value { text, quoted: false }));
+    }
+
+    fn place(&mut self, name: &str, value: Option<Value>) {
+        match self.0.iter_mut().find(|p| p.name.eq_ignore_ascii_case(name)) {
+            Some(param) => param.value = value,
+            None => self.0.push(Param { name: name.to_owned(), value }),
+        }
+    }
+
+    /// Removes a parameter; says whether it was there.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|p| !p.name.eq_ignore_ascii_case(name));
+        self.0.len() < before
+    }
+
+    /// Reads `*( SEMI generic-param )`.
+    pub(crate) fn read<'a>(input: &'a str, limits: &Limits) -> Parsed<'a, Params> {
+        let (mut rest, mut params) = (input, Params::new());
+        while let Ok((after, ())) = separator(';')(rest) {
+            limits.max_params(params.0.len().saturating_add(1)).map_err(failure)?;
+            let (after, param) = Param::read(after, limits)?;
+            params.0.push(param);
+            rest = after;
+        }
+        Ok((rest, params))
+    }
+
+    /// Writes `;name=value` for each.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        for param in &self.0 {
+            out.push(b';');
+            out.extend_from_slice(param.name.as_bytes());
+            match &param.value {
+                None => {}
+                Some(value) if value.quoted => {
+                    out.push(b'=');
+                    write_quoted(&value.text, out);
+                }
+                Some(value) => {
+                    out.push(b'=');
+                    out.extend_from_slice(value.text.as_bytes());
+                }
+            }
+        }
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_plain_octet)
+}
+
+impl Param {
+    fn read<'a>(input: &'a str, limits: &Limits) -> Parsed<'a, Param> {
+        let Ok((rest, name)) = bounded_token(input, limits) else { return syntax("a parameter has no name") };
+        let name = name.to_owned();
+        let Ok((after, ())) = separator('=')(rest) else { return Ok((rest, Param { name, value: None })) };
+        let (rest, (text, quoted)) = value(after)?;
+        Ok((rest, Param { name, value: Some(Value { text: text.into_owned(), quoted }) }))
+    }
+}
+
+/// `token / host / quoted-string`.
+fn value(input: &str) -> Parsed<'_, (Cow<'_, str>, bool)> {
+    if input.starts_with('"') {
+        let (rest, text) = quoted(input)?;
+        return Ok((rest, (text, true)));
+    }
+    match plain_value(input) {
+        Ok((rest, text)) => Ok((rest, (Cow::Borrowed(text), false))),
+        Err(_) => syntax("a parameter has no value"),
+    }
+}

@@ -1,0 +1,95 @@
+//! Octets to messages.
+
+use crate::error::{ParseError, ParseFailure};
+use crate::head::{self, Head, StartLine};
+use crate::limits::Limits;
+use crate::message::{Message, Received, Request, Response};
+use bytes::Bytes;
+
+/// Reads the message of a datagram (RFC 3261 §18.3).
+///
+/// CRLFs before the start-line are skipped (§7.5). What follows the body that Content-Length announces is ignored; without a
+/// Content-Length the body reaches to the end. Errors that affect one header field alone do not fail the parse: the typed
+/// getter for that field returns them, and [`validate_request`](crate::validate_request) looks for them.
+///
+/// # Errors
+/// The octets are no message; [`ParseFailure::reply`] is the answer they deserve. A datagram of CRLFs alone is a
+/// keep-alive: [`ParseError::Empty`].
+pub fn parse_datagram(bytes: Bytes, limits: &Limits) -> Result<Message, ParseFailure> {
+    let plain = |error| ParseFailure { error, context: None };
+    let start = leading_line_ends(&bytes);
+    if start == bytes.len() {
+        return Err(plain(ParseError::Empty));
+    }
+    limits.max_leading_crlf(start / 2).map_err(|exceeded| plain(exceeded.into()))?;
+    let too_long = limits.max_datagram(bytes.len()).err();
+    let (end, truncated) = match head::find_end(&bytes, start) {
+        Some(end) => (end, false),
+        None => (bytes.len(), true),
+    };
+    let head = head::read(&bytes, start, end, limits);
+    if let Some(exceeded) = too_long {
+        return Err(head.failure(exceeded.into()));
+    }
+    finish(bytes, head, start, end, truncated, limits)
+}
+
+/// Reads a message that is exactly the octets from one end to the other, as the framer of a stream cuts it.
+pub(crate) fn parse_frame(bytes: Bytes, head_end: usize, limits: &Limits) -> Result<Message, ParseFailure> {
+    let head = head::read(&bytes, 0, head_end, limits);
+    finish(bytes, head, 0, head_end, false, limits)
+}
+
+fn leading_line_ends(bytes: &[u8]) -> usize {
+    let pairs = bytes.chunks_exact(2).take_while(|pair| *pair == b"\r\n").count();
+    pairs.saturating_mul(2)
+}
+
+fn finish(
+    bytes: Bytes,
+    mut head: Head,
+    start: usize,
+    head_end: usize,
+    truncated: bool,
+    limits: &Limits,
+) -> Result<Message, ParseFailure> {
+    let start_value = core::mem::replace(&mut head.start, Err(ParseError::NotSip));
+    let (start_value, body_end) =
+        match start_value.and_then(|s| Ok((s, check(&head, &bytes, head_end, truncated, limits)?))) {
+            Ok(good) => good,
+            Err(error) => return Err(head.failure(error)),
+        };
+    let received = Received {
+        body: bytes.slice(head_end..body_end),
+        wire: bytes.slice(start..body_end),
+        start_line: bytes.slice(head.start_line.0..head.start_line.1),
+        headers: head.headers,
+    };
+    Ok(match start_value {
+        StartLine::Request(method, uri) => Message::Request(Request::received(method, uri, received)),
+        StartLine::Status(status, reason) => Message::Response(Response::received(status, reason, received)),
+    })
+}
+
+/// Where the body ends, when nothing in the head is at fault.
+fn check(
+    head: &Head,
+    bytes: &Bytes,
+    head_end: usize,
+    truncated: bool,
+    limits: &Limits,
+) -> Result<usize, ParseError> {
+    if let Some(fault) = head.fault {
+        return Err(fault);
+    }
+    if truncated {
+        return Err(ParseError::Truncated);
+    }
+    let present = bytes.len().saturating_sub(head_end);
+    let length = head.content_length.unwrap_or(present);
+    limits.max_body(length)?;
+    if length > present {
+        return Err(ParseError::BodyShort { announced: length, present });
+    }
+    Ok(head_end.saturating_add(length))
+}

@@ -1,0 +1,74 @@
+//! Typed values of header fields: what machines keep and write.
+
+mod address;
+mod capability;
+mod date;
+mod identifier;
+mod media;
+mod scalar;
+#[cfg(test)]
+mod tests;
+mod via;
+
+use crate::error::HeaderError;
+use crate::grammar::unfold;
+use crate::limits::Limits;
+use crate::name::HeaderName;
+use crate::text::HeaderText;
+pub use address::{
+    Contact, ContactAddr, From, NameAddr, PAssertedIdentity, PAssociatedUri, PCalledPartyId,
+    PPreferredIdentity, PServedUser, Path, RecordRoute, ReferTo, ReferredBy, ReplyTo, Route, ServiceRoute,
+    To,
+};
+use alloc::vec::Vec;
+pub use capability::{
+    AcceptContact, Allow, Privacy, ProxyRequire, RejectContact, RequestDisposition, Require, Supported,
+    Unsupported,
+};
+pub use date::Date;
+pub use identifier::{
+    CallId, ContributionId, ConversationId, InReplyToContributionId, MessageUid, PAssertedService,
+    PPreferredService, SessionReplaces,
+};
+pub use media::{Accept, ContentDisposition, ContentType};
+pub use scalar::{
+    CSeq, ContentLength, Expires, MaxForwards, MessageExpires, MinExpires, Organization, ReasonHeader,
+    RetryAfter, Server, Subject, Timestamp, UserAgent, Warning,
+};
+pub use via::{Rport, Via};
+
+/// A typed value of a header field: one value of a list, the only one of other fields.
+pub trait TypedHeader: Sized {
+    /// The field that the value belongs to.
+    const NAME: HeaderName;
+
+    /// Whether the field may stand without any value (`Supported:`).
+    const EMPTY_LIST: bool = false;
+
+    /// Reads one value: unfolded text without white space at the ends.
+    ///
+    /// # Errors
+    /// The text is not what the grammar of the field says, or holds more than the limits allow.
+    fn read(text: &str, limits: &Limits) -> Result<Self, HeaderError>;
+
+    /// Appends the value as it is written; what it writes is one line.
+    fn write(&self, out: &mut Vec<u8>);
+
+    /// Reads one value out of octets within the default limits; folds and white space at the ends are taken away.
+    ///
+    /// # Errors
+    /// Like [`TypedHeader::read`]; also when the octets are not UTF-8.
+    fn parse(value: &[u8]) -> Result<Self, HeaderError> {
+        let octets = unfold(value);
+        let text = core::str::from_utf8(&octets)
+            .map_err(|_| HeaderError::Malformed { header: Self::NAME.label(), what: "not UTF-8" })?;
+        Self::read(text.trim_matches([' ', '\t']), &Limits::DEFAULT)
+    }
+
+    /// The value as it is written.
+    fn to_text(&self) -> HeaderText {
+        let mut text = Vec::with_capacity(64);
+        self.write(&mut text);
+        HeaderText::written(&text)
+    }
+}

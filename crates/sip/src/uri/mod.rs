@@ -1,0 +1,221 @@
+//! URIs of header fields and Request-Lines.
+
+mod escape;
+mod host;
+mod sip;
+mod tel;
+#[cfg(test)]
+mod tests;
+
+use crate::error::UriError;
+use crate::limits::Limits;
+use crate::text::ByteStr;
+use alloc::string::String;
+use core::fmt;
+pub use host::{Host, HostName};
+pub(crate) use host::{parse_port, parse_v6};
+pub use sip::SipUri;
+pub use tel::TelUri;
+
+/// A URI. Prints the text it was read from, unless it was edited.
+///
+/// `==` compares the text; [`Uri::equivalent`] compares what it names, [`Uri::key`] makes a key for maps.
+///
+/// ```
+/// use cpm_sip::Uri;
+/// let uri = Uri::parse("SIP:%61lice@Example.COM;transport=TCP").unwrap();
+/// assert_eq!(uri.to_string(), "SIP:%61lice@Example.COM;transport=TCP");
+/// assert!(uri.equivalent(&Uri::parse("sip:alice@example.com;transport=tcp").unwrap()));
+/// assert_eq!(uri.address_key(), "sip:alice@example.com");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Uri {
+    /// `sip:` or `sips:`.
+    Sip(SipUri),
+    /// `tel:`.
+    Tel(TelUri),
+    /// `urn:`.
+    Urn(Urn),
+    /// A URI of any other scheme.
+    Opaque(OpaqueUri),
+}
+
+/// A `urn:` URI (RFC 8141). Keeps the text it was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Urn(ByteStr);
+
+/// A URI of a scheme that SIP gives no meaning to. Keeps the text it was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpaqueUri(ByteStr);
+
+impl Urn {
+    /// The URI as it was read.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    fn parts(&self) -> Option<(&str, &str)> {
+        let (_, rest) = self.as_str().split_once(':')?;
+        rest.split_once(':')
+    }
+
+    /// The namespace identifier: `urn-7` in `urn:urn-7:3gpp-service.ims.icsi.oma.cpm.msg`.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.parts().map_or("", |(namespace, _)| namespace)
+    }
+
+    /// What follows the namespace identifier.
+    #[must_use]
+    pub fn specific(&self) -> &str {
+        self.parts().map_or("", |(_, specific)| specific)
+    }
+
+    /// One text for all equivalent URNs: scheme and namespace in lower case (RFC 8141 §3.1). For maps.
+    #[must_use]
+    pub fn key(&self) -> String {
+        alloc::format!("urn:{}:{}", self.namespace().to_ascii_lowercase(), escape::normal(self.specific()))
+    }
+}
+
+impl OpaqueUri {
+    /// The URI as it was read.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl Uri {
+    /// Reads a URI, at most as long as the default of [`Limits::max_uri`].
+    ///
+    /// # Errors
+    /// It is not well-formed; a scheme that SIP gives no meaning to only has to hold characters that URIs hold.
+    pub fn parse(text: &str) -> Result<Uri, UriError> {
+        Uri::parse_within(text, &Limits::DEFAULT)
+    }
+
+    pub(crate) fn parse_within(text: &str, limits: &Limits) -> Result<Uri, UriError> {
+        limits.max_uri(text.len())?;
+        Uri::read(ByteStr::from(text), limits)
+    }
+
+    /// Reads a URI out of received text without copying it.
+    pub(crate) fn read(text: ByteStr, limits: &Limits) -> Result<Uri, UriError> {
+        limits.max_uri(text.len())?;
+        let whole = text.as_str();
+        if !whole.bytes().all(sip::is_uri_character) {
+            return Err(UriError::Character);
+        }
+        if !escape::is_made_of(whole, sip::is_uri_character) {
+            return Err(UriError::Escape);
+        }
+        let (scheme, rest) = whole.split_once(':').ok_or(UriError::Scheme)?;
+        let scheme_character = |o: u8| o.is_ascii_alphanumeric() || matches!(o, b'+' | b'-' | b'.');
+        if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.bytes().all(scheme_character) {
+            return Err(UriError::Scheme);
+        }
+        if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
+            SipUri::read(text.clone(), limits).map(Uri::Sip)
+        } else if scheme.eq_ignore_ascii_case("tel") {
+            TelUri::read(text.clone(), limits).map(Uri::Tel)
+        } else if scheme.eq_ignore_ascii_case("urn") {
+            let whole = rest.split_once(':').is_some_and(|(namespace, specific)| {
+                namespace.len() >= 2
+                    && !specific.is_empty()
+                    && namespace.bytes().all(|o| o.is_ascii_alphanumeric() || o == b'-')
+            });
+            if whole { Ok(Uri::Urn(Urn(text.clone()))) } else { Err(UriError::Urn) }
+        } else {
+            Ok(Uri::Opaque(OpaqueUri(text.clone())))
+        }
+    }
+
+    /// The URI as it was read.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Uri::Sip(uri) => uri.as_str(),
+            Uri::Tel(uri) => uri.as_str(),
+            Uri::Urn(uri) => uri.as_str(),
+            Uri::Opaque(uri) => uri.as_str(),
+        }
+    }
+
+    /// The scheme in lower case.
+    #[must_use]
+    pub fn scheme(&self) -> String {
+        self.as_str().split(':').next().unwrap_or("").to_ascii_lowercase()
+    }
+
+    /// The SIP or SIPS URI, when it is one.
+    #[must_use]
+    pub const fn as_sip(&self) -> Option<&SipUri> {
+        match self {
+            Uri::Sip(uri) => Some(uri),
+            _ => None,
+        }
+    }
+
+    /// The telephone number, when it is one.
+    #[must_use]
+    pub const fn as_tel(&self) -> Option<&TelUri> {
+        match self {
+            Uri::Tel(uri) => Some(uri),
+            _ => None,
+        }
+    }
+
+    /// Whether both name the same: by RFC 3261 §19.1.4, RFC 3966 §4, RFC 8141 §3.1; octet for octet for other schemes.
+    #[must_use]
+    pub fn equivalent(&self, other: &Uri) -> bool {
+        match (self, other) {
+            (Uri::Sip(a), Uri::Sip(b)) => a.equivalent(b),
+            (Uri::Tel(a), Uri::Tel(b)) => a.equivalent(b),
+            (Uri::Urn(a), Uri::Urn(b)) => a.key() == b.key(),
+            (Uri::Opaque(a), Uri::Opaque(b)) => a == b,
+            _ => false,
+        }
+    }
+
+    /// One text for equivalent URIs, for maps: URI parameters that may be ignored are left out, those that always count
+    /// (transport, user, method, ttl, maddr) are in.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Uri::Sip(uri) => uri.key(),
+            Uri::Tel(uri) => uri.key(),
+            Uri::Urn(uri) => uri.key(),
+            Uri::Opaque(uri) => uri.as_str().into(),
+        }
+    }
+
+    /// The address-of-record in one spelling: for SIP without any parameter (RFC 3261 §10.3 step 5), else like [`Uri::key`].
+    #[must_use]
+    pub fn address_key(&self) -> String {
+        match self {
+            Uri::Sip(uri) => uri.address_key(),
+            _ => self.key(),
+        }
+    }
+}
+
+impl core::str::FromStr for Uri {
+    type Err = UriError;
+    fn from_str(text: &str) -> Result<Uri, UriError> {
+        Uri::parse(text)
+    }
+}
+
+impl From<SipUri> for Uri {
+    fn from(uri: SipUri) -> Uri {
+        Uri::Sip(uri)
+    }
+}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,447 @@
+//! SIP and SIPS URIs (RFC 3261 §19.1).
+
+use super::escape::{
+    escape, is_header, is_made_of, is_param, is_password, is_unreserved, is_user, normal, unescape,
+};
+use super::host::{Host, parse_port};
+use crate::error::UriError;
+use crate::limits::Limits;
+use crate::text::ByteStr;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// A `sip:` or `sips:` URI. Keeps the text it was read from; an edit writes a new text.
+#[derive(Debug, Clone)]
+pub struct SipUri {
+    text: ByteStr,
+    secure: bool,
+    user: Option<Span>,
+    password: Option<Span>,
+    host: Host,
+    port: Option<u16>,
+    /// From the host on: where it ends and the parameters begin, where the headers begin.
+    params: Span,
+    headers: Span,
+}
+
+type Span = (usize, usize);
+
+/// Parameters of which one URI must not lack what the other has (RFC 3261 §19.1.4: its list, its examples for transport).
+const SIGNIFICANT: [&str; 5] = ["maddr", "method", "transport", "ttl", "user"];
+
+impl SipUri {
+    /// `sip:host`.
+    #[must_use]
+    pub fn new(host: Host) -> SipUri {
+        let text = alloc::format!("sip:{host}");
+        let end = text.len();
+        SipUri {
+            text: ByteStr::from(text),
+            secure: false,
+            user: None,
+            password: None,
+            host,
+            port: None,
+            params: (end, end),
+            headers: (end, end),
+        }
+    }
+
+    pub(super) fn read(text: ByteStr, limits: &Limits) -> Result<SipUri, UriError> {
+        let whole = text.as_str();
+        let (scheme, rest) = whole.split_once(':').ok_or(UriError::Scheme)?;
+        let secure = scheme.eq_ignore_ascii_case("sips");
+        let mut at = scheme.len().saturating_add(1);
+        let (mut user, mut password) = (None, None);
+        let mut rest = rest;
+        if let Some((info, after)) = rest.split_once('@') {
+            (user, password) = user_info(info, at)?;
+            at = at.saturating_add(info.len()).saturating_add(1);
+            rest = after;
+        }
+        let host_end = host_length(rest);
+        let (host_port, tail) = rest.split_at_checked(host_end).ok_or(UriError::Host)?;
+        let (host, port) = host_and_port(host_port)?;
+        let params_start = at.saturating_add(host_end);
+        let params_length = tail.find('?').unwrap_or(tail.len());
+        let (params, headers) = tail.split_at_checked(params_length).ok_or(UriError::Parameter)?;
+        check_params(params, limits)?;
+        check_headers(headers, limits)?;
+        let params_end = params_start.saturating_add(params_length);
+        let end = whole.len();
+        Ok(SipUri {
+            secure,
+            user,
+            password,
+            host,
+            port,
+            params: (params_start, params_end),
+            headers: (params_end, end),
+            text: text.clone(),
+        })
+    }
+
+    fn part(&self, span: Span) -> &str {
+        self.text.as_str().get(span.0..span.1).unwrap_or("")
+    }
+
+    /// The URI as it was read.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.text.as_str()
+    }
+
+    /// `sips:`.
+    #[must_use]
+    pub const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The user part as it was written, escapes included.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.user.map(|span| self.part(span))
+    }
+
+    /// The user part with its escapes resolved, where that is UTF-8.
+    #[must_use]
+    pub fn user_unescaped(&self) -> Option<String> {
+        String::from_utf8(unescape(self.user()?)).ok()
+    }
+
+    /// The password as it was written.
+    #[must_use]
+    pub fn password(&self) -> Option<&str> {
+        self.password.map(|span| self.part(span))
+    }
+
+    /// The host.
+    #[must_use]
+    pub const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The port, where one is written.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The parameters in order: name, and value where there is one, as they were written.
+    pub fn params(&self) -> impl Iterator<Item = (&str, Option<&str>)> + '_ {
+        pairs(self.part(self.params), ';', ';')
+    }
+
+    /// A parameter's value as it was written; `""` when it has none, `None` when it is not there.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.unwrap_or(""))
+    }
+
+    /// Whether the parameter is there, with a value or without.
+    #[must_use]
+    pub fn has_param(&self, name: &str) -> bool {
+        self.param(name).is_some()
+    }
+
+    /// The `lr` parameter: a loose router (RFC 3261 §16.12).
+    #[must_use]
+    pub fn is_loose_router(&self) -> bool {
+        self.has_param("lr")
+    }
+
+    /// The headers of the URI in order: name and value as they were written.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, Option<&str>)> + '_ {
+        pairs(self.part(self.headers), '?', '&')
+    }
+
+    /// Whether the URI carries headers; a Request-URI must not (RFC 3261 §19.1.1).
+    #[must_use]
+    pub fn has_headers(&self) -> bool {
+        self.headers.0 < self.headers.1
+    }
+
+    /// The same with this user part; what must be escaped in it is escaped. A `%` is taken literally.
+    #[must_use]
+    pub fn with_user(self, user: &str) -> SipUri {
+        let user = escape(user, is_user);
+        let info = if user.is_empty() { String::new() } else { alloc::format!("{user}@") };
+        self.rewritten(&info, None, None, None)
+    }
+
+    /// The same with this port, or without one.
+    #[must_use]
+    pub fn with_port(self, port: Option<u16>) -> SipUri {
+        let place = match port {
+            Some(port) => alloc::format!("{}:{port}", self.host),
+            None => self.host.to_string(),
+        };
+        let info = self.user_info().to_string();
+        self.rewritten(&info, Some(&place), None, None)
+    }
+
+    /// The same at another host and port.
+    #[must_use]
+    pub fn with_host(self, host: Host, port: Option<u16>) -> SipUri {
+        let place = match port {
+            Some(port) => alloc::format!("{host}:{port}"),
+            None => host.to_string(),
+        };
+        let info = self.user_info().to_string();
+        self.rewritten(&info, Some(&place), None, None)
+    }
+
+    /// The same as `sips:` or `sip:`.
+    #[must_use]
+    pub fn with_secure(self, secure: bool) -> SipUri {
+        let scheme = if secure { "sips:" } else { "sip:" };
+        let rest = self.as_str().split_once(':').map_or("", |(_, rest)| rest);
+        let text = alloc::format!("{scheme}{rest}");
+        self.reread(text)
+    }
+
+    /// The same with this parameter, in place of one of the same name or at the end.
+    #[must_use]
+    pub fn with_param(self, name: &str, value: Option<&str>) -> SipUri {
+        let mut fresh = alloc::format!(";{}", escape(name, is_param));
+        if let Some(value) = value {
+            fresh.push('=');
+            fresh.push_str(&escape(value, is_param));
+        }
+        let mut text = String::new();
+        let mut placed = false;
+        for (n, v) in self.params() {
+            if !n.eq_ignore_ascii_case(name) {
+                push_pair(&mut text, n, v);
+            } else if !placed {
+                text.push_str(&fresh);
+                placed = true;
+            }
+        }
+        if !placed {
+            text.push_str(&fresh);
+        }
+        let info = self.user_info().to_string();
+        self.rewritten(&info, None, Some(&text), None)
+    }
+
+    /// The same without this parameter.
+    #[must_use]
+    pub fn without_param(self, name: &str) -> SipUri {
+        let mut text = String::new();
+        for (n, v) in self.params().filter(|(n, _)| !n.eq_ignore_ascii_case(name)) {
+            push_pair(&mut text, n, v);
+        }
+        let info = self.user_info().to_string();
+        self.rewritten(&info, None, Some(&text), None)
+    }
+
+    /// The same without any parameter.
+    #[must_use]
+    pub fn without_params(self) -> SipUri {
+        let info = self.user_info().to_string();
+        self.rewritten(&info, None, Some(""), None)
+    }
+
+    /// The same without headers.
+    #[must_use]
+    pub fn without_headers(self) -> SipUri {
+        let info = self.user_info().to_string();
+        self.rewritten(&info, None, None, Some(""))
+    }
+
+    /// Userinfo with its `@`, or nothing.
+    fn user_info(&self) -> &str {
+        let rest = self.as_str().split_once(':').map_or("", |(_, rest)| rest);
+        rest.find('@').and_then(|at| rest.get(..=at)).unwrap_or("")
+    }
+
+    fn rewritten(
+        self,
+        info: &str,
+        place: Option<&str>,
+        params: Option<&str>,
+        headers: Option<&str>,
+    ) -> SipUri {
+        let scheme = if self.secure { "sips:" } else { "sip:" };
+        let own_place = match self.port {
+            Some(port) => alloc::format!("{}:{port}", self.host),
+            None => self.host.to_string(),
+        };
+        let text = alloc::format!(
+            "{scheme}{info}{}{}{}",
+            place.unwrap_or(&own_place),
+            params.unwrap_or(self.part(self.params)),
+            headers.unwrap_or(self.part(self.headers)),
+        );
+        self.reread(text)
+    }
+
+    /// What an edit wrote always reads, since its parts are escaped; an unreadable one would leave the URI as it was.
+    fn reread(self, text: String) -> SipUri {
+        let limits = Limits { max_params: usize::MAX, ..Limits::DEFAULT };
+        SipUri::read(ByteStr::from(text), &limits).unwrap_or(self)
+    }
+
+    /// Whether both name the same (RFC 3261 §19.1.4). Not transitive: parameters that only one has may be ignored.
+    #[must_use]
+    pub fn equivalent(&self, other: &SipUri) -> bool {
+        self.secure == other.secure
+            && self.user().map(normal) == other.user().map(normal)
+            && self.password().map(normal) == other.password().map(normal)
+            && self.host.equivalent(&other.host)
+            && self.port == other.port
+            && self.params_agree(other)
+            && other.params_agree(self)
+            && self.header_map() == other.header_map()
+    }
+
+    fn params_agree(&self, other: &SipUri) -> bool {
+        self.params().all(|(name, value)| match other.param(name) {
+            Some(theirs) => normal(value.unwrap_or("")).eq_ignore_ascii_case(&normal(theirs)),
+            None => !SIGNIFICANT.iter().any(|s| s.eq_ignore_ascii_case(name)),
+        })
+    }
+
+    fn header_map(&self) -> BTreeMap<String, Vec<String>> {
+        let mut map: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, value) in self.headers() {
+            map.entry(normal(name).to_ascii_lowercase()).or_default().push(normal(value.unwrap_or("")));
+        }
+        map
+    }
+
+    /// One text for all URIs that are equivalent whatever parameters may be ignored: scheme, user, host, port and the
+    /// parameters that always count, in one spelling. For maps.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let mut key = self.address_key();
+        for name in SIGNIFICANT {
+            if let Some(value) = self.param(name) {
+                push_pair(&mut key, name, Some(&normal(value).to_ascii_lowercase()));
+            }
+        }
+        key
+    }
+
+    /// The address-of-record in one spelling: scheme, user, host and port without any parameter (RFC 3261 §10.3 step 5).
+    #[must_use]
+    pub fn address_key(&self) -> String {
+        let mut key = String::from(if self.secure { "sips:" } else { "sip:" });
+        if let Some(user) = self.user() {
+            key.push_str(&normal(user));
+            key.push('@');
+        }
+        key.push_str(&self.host.key());
+        if let Some(port) = self.port {
+            key.push(':');
+            key.push_str(&port.to_string());
+        }
+        key
+    }
+}
+
+impl PartialEq for SipUri {
+    /// The same text. See [`SipUri::equivalent`] for the same meaning.
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for SipUri {}
+
+impl fmt::Display for SipUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+fn push_pair(text: &mut String, name: &str, value: Option<&str>) {
+    text.push(';');
+    text.push_str(name);
+    if let Some(value) = value {
+        text.push('=');
+        text.push_str(value);
+    }
+}
+
+fn user_info(info: &str, at: usize) -> Result<(Option<Span>, Option<Span>), UriError> {
+    let (user, password) = match info.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (info, None),
+    };
+    if user.is_empty() || !is_made_of(user, is_user) || !is_made_of(password.unwrap_or(""), is_password) {
+        return Err(UriError::User);
+    }
+    let end = at.saturating_add(user.len());
+    let password = password.map(|p| {
+        let start = end.saturating_add(1);
+        (start, start.saturating_add(p.len()))
+    });
+    Ok((Some((at, end)), password))
+}
+
+/// Where host and port end. An IPv6 address holds colons, but nothing that ends it.
+fn host_length(text: &str) -> usize {
+    text.find([';', '?']).unwrap_or(text.len())
+}
+
+fn host_and_port(text: &str) -> Result<(Host, Option<u16>), UriError> {
+    let colon = match text.find(']') {
+        Some(bracket) => text.get(bracket..).and_then(|t| t.find(':')).map(|c| bracket.saturating_add(c)),
+        None => text.find(':'),
+    };
+    match colon.and_then(|c| text.split_at_checked(c)) {
+        Some((host, port)) => {
+            let port = port.strip_prefix(':').and_then(parse_port).ok_or(UriError::Port)?;
+            Ok((Host::parse(host)?, Some(port)))
+        }
+        None => Ok((Host::parse(text)?, None)),
+    }
+}
+
+fn pairs(text: &str, lead: char, between: char) -> impl Iterator<Item = (&str, Option<&str>)> + '_ {
+    let text = text.strip_prefix(lead).unwrap_or(text);
+    text.split(between).filter(|pair| !pair.is_empty()).map(|pair| match pair.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (pair, None),
+    })
+}
+
+fn check_params(params: &str, limits: &Limits) -> Result<(), UriError> {
+    let Some(list) = params.strip_prefix(';') else { return Ok(()) };
+    limits.max_params(list.split(';').count())?;
+    for param in list.split(';') {
+        let (name, value) = param.split_once('=').map_or((param, None), |(n, v)| (n, Some(v)));
+        if name.is_empty() || value == Some("") {
+            return Err(UriError::Parameter);
+        }
+        if !is_made_of(name, is_param) || !is_made_of(value.unwrap_or(""), is_param) {
+            return Err(UriError::Parameter);
+        }
+    }
+    Ok(())
+}
+
+fn check_headers(headers: &str, limits: &Limits) -> Result<(), UriError> {
+    let Some(list) = headers.strip_prefix('?') else { return Ok(()) };
+    limits.max_params(list.split('&').count())?;
+    for header in list.split('&') {
+        let (name, value) = header.split_once('=').ok_or(UriError::Header)?;
+        if name.is_empty() || !is_made_of(name, is_header) || !is_made_of(value, is_header) {
+            return Err(UriError::Header);
+        }
+    }
+    Ok(())
+}
+
+/// Characters that a URI of any scheme may hold.
+pub(super) fn is_uri_character(octet: u8) -> bool {
+    is_unreserved(octet)
+        || matches!(
+            octet,
+            b';' | b'/' | b'?' | b':' | b'@' | b'&' | b'=' | b'+' | b'$' | b',' | b'[' | b']' | b'#' | b'%'
+        )
+}
