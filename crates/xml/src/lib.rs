@@ -1,1 +1,30 @@
-//! TODO front page
+//! The XML documents of OMA CPM. So far: [`imdn`], the disposition notification of RFC 5438 with the extension of TS
+//! Appendix O.
+//!
+//! A document is read without recursion and within [`Limits`]. Whatever lets a small document grow or mean two things is
+//! refused: document type declarations, processing instructions, entities beyond the five of XML itself, prefixes bound
+//! to nothing, attributes that stand twice, a second root. Nothing is ever fetched.
+//!
+//! ```
+//! use cpm_xml::imdn::{self, DeliveryStatus, Imdn, Notification};
+//! use cpm_xml::Limits;
+//!
+//! let delivered = Imdn::new("34jk324j", "2026-11-21T10:00:00Z", Notification::Delivery(DeliveryStatus::Delivered))
+//!     .with_recipient_uri("sip:bob@example.com")
+//!     .with_original_recipient_uri("sip:bob@example.com");
+//! let document = imdn::write(&delivered);
+//! assert!(document.contains("<delivery-notification><status><delivered/></status></delivery-notification>"));
+//!
+//! let read = imdn::parse(document.as_bytes(), &Limits::default())?;
+//! assert_eq!(read, delivered);
+//! # Ok::<(), cpm_xml::XmlError>(())
+//! ```
+
+mod error;
+pub mod imdn;
+mod limits;
+mod reader;
+mod writer;
+
+pub use error::XmlError;
+pub use limits::{Limits, LimitsError};
