@@ -1,0 +1,174 @@
+//! What the command takes.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::io::IsTerminal;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// OMA CPM (Converged IP Messaging, the standard under RCS) on real sockets.
+#[derive(Debug, Parser)]
+#[command(name = "cpm", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Examples:
+  cpm demo                          a pager-mode message, its delivery and read report, as a ladder diagram
+  cpm demo large --pcap large.pcap  a large message over MSRP, with a capture for Wireshark
+  cpm listen --bind 0.0.0.0:5060    take messages from anybody and print them")]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Send one message through a SIP/IP core and two Participating Functions, all on loopback sockets
+    Demo(Demo),
+    /// Take pager-mode and large messages from anybody, print them and send the reports asked for
+    Listen(Listen),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Everything runs in this one process, each node on sockets of its own. The exit status is 0 when the
+message was delivered and every report came back, 1 otherwise.
+
+Examples:
+  cpm demo
+  cpm demo large
+  cpm demo pager --trace pager.txt --pcap pager.pcap
+  cpm demo --color never | less")]
+pub(crate) struct Demo {
+    /// Which way of sending is shown
+    #[arg(value_enum, default_value_t = Mode::Pager)]
+    pub(crate) mode: Mode,
+    #[command(flatten)]
+    pub(crate) record: Record,
+    /// Whether the diagram is coloured
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(crate) color: Color,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "When it is ready it prints one line, for scripts to wait for:
+  listening on udp 127.0.0.1:5060, tcp 127.0.0.1:5060, msrp 127.0.0.1:2855
+
+The exit status is 0 after Ctrl-C, SIGTERM or the wished number of messages, 1 when it cannot
+listen or the time is over before.
+
+Examples:
+  cpm listen
+  cpm listen --bind 192.0.2.10:5060 --msrp 192.0.2.10:2855
+  cpm listen --bind '[::1]:0' --count 1 --timeout 30")]
+pub(crate) struct Listen {
+    /// Where SIP is taken, on UDP and TCP; port 0 lets the system choose
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5060")]
+    pub(crate) bind: SocketAddr,
+    /// Where MSRP is taken; by default at the same address, port 2855 (or any, when --bind has port 0)
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) msrp: Option<SocketAddr>,
+    /// The address that peers are told to use, when listening on all addresses (0.0.0.0 or [::])
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) advertise: Option<IpAddr>,
+    /// The address of record that messages are for; by default sip:listen@ADDR
+    #[arg(long, value_name = "URI")]
+    pub(crate) identity: Option<String>,
+    /// Do not send delivery notifications, even when asked for
+    #[arg(long)]
+    pub(crate) no_delivery: bool,
+    /// Do not send read reports, even when asked for (otherwise what was printed counts as read)
+    #[arg(long)]
+    pub(crate) no_read: bool,
+    /// Also connect to media addresses in private networks and on this machine when a peer names them
+    #[arg(long)]
+    pub(crate) allow_private: bool,
+    /// End after this many messages
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) record: Record,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    /// Write every octet that crosses a socket to FILE, as text to read
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Write a capture that Wireshark opens to FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// A short message in one SIP request
+    Pager,
+    /// A large message through an MSRP session
+    Large,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal that has not asked for none (NO_COLOR)
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Color {
+    pub(crate) fn wanted(self) -> bool {
+        match self {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                std::io::stdout().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(time) if time > Duration::ZERO && seconds <= 1e9 => Ok(time),
+        _ => Err("must be more than 0 and at most 1000000000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+        let cli = Cli::try_parse_from(["cpm", "demo", "large", "--color", "never"]).unwrap();
+        assert!(matches!(cli.task, Task::Demo(Demo { mode: Mode::Large, color: Color::Never, .. })));
+        let cli = Cli::try_parse_from(["cpm", "listen", "--bind", "[::1]:0", "--timeout", "0.5"]).unwrap();
+        assert!(matches!(cli.task, Task::Listen(listen) if listen.timeout == Some(Duration::from_millis(500))));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for bad in [
+            &["cpm"][..],
+            &["cpm", "demo", "fax"],
+            &["cpm", "listen", "--bind", "5060"],
+            &["cpm", "listen", "--count", "0"],
+            &["cpm", "listen", "--timeout", "0"],
+            &["cpm", "listen", "--timeout", "-1"],
+            &["cpm", "listen", "--timeout", "inf"],
+        ] {
+            assert!(Cli::try_parse_from(bad).is_err(), "{bad:?}");
+        }
+    }
+}

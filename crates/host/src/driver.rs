@@ -1,0 +1,605 @@
+//! The task of one node: gives it what its sockets read, does what it wants done.
+//!
+//! Tasks beside it wait on sockets and talk to it through one bounded channel, so that sockets are read no faster than
+//! the node takes octets in. In the other direction it never waits: a stream's task holds at most one block of octets
+//! and asks for the next by giving the empty block back; datagrams go to a bounded queue.
+
+use crate::lookup::look_up;
+use crate::stream::{Block, Stream};
+use crate::tap::{Path, Tap, What};
+use crate::udp::{Room, UdpFlow, UdpFlows};
+use crate::{HostConfig, Limits, Sockets};
+use bytes::Bytes;
+use cpm_base::{
+    CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Protocol, Target, Transport,
+};
+use cpm_core::{Action, Function, Node, Query, QueryId, Reply};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, sleep_until, timeout};
+
+/// What the embedding program orders.
+pub(crate) enum Order<F: Function> {
+    /// Run this in the node's task.
+    Run(Box<dyn FnOnce(&mut Node<F>, Now) + Send>),
+    /// End.
+    Stop,
+}
+
+/// What the tasks beside the node's task tell it.
+pub(crate) enum Wire {
+    /// A datagram came in.
+    Datagram { socket: usize, peer: SocketAddr, bytes: Bytes },
+    /// The operating system would not send to this peer.
+    Undeliverable { socket: usize, peer: SocketAddr },
+    /// A peer connected.
+    Accepted { protocol: Protocol, stream: TcpStream },
+    /// The end of an attempt to connect.
+    Connected { open: OpenId, target: Target, result: Result<(TcpStream, OwnedSemaphorePermit), OpenError> },
+    /// Octets came in on a stream.
+    Read { flow: FlowId, bytes: Bytes },
+    /// A block was written out; here it is again, empty.
+    Written { flow: FlowId, block: Vec<u8> },
+    /// A stream can be read or written no more.
+    Over { flow: FlowId, why: CloseReason },
+    /// The answer to a query.
+    Replied { query: QueryId, reply: Reply },
+}
+
+/// How often flows are looked through for idle ones.
+const SWEEP: Duration = Duration::from_secs(5);
+
+struct StreamEntry {
+    blocks: mpsc::Sender<Block>,
+    /// The block to fill next; `None` while it is under way.
+    block: Option<Vec<u8>>,
+    /// The node said that it has octets for it.
+    wanted: bool,
+    /// The node wants it closed as soon as it has no more octets for it.
+    closing: Option<CloseReason>,
+    last_used: Instant,
+}
+
+struct UdpPort {
+    address: SocketAddr,
+    queue: mpsc::Sender<(Path, Bytes)>,
+}
+
+pub(crate) struct Driver<F: Function> {
+    node: Node<F>,
+    config: HostConfig,
+    udp_ports: Vec<UdpPort>,
+    udp: UdpFlows,
+    streams: BTreeMap<FlowId, StreamEntry>,
+    last_flow: u64,
+    wire: mpsc::Sender<Wire>,
+    wire_queue: mpsc::Receiver<Wire>,
+    /// Events that the embedding program has not taken yet.
+    events: VecDeque<F::Event>,
+    /// Listeners and readers of UDP sockets: ended when the node stops.
+    inward: JoinSet<()>,
+    /// Streams and writers of UDP sockets: may finish when the node stops.
+    outward: JoinSet<()>,
+    /// Connection attempts, look-ups, storing.
+    errands: JoinSet<()>,
+    stream_permits: Arc<Semaphore>,
+    connect_permits: Arc<Semaphore>,
+    lookup_permits: Arc<Semaphore>,
+    metrics: Metrics,
+}
+
+impl<F> Driver<F>
+where
+    F: Function + Send + 'static,
+    F::Event: Send + 'static,
+{
+    pub(crate) fn new(node: Node<F>, sockets: Sockets, config: HostConfig) -> Self {
+        let limits = &config.limits;
+        let (wire, wire_queue) = mpsc::channel(limits.input_queue);
+        let permits = |count| Arc::new(Semaphore::new(count));
+        let (streams, connects, lookups) =
+            (permits(limits.max_streams), permits(limits.max_connects), permits(limits.max_lookups));
+        let mut driver = Driver {
+            node,
+            config,
+            udp_ports: Vec::new(),
+            udp: UdpFlows::default(),
+            streams: BTreeMap::new(),
+            last_flow: 0,
+            wire,
+            wire_queue,
+            events: VecDeque::new(),
+            inward: JoinSet::new(),
+            outward: JoinSet::new(),
+            errands: JoinSet::new(),
+            stream_permits: streams,
+            connect_permits: connects,
+            lookup_permits: lookups,
+            metrics: Metrics::default(),
+        };
+        driver.attach(sockets);
+        driver
+    }
+
+    /// Starts the tasks that wait on the listening sockets.
+    fn attach(&mut self, sockets: Sockets) {
+        for (index, (socket, address)) in sockets.sip_udp.into_iter().enumerate() {
+            let socket = Arc::new(socket);
+            let (queue, datagrams) = mpsc::channel(self.config.limits.datagram_queue);
+            self.udp_ports.push(UdpPort { address, queue });
+            self.inward.spawn(read_datagrams(index, Arc::clone(&socket), self.wire.clone()));
+            self.outward.spawn(write_datagrams(index, socket, datagrams, self.config.tap.clone(), self.wire.clone()));
+        }
+        for (protocol, listeners) in [(Protocol::Sip, sockets.sip_tcp), (Protocol::Msrp, sockets.msrp)] {
+            for (listener, _) in listeners {
+                self.inward.spawn(accept(protocol, listener, self.wire.clone()));
+            }
+        }
+    }
+
+    /// Runs the node until it is told to stop or nobody can tell it anything any more.
+    pub(crate) async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Order<F>>,
+        events: mpsc::Sender<F::Event>,
+    ) -> Metrics {
+        let sweep_every = SWEEP.min(self.config.limits.udp_idle / 2).min(self.config.limits.stream_idle / 2);
+        let mut sweep = tokio::time::interval(sweep_every.max(Duration::from_millis(1)));
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.obey();
+            let due = self.node.next_timeout().and_then(|at| self.config.clock.runtime_instant(at));
+            let reading = self.events.len() < self.config.limits.event_backlog;
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(Order::Run(job)) => job(&mut self.node, self.config.clock.now()),
+                    Some(Order::Stop) | None => break,
+                },
+                room = events.reserve(), if !self.events.is_empty() => match room {
+                    Ok(room) => {
+                        if let Some(event) = self.events.pop_front() {
+                            room.send(event);
+                        }
+                    }
+                    // Nobody listens.
+                    Err(_) => self.events.clear(),
+                },
+                Some(wire) = self.wire_queue.recv(), if reading => self.take(wire),
+                () = until(due) => self.node.handle_timeout(self.config.clock.now()),
+                _ = sweep.tick() => self.sweep(),
+            }
+        }
+        self.stop().await;
+        let mut metrics = self.node.metrics();
+        metrics.merge(&self.metrics);
+        metrics
+    }
+
+    /// Sends what is due and ends all streams, as long as the limit allows.
+    async fn stop(&mut self) {
+        self.inward.abort_all();
+        self.errands.abort_all();
+        let flows: Vec<FlowId> = self.streams.keys().copied().collect();
+        for flow in flows {
+            self.close(flow, CloseReason::Done);
+        }
+        self.obey();
+        // Writers of UDP sockets end when their queues are closed and empty.
+        self.udp_ports.clear();
+        let limit = self.config.limits.stop_timeout;
+        let finish = async {
+            while !self.outward.is_empty() {
+                tokio::select! {
+                    _ = self.outward.join_next() => {}
+                    Some(wire) = self.wire_queue.recv() => {
+                        self.take(wire);
+                        self.obey();
+                    }
+                }
+            }
+        };
+        if timeout(limit, finish).await.is_err() {
+            self.metrics.count("host.stop_timeouts");
+        }
+    }
+
+    /// Gives the node what a task brought.
+    fn take(&mut self, wire: Wire) {
+        let now = self.config.clock.now();
+        match wire {
+            Wire::Datagram { socket, peer, bytes } => self.datagram(now, socket, peer, bytes),
+            Wire::Undeliverable { socket, peer } => {
+                self.metrics.count("host.datagrams_undeliverable");
+                if let Some((flow, _)) = self.udp.find(now.mono, socket, peer) {
+                    self.forget(now, flow, CloseReason::Failed);
+                }
+            }
+            Wire::Accepted { protocol, stream } => self.accepted(now, protocol, stream),
+            Wire::Connected { open, target, result } => self.connected(now, open, target, result),
+            Wire::Read { flow, bytes } => {
+                let Some(entry) = self.streams.get_mut(&flow) else { return };
+                entry.last_used = now.mono;
+                // What comes after the node wanted the stream closed is nobody's any more.
+                if entry.closing.is_none() {
+                    self.node.handle_stream(now, flow, bytes);
+                }
+            }
+            Wire::Written { flow, block } => {
+                if let Some(entry) = self.streams.get_mut(&flow) {
+                    entry.last_used = now.mono;
+                    entry.block = Some(block);
+                    self.pump(flow);
+                }
+            }
+            Wire::Over { flow, why } => {
+                if self.streams.contains_key(&flow) {
+                    self.forget(now, flow, why);
+                }
+            }
+            Wire::Replied { query, reply } => self.node.handle_reply(now, query, reply),
+        }
+    }
+
+    /// Does what the node wants done.
+    fn obey(&mut self) {
+        while let Some(action) = self.node.poll_action() {
+            match action {
+                Action::Datagram(flow, bytes) => self.send_datagram(flow, bytes),
+                Action::Open(open, target) => self.open(open, target),
+                Action::Close(flow, why) => self.close(flow, why),
+                Action::WantsWrite(flow) => {
+                    if let Some(entry) = self.streams.get_mut(&flow) {
+                        entry.wanted = true;
+                        self.pump(flow);
+                    }
+                }
+                Action::Query(query, question) => self.query(query, question),
+                Action::Event(event) => self.events.push_back(event),
+            }
+        }
+        while self.outward.try_join_next().is_some() {}
+        while self.errands.try_join_next().is_some() {}
+    }
+
+    fn datagram(&mut self, now: Now, socket: usize, peer: SocketAddr, bytes: Bytes) {
+        let (flow, entry) = match self.udp.find(now.mono, socket, peer) {
+            Some(known) => known,
+            None => {
+                let Some((flow, entry)) = self.new_udp_flow(now, socket, peer) else {
+                    return self.metrics.count("host.datagrams_without_flow");
+                };
+                let info = self.udp_info(&entry);
+                self.node.handle_accepted(now, flow, info);
+                (flow, entry)
+            }
+        };
+        let path = Path { protocol: Protocol::Sip, transport: Transport::Udp, local: entry.local, peer };
+        self.config.tap.happened(path, What::Received(&bytes));
+        self.node.handle_datagram(now, flow, bytes);
+    }
+
+    fn new_udp_flow(&mut self, now: Now, socket: usize, peer: SocketAddr) -> Option<(FlowId, UdpFlow)> {
+        match self.udp.room(now.mono, &self.config.limits) {
+            Room::Free => {}
+            Room::After(quietest) => {
+                self.metrics.count("host.udp_flows_evicted");
+                self.forget(now, quietest, CloseReason::Idle);
+            }
+            Room::Full => return None,
+        }
+        let local = local_towards(self.udp_ports.get(socket)?.address, peer);
+        let flow = self.name_flow();
+        Some((flow, self.udp.insert(now.mono, flow, socket, local, peer)))
+    }
+
+    fn udp_info(&self, entry: &UdpFlow) -> FlowInfo {
+        let trust = self.config.trusted.trust(entry.local, entry.peer);
+        FlowInfo {
+            protocol: Protocol::Sip,
+            transport: Transport::Udp,
+            local: entry.local,
+            peer: entry.peer,
+            secure_identity: None,
+            trust,
+        }
+    }
+
+    fn send_datagram(&mut self, flow: FlowId, bytes: Bytes) {
+        let now = self.config.clock.now();
+        let Some(entry) = self.udp.touch(now.mono, flow) else {
+            return self.metrics.count("host.datagrams_without_flow");
+        };
+        let path =
+            Path { protocol: Protocol::Sip, transport: Transport::Udp, local: entry.local, peer: entry.peer };
+        let queued = self.udp_ports.get(entry.socket).is_some_and(|port| port.queue.try_send((path, bytes)).is_ok());
+        if !queued {
+            self.metrics.count("host.datagrams_dropped");
+        }
+    }
+
+    fn accepted(&mut self, now: Now, protocol: Protocol, stream: TcpStream) {
+        let Ok(permit) = Arc::clone(&self.stream_permits).try_acquire_owned() else {
+            return self.metrics.count("host.streams_refused");
+        };
+        // An error here means that the connection has broken already.
+        if let Ok((flow, info)) = self.adopt(now, protocol, stream, permit, What::Accepted) {
+            self.node.handle_accepted(now, flow, info);
+        }
+    }
+
+    fn connected(
+        &mut self,
+        now: Now,
+        open: OpenId,
+        target: Target,
+        result: Result<(TcpStream, OwnedSemaphorePermit), OpenError>,
+    ) {
+        let opened = result.and_then(|(stream, permit)| {
+            self.adopt(now, target.protocol, stream, permit, What::Connected).map_err(|_| OpenError::Unreachable)
+        });
+        self.node.handle_opened(now, open, opened);
+    }
+
+    /// Names a connection and starts its task.
+    fn adopt(
+        &mut self,
+        now: Now,
+        protocol: Protocol,
+        socket: TcpStream,
+        permit: OwnedSemaphorePermit,
+        what: What<'_>,
+    ) -> io::Result<(FlowId, FlowInfo)> {
+        let (local, peer) = (socket.local_addr()?, socket.peer_addr()?);
+        // Small messages go out at once; where this cannot be had they go out later.
+        let _ = socket.set_nodelay(true);
+        let path = Path { protocol, transport: Transport::Tcp, local, peer };
+        let flow = self.name_flow();
+        self.config.tap.happened(path, what);
+        let (blocks, block_queue) = mpsc::channel(1);
+        let stream = Stream {
+            flow,
+            path,
+            tap: self.config.tap.clone(),
+            limits: self.config.limits.clone(),
+            wire: self.wire.clone(),
+            _permit: permit,
+        };
+        self.outward.spawn(stream.run(socket, block_queue));
+        let block = Some(Vec::new());
+        let entry = StreamEntry { blocks, block, wanted: false, closing: None, last_used: now.mono };
+        self.streams.insert(flow, entry);
+        let trust = self.config.trusted.trust(local, peer);
+        let info = FlowInfo { protocol, transport: Transport::Tcp, local, peer, secure_identity: None, trust };
+        Ok((flow, info))
+    }
+
+    fn name_flow(&mut self) -> FlowId {
+        self.last_flow = self.last_flow.wrapping_add(1);
+        FlowId(self.last_flow)
+    }
+
+    fn open(&mut self, open: OpenId, target: Target) {
+        let now = self.config.clock.now();
+        if self.config.open_policy.check(&target).is_err() {
+            self.metrics.count("host.opens_denied");
+            return self.node.handle_opened(now, open, Err(OpenError::NotAllowed));
+        }
+        match target.transport {
+            Transport::Udp => {
+                let opened = self.open_udp(now, target);
+                self.node.handle_opened(now, open, opened);
+            }
+            Transport::Tcp => {
+                let permits = (
+                    Arc::clone(&self.stream_permits).try_acquire_owned(),
+                    Arc::clone(&self.connect_permits).try_acquire_owned(),
+                );
+                let (Ok(stream), Ok(connect)) = permits else {
+                    self.metrics.count("host.opens_refused");
+                    return self.node.handle_opened(now, open, Err(OpenError::Unavailable));
+                };
+                self.errands.spawn(connect_to(
+                    open,
+                    target,
+                    stream,
+                    connect,
+                    self.config.limits.connect_timeout,
+                    self.wire.clone(),
+                ));
+            }
+            Transport::Tls => self.node.handle_opened(now, open, Err(OpenError::Unavailable)),
+        }
+    }
+
+    /// A UDP flow to a target: from the first socket of its address family.
+    fn open_udp(&mut self, now: Now, target: Target) -> Result<(FlowId, FlowInfo), OpenError> {
+        let same_family = |port: &UdpPort| port.address.is_ipv4() == target.remote.is_ipv4();
+        let socket = self.udp_ports.iter().position(same_family).ok_or(OpenError::Unavailable)?;
+        let (flow, entry) = match self.udp.find(now.mono, socket, target.remote) {
+            Some(known) => known,
+            None => self.new_udp_flow(now, socket, target.remote).ok_or(OpenError::Unavailable)?,
+        };
+        Ok((flow, self.udp_info(&entry)))
+    }
+
+    /// Closes a flow after what the node has for it was sent.
+    fn close(&mut self, flow: FlowId, why: CloseReason) {
+        match self.streams.get_mut(&flow) {
+            Some(entry) => {
+                entry.closing.get_or_insert(why);
+                entry.wanted = true;
+                self.pump(flow);
+            }
+            None => self.forget(self.config.clock.now(), flow, why),
+        }
+    }
+
+    /// Fills a stream's block if it is here and the node has octets for it.
+    fn pump(&mut self, flow: FlowId) {
+        let Some(entry) = self.streams.get_mut(&flow) else { return };
+        if !entry.wanted {
+            return;
+        }
+        let Some(mut block) = entry.block.take() else { return };
+        let now = self.config.clock.now();
+        let count = self.node.poll_transmit(now, flow, self.config.limits.write_block, &mut block);
+        if count > 0 {
+            entry.last_used = now.mono;
+            // There is room for one; when the task has ended, its last word is on the way.
+            let _ = entry.blocks.try_send(Block(block));
+            return;
+        }
+        entry.block = Some(block);
+        entry.wanted = false;
+        if let Some(why) = entry.closing {
+            self.forget(now, flow, why);
+        }
+    }
+
+    /// Forgets a flow and tells the node that it is closed. A stream's task ends when it has written its block.
+    fn forget(&mut self, now: Now, flow: FlowId, why: CloseReason) {
+        if self.streams.remove(&flow).is_some() || self.udp.remove(flow) {
+            self.node.handle_closed(now, flow, why);
+        }
+    }
+
+    fn sweep(&mut self) {
+        let now = self.config.clock.now();
+        while let Some(flow) = self.udp.idle(now.mono, &self.config.limits) {
+            self.metrics.count("host.flows_idle");
+            self.forget(now, flow, CloseReason::Idle);
+        }
+        let idle = |entry: &StreamEntry| now.mono.since(entry.last_used) >= self.config.limits.stream_idle;
+        let quiet: Vec<FlowId> =
+            self.streams.iter().filter(|(_, entry)| idle(entry)).map(|(flow, _)| *flow).collect();
+        for flow in quiet {
+            self.metrics.count("host.flows_idle");
+            self.close(flow, CloseReason::Idle);
+        }
+    }
+
+    fn query(&mut self, query: QueryId, question: Query) {
+        let wire = self.wire.clone();
+        match question {
+            Query::Resolve(name) => {
+                let permit = Arc::clone(&self.lookup_permits).try_acquire_owned();
+                let limits: Limits = self.config.limits.clone();
+                self.errands.spawn(async move {
+                    let found = match permit {
+                        Ok(_permit) => look_up(name, &limits).await,
+                        Err(_) => Vec::new(),
+                    };
+                    let _ = wire.send(Wire::Replied { query, reply: Reply::Resolved(found) }).await;
+                });
+            }
+            Query::Store(record) => {
+                let storing = self.config.store.store(record);
+                self.errands.spawn(async move {
+                    let reply = Reply::Stored(storing.await);
+                    let _ = wire.send(Wire::Replied { query, reply }).await;
+                });
+            }
+            _ => self.metrics.count("host.queries_unknown"),
+        }
+    }
+}
+
+async fn until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Our address on the way to `peer`: where a socket is bound to all addresses, the one that the system would choose.
+fn local_towards(bound: SocketAddr, peer: SocketAddr) -> SocketAddr {
+    if !bound.ip().is_unspecified() {
+        return bound;
+    }
+    let ask = || -> io::Result<SocketAddr> {
+        let socket = std::net::UdpSocket::bind(SocketAddr::new(bound.ip(), 0))?;
+        socket.connect(peer)?;
+        socket.local_addr()
+    };
+    SocketAddr::new(ask().map_or(bound.ip(), |local| local.ip()), bound.port())
+}
+
+async fn read_datagrams(index: usize, socket: Arc<UdpSocket>, wire: mpsc::Sender<Wire>) {
+    // The greatest datagram there is.
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let Ok((count, peer)) = socket.recv_from(&mut buffer).await else {
+            // An earlier datagram's failure, told late; nothing was read.
+            sleep(Duration::from_millis(1)).await;
+            continue;
+        };
+        let Some(bytes) = buffer.get(..count) else { continue };
+        let datagram = Wire::Datagram { socket: index, peer, bytes: Bytes::copy_from_slice(bytes) };
+        if wire.send(datagram).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn write_datagrams(
+    index: usize,
+    socket: Arc<UdpSocket>,
+    mut datagrams: mpsc::Receiver<(Path, Bytes)>,
+    tap: Tap,
+    wire: mpsc::Sender<Wire>,
+) {
+    while let Some((path, bytes)) = datagrams.recv().await {
+        let sent = loop {
+            if let Err(error) = socket.writable().await {
+                break Err(error);
+            }
+            match tap.sending(path, &bytes, || socket.try_send_to(&bytes, path.peer)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => break other,
+            }
+        };
+        if sent.is_err() {
+            // Not waited for: the node's task may wait for room in this very queue while it stops.
+            let _ = wire.try_send(Wire::Undeliverable { socket: index, peer: path.peer });
+        }
+    }
+}
+
+async fn accept(protocol: Protocol, listener: TcpListener, wire: mpsc::Sender<Wire>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if wire.send(Wire::Accepted { protocol, stream }).await.is_err() {
+                    return;
+                }
+            }
+            // Out of descriptors, or the peer was gone at once: later ones may fare better.
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+async fn connect_to(
+    open: OpenId,
+    target: Target,
+    stream_permit: OwnedSemaphorePermit,
+    _connect_permit: OwnedSemaphorePermit,
+    limit: Duration,
+    wire: mpsc::Sender<Wire>,
+) {
+    let result = match timeout(limit, TcpStream::connect(target.remote)).await {
+        Ok(Ok(stream)) => Ok((stream, stream_permit)),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(OpenError::Refused),
+        Ok(Err(_)) | Err(_) => Err(OpenError::Unreachable),
+    };
+    let _ = wire.send(Wire::Connected { open, target, result }).await;
+}
+
+#[cfg(test)]
+mod tests;

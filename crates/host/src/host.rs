@@ -1,0 +1,149 @@
+//! Starting a node on its sockets and talking to it while it runs.
+
+use crate::driver::{Driver, Order};
+use crate::{Clock, InvalidLimit, Limits, MemoryStore, OpenPolicy, Sockets, Store, Tap, TrustedPeers};
+use cpm_base::{Metrics, Now};
+use cpm_core::{Function, Node, Ports};
+use std::fmt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// How a node is hosted.
+pub struct HostConfig {
+    /// The clocks; nodes that share a tap should share them.
+    pub clock: Clock,
+    /// What peers may cost.
+    pub limits: Limits,
+    /// Where the node may connect to.
+    pub open_policy: OpenPolicy,
+    /// Whose asserted identities are believed.
+    pub trusted: TrustedPeers,
+    /// Where records go.
+    pub store: Box<dyn Store>,
+    /// Who sees what crosses the sockets.
+    pub tap: Tap,
+}
+
+impl HostConfig {
+    /// Default limits and policy, nobody trusted, a store in memory, no tap.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        HostConfig {
+            clock,
+            limits: Limits::default(),
+            open_policy: OpenPolicy::default(),
+            trusted: TrustedPeers::default(),
+            store: Box::new(MemoryStore::default()),
+            tap: Tap::default(),
+        }
+    }
+}
+
+/// The node runs no more: it was stopped, or its task was ended with the runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeGone;
+
+impl fmt::Display for NodeGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the node runs no more")
+    }
+}
+
+impl std::error::Error for NodeGone {}
+
+/// The way to a running node. Copies reach the same node, which stops when the last one is dropped.
+pub struct NodeHandle<F: Function> {
+    orders: mpsc::Sender<Order<F>>,
+}
+
+impl<F: Function> Clone for NodeHandle<F> {
+    fn clone(&self) -> Self {
+        NodeHandle { orders: self.orders.clone() }
+    }
+}
+
+impl<F: Function> fmt::Debug for NodeHandle<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NodeHandle")
+    }
+}
+
+impl<F: Function + 'static> NodeHandle<F> {
+    /// Runs `job` in the node's task, between two inputs, and brings back what it returns. What it made the node want
+    /// is done afterwards.
+    ///
+    /// # Errors
+    /// The node runs no more; `job` was not run, or what it returned is lost.
+    pub async fn with_node<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Node<F>, Now) -> R + Send + 'static,
+    ) -> Result<R, NodeGone> {
+        let (answer, result) = oneshot::channel();
+        let job = Box::new(move |node: &mut Node<F>, now: Now| {
+            // Whoever asked may have gone; the job counts all the same.
+            let _ = answer.send(job(node, now));
+        });
+        self.orders.send(Order::Run(job)).await.map_err(|_| NodeGone)?;
+        result.await.map_err(|_| NodeGone)
+    }
+
+    /// Calls a command of the function: [`Node::command`] from afar.
+    ///
+    /// # Errors
+    /// As [`NodeHandle::with_node`].
+    pub async fn command<R: Send + 'static>(
+        &self,
+        command: impl FnOnce(Now, &mut F, &mut Ports<'_, F::Event>) -> R + Send + 'static,
+    ) -> Result<R, NodeGone> {
+        self.with_node(move |node, now| node.command(now, |function, ports| command(now, function, ports))).await
+    }
+
+    /// Tells the node to stop; see [`Running::stop`].
+    ///
+    /// # Errors
+    /// It runs no more already.
+    pub async fn stop(&self) -> Result<(), NodeGone> {
+        self.orders.send(Order::Stop).await.map_err(|_| NodeGone)
+    }
+}
+
+/// A node that runs.
+pub struct Running<F: Function> {
+    /// The way to it.
+    pub handle: NodeHandle<F>,
+    /// What it tells its user. While [`Limits::event_backlog`] events wait here nothing more is read from sockets; an
+    /// embedding program that is not interested drops the receiver.
+    pub events: mpsc::Receiver<F::Event>,
+    task: JoinHandle<Metrics>,
+}
+
+impl<F: Function + 'static> Running<F> {
+    /// Stops the node: no new connections, what is due is still sent and streams are ended, for at most
+    /// [`Limits::stop_timeout`]. Returns the counters of node and host (names `host.*`).
+    ///
+    /// # Errors
+    /// The node's task was ended before, with the runtime.
+    pub async fn stop(self) -> Result<Metrics, NodeGone> {
+        // When the node stops already, its counters come all the same.
+        let _ = self.handle.stop().await;
+        drop(self.events);
+        self.task.await.map_err(|_| NodeGone)
+    }
+}
+
+/// Starts a node on its sockets, in a task of its own. Must be called inside a tokio runtime.
+///
+/// # Errors
+/// A limit of the configuration is invalid.
+pub fn start<F>(node: Node<F>, sockets: Sockets, config: HostConfig) -> Result<Running<F>, InvalidLimit>
+where
+    F: Function + Send + 'static,
+    F::Event: Send + 'static,
+{
+    config.limits.validate()?;
+    let (orders, order_queue) = mpsc::channel(config.limits.input_queue);
+    let (event_sender, events) = mpsc::channel(config.limits.event_backlog);
+    let driver = Driver::new(node, sockets, config);
+    let task = tokio::spawn(driver.run(order_queue, event_sender));
+    Ok(Running { handle: NodeHandle { orders }, events, task })
+}
