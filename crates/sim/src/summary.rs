@@ -49,9 +49,10 @@ fn sip(head: &[u8]) -> Summary {
             label: format!("{status} {} {cseq} {call}", reason.unwrap_or_default()).trim_end().to_owned(),
             kind: status_kind(status),
         },
-        (Some(method), Some(uri), Some("SIP/2.0")) => {
-            Summary { label: format!("{method} {uri} {cseq} {call}").trim_end().to_owned(), kind: Kind::Request }
-        }
+        (Some(method), Some(uri), Some("SIP/2.0")) => Summary {
+            label: format!("{method} {uri} {cseq} {call}").trim_end().to_owned(),
+            kind: Kind::Request,
+        },
         _ if first.is_empty() => Summary { label: "keep-alive".to_owned(), kind: Kind::Flow },
         _ => Summary { label: format!("? {line}"), kind: Kind::Failure },
     }
@@ -121,7 +122,10 @@ impl StreamSummary {
             self.body -= now;
             return if self.body == 0 { Some(None) } else { None };
         }
-        if self.pending.starts_with(b"\r\n") && !self.pending.starts_with(b"\r\n\r\n") && self.pending.len() < 4 {
+        if self.pending.starts_with(b"\r\n")
+            && !self.pending.starts_with(b"\r\n\r\n")
+            && self.pending.len() < 4
+        {
             return None;
         }
         if self.pending.starts_with(b"\r\n") {
@@ -132,7 +136,8 @@ impl StreamSummary {
         }
         let (head, _) = split_head(&self.pending)?;
         let summary = sip(head);
-        let length = field(head, &["Content-Length", "l"]).and_then(|value| text(value).parse().ok()).unwrap_or(0);
+        let length =
+            field(head, &["Content-Length", "l"]).and_then(|value| text(value).parse().ok()).unwrap_or(0);
         let used = head.len() + 4;
         self.pending.drain(..used);
         self.body = length;
@@ -198,7 +203,8 @@ impl StreamSummary {
 mod tests {
     use super::*;
 
-    const MESSAGE: &[u8] = b"MESSAGE sip:bob@home.test SIP/2.0\r\nCall-ID: a84b4c76e66710@pc33\r\nCSeq: 1 MESSAGE\r\n\
+    const MESSAGE: &[u8] =
+        b"MESSAGE sip:bob@home.test SIP/2.0\r\nCall-ID: a84b4c76e66710@pc33\r\nCSeq: 1 MESSAGE\r\n\
         Content-Length: 6\r\n\r\n\r\nbody";
     const OK: &[u8] = b"SIP/2.0 200 OK\r\ni: a84b4c76e66710@pc33\r\nCSeq: 1 MESSAGE\r\nl: 0\r\n\r\n";
 
@@ -207,7 +213,10 @@ mod tests {
         let summary = datagram(MESSAGE);
         assert_eq!(summary.label, "MESSAGE sip:bob@home.test 1 MESSAGE a84b4c76");
         assert_eq!(summary.kind, Kind::Request);
-        assert_eq!(datagram(OK), Summary { label: "200 OK 1 MESSAGE a84b4c76".to_owned(), kind: Kind::Success });
+        assert_eq!(
+            datagram(OK),
+            Summary { label: "200 OK 1 MESSAGE a84b4c76".to_owned(), kind: Kind::Success }
+        );
         assert_eq!(datagram(b"\x01\xff\r\n").kind, Kind::Failure);
         assert_eq!(datagram(b"").label, "keep-alive");
     }
@@ -234,8 +243,11 @@ mod tests {
         ] {
             for size in [1, 2, 3, 7, 50, 10_000] {
                 let mut stream = StreamSummary::new(protocol);
-                let labels: Vec<String> =
-                    bytes.chunks(size).flat_map(|piece| stream.push(piece)).map(|summary| summary.label).collect();
+                let labels: Vec<String> = bytes
+                    .chunks(size)
+                    .flat_map(|piece| stream.push(piece))
+                    .map(|summary| summary.label)
+                    .collect();
                 assert_eq!(labels, expected, "cut every {size}");
             }
         }

@@ -84,7 +84,13 @@ impl Trace {
                     What::Event | What::World => Kind::Note,
                     _ => entry.kind,
                 };
-                ladder::Entry::new(Duration::from_micros(entry.at.as_micros()), &entry.from, &entry.to, &entry.label, kind)
+                ladder::Entry::new(
+                    Duration::from_micros(entry.at.as_micros()),
+                    &entry.from,
+                    &entry.to,
+                    &entry.label,
+                    kind,
+                )
             })
             .collect();
         ladder::render(participants, &entries, options)
@@ -94,7 +100,8 @@ impl Trace {
 impl fmt::Display for TraceEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = self.at.as_micros();
-        let ends = if self.to.is_empty() { self.from.clone() } else { format!("{} -> {}", self.from, self.to) };
+        let ends =
+            if self.to.is_empty() { self.from.clone() } else { format!("{} -> {}", self.from, self.to) };
         let what = match self.what {
             What::Datagram => "udp",
             What::Lost => "udp lost",

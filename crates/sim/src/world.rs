@@ -15,6 +15,7 @@ use bytes::Bytes;
 use cpm_base::{DateTime, FlowId, Instant, Metrics, Now, Random, Seed, Trust};
 use cpm_core::{Function, Node, Ports, QueryId, Reply, StoreError};
 use flows::{Connection, ConnectionId, FlowEnd, Side};
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
@@ -135,10 +136,23 @@ struct Slot<E> {
 
 /// What is due at some time.
 enum Due {
-    Datagram { from: SocketAddr, to: SocketAddr, bytes: Bytes },
+    Datagram {
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Bytes,
+    },
     /// The head of what is on its way to this side of a connection.
-    Segment { connection: ConnectionId, to: Side },
-    Reply { node: NodeId, life: u64, query: QueryId, reply: Reply, stored: Option<Stored> },
+    Segment {
+        connection: ConnectionId,
+        to: Side,
+    },
+    Reply {
+        node: NodeId,
+        life: u64,
+        query: QueryId,
+        reply: Reply,
+        stored: Option<Stored>,
+    },
 }
 
 type Invariant<E> = (String, Box<dyn FnMut(&World<E>) -> Result<(), String>>);
@@ -307,7 +321,11 @@ impl<E: fmt::Debug + 'static> World<E> {
     }
 
     /// Checked after each step; the first `Err` ends the run as a [`Violation`].
-    pub fn add_invariant(&mut self, name: &str, check: impl FnMut(&World<E>) -> Result<(), String> + 'static) {
+    pub fn add_invariant(
+        &mut self,
+        name: &str,
+        check: impl FnMut(&World<E>) -> Result<(), String> + 'static,
+    ) {
         self.invariants.push((name.to_owned(), Box::new(check)));
     }
 
@@ -323,19 +341,34 @@ impl<E: fmt::Debug + 'static> World<E> {
     where
         F: Function + 'static,
     {
+        self.drive::<Node<F>, R>(node.id, |machine, now| {
+            machine.command(now, |function, ports| command(function, ports, now))
+        })
+    }
+
+    /// Gives an input of the caller's to a machine that [`World::add_machine`] put here, and does what it then wants.
+    ///
+    /// # Panics
+    /// The node is down, or its machine is of another type.
+    pub fn drive<M: Any, R>(&mut self, node: NodeId, input: impl FnOnce(&mut M, Now) -> R) -> R {
         let now = self.now;
-        let machine = self.slot_mut(node.id).machine.as_mut().expect("the node is down");
-        let machine = machine.as_any_mut().downcast_mut::<Node<F>>().expect("the node has this function");
-        let result = machine.command(now, |function, ports| command(function, ports, now));
-        self.follow(node.id);
+        let machine = self.slot_mut(node).machine.as_mut().expect("the node is down");
+        let machine = machine.as_any_mut().downcast_mut::<M>().expect("the machine is of this type");
+        let result = input(machine, now);
+        self.follow(node);
         result
+    }
+
+    /// A machine that [`World::add_machine`] put here, to read what it knows; `None` while it is down.
+    #[must_use]
+    pub fn machine<M: Any>(&self, node: NodeId) -> Option<&M> {
+        self.slot(node).machine.as_ref()?.as_any().downcast_ref::<M>()
     }
 
     /// A node's function, to read what it knows; `None` while the node is down.
     #[must_use]
     pub fn function<F: Function + 'static>(&self, node: Handle<F>) -> Option<&F> {
-        let machine = self.slot(node.id).machine.as_ref()?;
-        machine.as_any().downcast_ref::<Node<F>>().map(Node::function)
+        self.machine::<Node<F>>(node.id).map(Node::function)
     }
 
     /// Everything that nodes told their users, oldest first.
@@ -443,3 +476,6 @@ impl<E: fmt::Debug + 'static> World<E> {
         self.trace.push(TraceEntry { at: self.now.mono, from, to, what, label, kind, bytes });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,13 @@ impl Connection {
 const RETRY: Duration = Duration::from_millis(250);
 
 impl<E: fmt::Debug + 'static> World<E> {
-    fn info(&self, node: NodeId, protocol: Protocol, transport: Transport, ends: (SocketAddr, SocketAddr)) -> FlowInfo {
+    fn info(
+        &self,
+        node: NodeId,
+        protocol: Protocol,
+        transport: Transport,
+        ends: (SocketAddr, SocketAddr),
+    ) -> FlowInfo {
         let (local, peer) = ends;
         let far = self.by_address.get(&peer.ip()).copied();
         let by_place = || far.is_some_and(|far| self.slot(far).place.core_element);
@@ -117,7 +123,8 @@ impl<E: fmt::Debug + 'static> World<E> {
 
     pub(super) fn open(&mut self, node: NodeId, open: OpenId, target: Target) {
         let place = &self.slot(node).place;
-        let local = place.addresses.iter().find(|address| address.is_ipv4() == target.remote.is_ipv4()).copied();
+        let local =
+            place.addresses.iter().find(|address| address.is_ipv4() == target.remote.is_ipv4()).copied();
         match (local, target.transport) {
             (Some(local), Transport::Udp) if target.protocol == Protocol::Sip => {
                 let local = SocketAddr::new(local, place.sip_port);
@@ -156,7 +163,13 @@ impl<E: fmt::Debug + 'static> World<E> {
 
     pub(super) fn send(&mut self, node: NodeId, flow: FlowId, bytes: Bytes) {
         let Some(FlowEnd::Datagrams { local, peer }) = self.slot(node).flows.get(&flow).copied() else {
-            self.note(What::Flow, node, node, "a datagram for a flow that is closed".to_owned(), Kind::Failure);
+            self.note(
+                What::Flow,
+                node,
+                node,
+                "a datagram for a flow that is closed".to_owned(),
+                Kind::Failure,
+            );
             return;
         };
         let far = self.by_address.get(&peer.ip()).copied();
@@ -347,7 +360,9 @@ impl<E: fmt::Debug + 'static> World<E> {
 
     /// Takes what a node has to write on a stream, as far as the link's window goes.
     pub(super) fn write(&mut self, node: NodeId, flow: FlowId) {
-        let Some(FlowEnd::Stream { connection: id, side }) = self.slot(node).flows.get(&flow).copied() else { return };
+        let Some(FlowEnd::Stream { connection: id, side }) = self.slot(node).flows.get(&flow).copied() else {
+            return;
+        };
         let Some(connection) = self.connections.get(&id) else { return };
         let far = connection.end(side.other());
         let (to, under_way) = (far.node, far.under_way);
@@ -429,7 +444,13 @@ impl<E: fmt::Debug + 'static> World<E> {
     /// Both sides see the connection fail, at once; what was on its way is lost.
     fn break_connection(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.remove(&id) else { return };
-        self.note(What::Flow, connection.client.node, connection.server.node, "breaks".to_owned(), Kind::Failure);
+        self.note(
+            What::Flow,
+            connection.client.node,
+            connection.server.node,
+            "breaks".to_owned(),
+            Kind::Failure,
+        );
         let now = self.now;
         for end in [&connection.client, &connection.server] {
             if let Some(flow) = end.flow {

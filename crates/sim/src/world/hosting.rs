@@ -24,7 +24,9 @@ impl<E: fmt::Debug + 'static> World<E> {
     /// Does what a node wants until it wants nothing more, and notes when it wants to be woken.
     pub(super) fn follow(&mut self, node: NodeId) {
         loop {
-            while let Some(action) = self.slot_mut(node).machine.as_mut().and_then(|machine| machine.poll_action()) {
+            while let Some(action) =
+                self.slot_mut(node).machine.as_mut().and_then(|machine| machine.poll_action())
+            {
                 self.act(node, action);
             }
             match self.slot_mut(node).writable.pop_first() {
@@ -86,7 +88,14 @@ impl<E: fmt::Debug + 'static> World<E> {
     }
 
     /// A record is held from the moment of the reply on, also when the node that wrote it is gone by then.
-    pub(super) fn reply(&mut self, node: NodeId, life: u64, query: QueryId, reply: Reply, stored: Option<Stored>) {
+    pub(super) fn reply(
+        &mut self,
+        node: NodeId,
+        life: u64,
+        query: QueryId,
+        reply: Reply,
+        stored: Option<Stored>,
+    ) {
         let now = self.now;
         let slot = self.slot_mut(node);
         slot.stored.extend(stored);
@@ -109,7 +118,9 @@ impl<E: fmt::Debug + 'static> World<E> {
             None => self.names.get(&name.host.to_ascii_lowercase()).cloned().unwrap_or_default(),
         };
         let port = name.port.unwrap_or(5060);
-        let of = |address: IpAddr| transports.iter().map(move |transport| (*transport, SocketAddr::new(address, port)));
+        let of = |address: IpAddr| {
+            transports.iter().map(move |transport| (*transport, SocketAddr::new(address, port)))
+        };
         addresses.into_iter().flat_map(of).collect()
     }
 }

@@ -55,7 +55,11 @@ impl<E: fmt::Debug + 'static> World<E> {
     ///
     /// # Errors
     /// An invariant does not hold.
-    pub fn run_until(&mut self, limit: Duration, reached: impl FnMut(&Self) -> bool) -> Result<Outcome, Violation> {
+    pub fn run_until(
+        &mut self,
+        limit: Duration,
+        reached: impl FnMut(&Self) -> bool,
+    ) -> Result<Outcome, Violation> {
         self.run(limit, None, reached)
     }
 
