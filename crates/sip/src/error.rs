@@ -3,7 +3,9 @@
 use crate::headers::Headers;
 use crate::message::Response;
 use crate::method::Method;
+use crate::name::HeaderName;
 use crate::status::StatusCode;
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use core::fmt;
 use cpm_base::LimitExceeded;
@@ -117,22 +119,23 @@ pub struct ParseFailure {
 
 /// What could be read of a broken request: enough to answer it.
 #[derive(Debug, Clone)]
-pub struct ReplyContext {
-    pub(crate) method: Method,
-    pub(crate) headers: Headers,
-}
+pub struct ReplyContext(Box<(Method, Headers)>);
 
 impl ReplyContext {
+    pub(crate) fn new(method: Method, headers: Headers) -> ReplyContext {
+        ReplyContext(Box::new((method, headers)))
+    }
+
     /// The method of the request.
     #[must_use]
     pub fn method(&self) -> &Method {
-        &self.method
+        &self.0.0
     }
 
     /// The header fields that could be read.
     #[must_use]
     pub fn headers(&self) -> &Headers {
-        &self.headers
+        &self.0.1
     }
 }
 
@@ -144,10 +147,10 @@ impl ParseFailure {
     pub fn reply(&self) -> Option<Response> {
         let context = self.context.as_ref()?;
         let status = self.error.status()?;
-        if context.method == Method::Ack || context.headers.get(&crate::HeaderName::Via).is_none() {
+        if *context.method() == Method::Ack || !context.headers().contains(&HeaderName::Via) {
             return None;
         }
-        let mut response = Response::answering(&context.headers, status);
+        let mut response = Response::answering(context.headers(), status);
         response.set_body(bytes::Bytes::new());
         if status == StatusCode::BAD_REQUEST {
             response.set_reason(&self.error.to_string());
@@ -168,6 +171,11 @@ impl core::error::Error for ParseFailure {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeaderError {
+    /// A field that must be there is not.
+    Missing {
+        /// The name of the field.
+        header: &'static str,
+    },
     /// A field that may stand once stands more often, whatever its spelling.
     Repeated {
         /// The name of the field.
@@ -194,7 +202,8 @@ impl HeaderError {
     #[must_use]
     pub const fn header(&self) -> &'static str {
         match self {
-            HeaderError::Repeated { header }
+            HeaderError::Missing { header }
+            | HeaderError::Repeated { header }
             | HeaderError::Malformed { header, .. }
             | HeaderError::Limit { header, .. } => header,
         }
@@ -204,6 +213,7 @@ impl HeaderError {
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            HeaderError::Missing { header } => write!(f, "{header} is missing"),
             HeaderError::Repeated { header } => write!(f, "{header} stands more than once"),
             HeaderError::Malformed { header, what } => write!(f, "{header}: {what}"),
             HeaderError::Limit { header, exceeded } => write!(f, "{header}: {exceeded}"),

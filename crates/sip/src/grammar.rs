@@ -95,11 +95,7 @@ pub(crate) fn bounded_token<'a>(input: &'a str, limits: &Limits) -> Parsed<'a, &
     Ok((rest, text))
 }
 
-/// `word`: what Call-IDs and CPM's identifiers are made of.
-pub(crate) fn word(input: &str) -> Parsed<'_, &str> {
-    take_while1(is_word_character).parse(input)
-}
-
+/// A character of `word`: what Call-IDs and CPM's identifiers are made of.
 pub(crate) fn is_word_character(c: char) -> bool {
     let marks = ['(', ')', '<', '>', ':', '\\', '"', '/', '[', ']', '?', '{', '}'];
     u8::try_from(c).is_ok_and(is_token_octet) || marks.contains(&c)

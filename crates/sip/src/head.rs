@@ -39,7 +39,7 @@ impl Head {
     /// The failure to parse, with what can be said of the request.
     pub(crate) fn failure(self, error: ParseError) -> ParseFailure {
         let headers = self.headers.subset(COPIED);
-        let context = self.method.map(|method| ReplyContext { method, headers });
+        let context = self.method.map(|method| ReplyContext::new(method, headers));
         ParseFailure { error, context }
     }
 
@@ -59,8 +59,8 @@ pub(crate) fn read(source: &Bytes, start: usize, end: usize, limits: &Limits) ->
     let readable = end.min(start.saturating_add(limits.max_header_bytes));
     let too_long = limits.max_header_bytes(end.saturating_sub(start)).err();
     let octets = source.get(..readable).unwrap_or_default();
-    let line_end = next_line(octets, start);
-    let line = octets.get(start..line_end).unwrap_or_default();
+    let first_end = line_end(octets, start);
+    let line = octets.get(start..first_end).unwrap_or_default();
     let text = line.strip_suffix(b"\r\n");
     let (start_value, method) = match text {
         Some(text) if !text.iter().copied().any(is_forbidden_control) => {
@@ -72,13 +72,13 @@ pub(crate) fn read(source: &Bytes, start: usize, end: usize, limits: &Limits) ->
     };
     let mut head = Head {
         start: start_value,
-        start_line: (start, line_end),
+        start_line: (start, first_end),
         method,
         headers: Headers::received(source.clone(), *limits),
         content_length: None,
         fault: too_long.map(ParseError::Limit),
     };
-    read_fields(source, (line_end, readable), limits, &mut head);
+    read_fields(source, (first_end, readable), limits, &mut head);
     head
 }
 
@@ -86,10 +86,10 @@ fn read_fields(source: &Bytes, (mut at, end): Span, limits: &Limits, head: &mut 
     let octets = source.get(..end).unwrap_or_default();
     let mut lengths = 0usize;
     while at < end && !octets.get(at..).unwrap_or_default().starts_with(b"\r\n") {
-        let (line_end, folds) = logical_line(octets, at);
-        let line = octets.get(at..line_end).unwrap_or_default();
-        let span = (at, line_end);
-        at = line_end;
+        let (field_end, folds) = logical_line(octets, at);
+        let line = octets.get(at..field_end).unwrap_or_default();
+        let span = (at, field_end);
+        at = field_end;
         if let Err(exceeded) = limits
             .max_header_line(line.len())
             .and_then(|()| limits.max_folds(folds))
@@ -130,16 +130,16 @@ fn note_content_length(value: Option<&[u8]>, lengths: usize, head: &mut Head) {
 }
 
 /// Where the line that begins at `at` ends, its LF included.
-fn next_line(octets: &[u8], at: usize) -> usize {
+pub(crate) fn line_end(octets: &[u8], at: usize) -> usize {
     let rest = octets.get(at..).unwrap_or_default();
     memchr(b'\n', rest).map_or(octets.len(), |i| at.saturating_add(i).saturating_add(1))
 }
 
 /// Where the field that begins at `at` ends, continuation lines included, and how many those are.
-fn logical_line(octets: &[u8], at: usize) -> (usize, usize) {
-    let (mut end, mut folds) = (next_line(octets, at), 0usize);
+pub(crate) fn logical_line(octets: &[u8], at: usize) -> (usize, usize) {
+    let (mut end, mut folds) = (line_end(octets, at), 0usize);
     while end < octets.len() && matches!(octets.get(end), Some(b' ' | b'\t')) {
-        end = next_line(octets, end);
+        end = line_end(octets, end);
         folds = folds.saturating_add(1);
     }
     (end, folds)
@@ -209,8 +209,9 @@ fn start_line(source: &Bytes, span: Span, limits: &Limits) -> Start {
         return (Err(ParseError::NotSip), None);
     };
     let sip = |v: &[u8]| v.get(..4).is_some_and(|l| l.eq_ignore_ascii_case(b"SIP/"));
-    if !sip(version) && !(version.is_empty() && trim_end(line).rsplit(|o| *o == b' ').next().is_some_and(sip))
-    {
+    // Spaces after the version are a fault of a line that is SIP all the same.
+    let padded = version.is_empty() && trim_end(line).rsplit(|o| *o == b' ').next().is_some_and(sip);
+    if !padded && !sip(version) {
         return (Err(ParseError::NotSip), None);
     }
     if let Err(exceeded) = limits.max_token(first) {

@@ -3,6 +3,7 @@
 extern crate alloc;
 
 mod error;
+mod framer;
 mod grammar;
 mod head;
 mod headers;
@@ -16,8 +17,10 @@ mod status;
 mod text;
 mod typed;
 mod uri;
+mod validate;
 
 pub use error::{HeaderError, ParseError, ParseFailure, ReplyContext, UriError};
+pub use framer::{Frame, StreamFramer};
 pub use headers::{HeaderValue, Headers};
 pub use limits::{Limits, LimitsError};
 pub use message::{Message, Request, Response};
@@ -37,3 +40,4 @@ pub use typed::{
     To, TypedHeader, Unsupported, UserAgent, Via, Warning,
 };
 pub use uri::{Host, HostName, OpaqueUri, SipUri, TelUri, Uri, Urn};
+pub use validate::{Finding, RequestPolicy, Role, validate_request, validate_response};

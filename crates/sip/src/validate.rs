@@ -1,0 +1,264 @@
+//! Whether a request that parsed may be worked on (RFC 3261 §8.2.1 to §8.2.3 for a user agent, §16.3 for a proxy).
+
+use crate::error::HeaderError;
+use crate::headers::Headers;
+use crate::message::{Request, Response};
+use crate::method::Method;
+use crate::name::{HeaderName, Occurrence};
+use crate::status::StatusCode;
+use crate::text::HeaderText;
+use crate::typed::{
+    Accept, CSeq, CallId, Contact, ContentDisposition, ContentType, Expires, From, MaxForwards, Path,
+    ProxyRequire, RecordRoute, Require, Route, To, TypedHeader, Via,
+};
+use crate::uri::Uri;
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// Who works on the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A user agent: methods, Require and body are its business.
+    UserAgent,
+    /// A proxy: Proxy-Require and Max-Forwards are its business.
+    Proxy,
+}
+
+/// What requests are worked on.
+#[derive(Debug, Clone)]
+pub struct RequestPolicy {
+    /// Who works on them.
+    pub role: Role,
+    /// Methods that are allowed. A known method that is not in here is answered 405, an unknown one 501.
+    pub methods: Vec<Method>,
+    /// Option tags that are supported; others in Require (for a proxy: Proxy-Require) are answered 420.
+    pub option_tags: Vec<String>,
+    /// URI schemes that a Request-URI may have, in lower case; others are answered 416.
+    pub uri_schemes: Vec<String>,
+    /// Media types that a body may have; others are answered 415. None at all: any type.
+    pub content_types: Vec<Accept>,
+}
+
+impl RequestPolicy {
+    /// A user agent that allows all methods named in [`Method`], sip, sips and tel URIs, any body, and no extension.
+    #[must_use]
+    pub fn user_agent() -> RequestPolicy {
+        RequestPolicy {
+            role: Role::UserAgent,
+            methods: Method::KNOWN.to_vec(),
+            option_tags: Vec::new(),
+            uri_schemes: ["sip", "sips", "tel"].map(String::from).to_vec(),
+            content_types: Vec::new(),
+        }
+    }
+
+    /// A proxy for sip, sips and tel URIs that supports no extension.
+    #[must_use]
+    pub fn proxy() -> RequestPolicy {
+        RequestPolicy { role: Role::Proxy, ..RequestPolicy::user_agent() }
+    }
+}
+
+/// Why a request may not be worked on, and what the answer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// Header fields of the answer: Allow, Unsupported, Accept.
+    pub headers: Vec<(HeaderName, HeaderText)>,
+    /// What is wrong, in words.
+    pub text: String,
+}
+
+impl Finding {
+    fn new(status: StatusCode, text: impl Into<String>) -> Finding {
+        Finding { status, headers: Vec::new(), text: text.into() }
+    }
+
+    fn with(mut self, name: HeaderName, value: &str) -> Finding {
+        self.headers.push((name, HeaderText::sanitized(value)));
+        self
+    }
+
+    /// The answer; a 400 says what is wrong in its reason phrase (RFC 3261 §21.4.1). The To field has no tag added.
+    /// An ACK gets no answer, whatever is found in it.
+    #[must_use]
+    pub fn reply(&self, request: &Request) -> Response {
+        let mut response = Response::for_request(request, self.status);
+        for (name, value) in &self.headers {
+            response.headers_mut().push(name.clone(), value.clone());
+        }
+        if self.status == StatusCode::BAD_REQUEST {
+            response.set_reason(&self.text);
+        }
+        response.set_body(bytes::Bytes::new());
+        response
+    }
+}
+
+impl core::fmt::Display for Finding {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}: {}", self.status, self.text)
+    }
+}
+
+impl core::error::Error for Finding {}
+
+impl core::convert::From<HeaderError> for Finding {
+    fn from(error: HeaderError) -> Finding {
+        Finding::new(StatusCode::BAD_REQUEST, error.to_string())
+    }
+}
+
+/// Whether a request may be worked on: first what is wrong with it at all, then what this side does not do.
+///
+/// In this order: fields that must be there, fields that stand too often, malformed fields that are needed, the method of
+/// CSeq (400); method (405, 501), URI scheme (416), hops (483), extensions (420), body (415).
+///
+/// # Errors
+/// What was found first.
+pub fn validate_request(request: &Request, policy: &RequestPolicy) -> Result<(), Finding> {
+    let headers = request.headers();
+    check_common(headers)?;
+    check_fields(headers, policy.role)?;
+    let cseq: CSeq = needed(headers)?;
+    if cseq.method != *request.method() {
+        return Err(Finding::new(StatusCode::BAD_REQUEST, "the method of CSeq is not that of the request"));
+    }
+    if request.uri().as_sip().is_some_and(|uri| uri.has_headers()) {
+        return Err(Finding::new(StatusCode::BAD_REQUEST, "the Request-URI has headers"));
+    }
+    match policy.role {
+        Role::UserAgent => {
+            check_method(request.method(), policy)?;
+            check_scheme(request.uri(), policy)?;
+            check_extensions(headers.typed_list::<Require>()?.iter().map(Require::as_str), request, policy)?;
+            check_body(request, policy)
+        }
+        Role::Proxy => {
+            check_scheme(request.uri(), policy)?;
+            if headers.typed::<MaxForwards>()? == Some(MaxForwards(0)) {
+                return Err(Finding::new(StatusCode::TOO_MANY_HOPS, "Max-Forwards is 0"));
+            }
+            check_extensions(
+                headers.typed_list::<ProxyRequire>()?.iter().map(ProxyRequire::as_str),
+                request,
+                policy,
+            )
+        }
+    }
+}
+
+/// Whether a response can be routed and matched: the fields for that are there, once, and well-formed.
+///
+/// # Errors
+/// What was found first. A response with a fault is dropped.
+pub fn validate_response(response: &Response) -> Result<(), HeaderError> {
+    check_common(response.headers())?;
+    needed::<CSeq>(response.headers()).map(|_| ())
+}
+
+fn check_common(headers: &Headers) -> Result<(), HeaderError> {
+    let mut seen = BTreeSet::new();
+    for (name, _) in headers.iter() {
+        if name.occurrence() == Occurrence::Single && !seen.insert(name) {
+            return Err(HeaderError::Repeated { header: name.label() });
+        }
+    }
+    if headers.typed_list::<Via>()?.is_empty() {
+        return Err(HeaderError::Missing { header: HeaderName::Via.label() });
+    }
+    needed::<From>(headers)?;
+    needed::<To>(headers)?;
+    needed::<CallId>(headers)?;
+    Ok(())
+}
+
+fn needed<H: TypedHeader>(headers: &Headers) -> Result<H, HeaderError> {
+    headers.typed::<H>()?.ok_or(HeaderError::Missing { header: H::NAME.label() })
+}
+
+/// Fields that this side acts on must be well-formed; others are passed over (RFC 3261 §8.2, §16.3).
+fn check_fields(headers: &Headers, role: Role) -> Result<(), HeaderError> {
+    headers.typed::<MaxForwards>()?;
+    headers.typed_list::<Route>()?;
+    headers.typed_list::<RecordRoute>()?;
+    headers.typed_list::<Path>()?;
+    if role == Role::UserAgent {
+        headers.typed_list::<Contact>()?;
+        headers.typed::<Expires>()?;
+        headers.typed::<ContentType>()?;
+    }
+    Ok(())
+}
+
+fn check_method(method: &Method, policy: &RequestPolicy) -> Result<(), Finding> {
+    if policy.methods.contains(method) {
+        return Ok(());
+    }
+    let allowed: Vec<&str> = policy.methods.iter().map(Method::as_str).collect();
+    Err(if method.is_known() {
+        Finding::new(StatusCode::METHOD_NOT_ALLOWED, "the method is not allowed here")
+            .with(HeaderName::Allow, &allowed.join(", "))
+    } else {
+        Finding::new(StatusCode::NOT_IMPLEMENTED, "the method is not known")
+    })
+}
+
+fn check_scheme(uri: &Uri, policy: &RequestPolicy) -> Result<(), Finding> {
+    let scheme = uri.scheme();
+    if policy.uri_schemes.contains(&scheme) {
+        return Ok(());
+    }
+    Err(Finding::new(StatusCode::UNSUPPORTED_URI_SCHEME, "the URI scheme is not supported"))
+}
+
+fn check_extensions<'a>(
+    tags: impl Iterator<Item = &'a str>,
+    request: &Request,
+    policy: &RequestPolicy,
+) -> Result<(), Finding> {
+    // ACK and CANCEL are never refused for an extension (RFC 3261 §8.2.2.3).
+    if matches!(request.method(), Method::Ack | Method::Cancel) {
+        return Ok(());
+    }
+    let unsupported: Vec<&str> =
+        tags.filter(|tag| !policy.option_tags.iter().any(|known| known.eq_ignore_ascii_case(tag))).collect();
+    if unsupported.is_empty() {
+        return Ok(());
+    }
+    Err(Finding::new(StatusCode::BAD_EXTENSION, "an extension is required that is not supported")
+        .with(HeaderName::Unsupported, &unsupported.join(", ")))
+}
+
+fn check_body(request: &Request, policy: &RequestPolicy) -> Result<(), Finding> {
+    let headers = request.headers();
+    if request.body().is_empty() {
+        return Ok(());
+    }
+    let kind: ContentType = needed(headers)?;
+    let disposition = headers.typed::<ContentDisposition>()?;
+    if disposition.is_some_and(|disposition| disposition.is_optional()) {
+        return Ok(());
+    }
+    let identity = |value: &str| value.split(',').all(|v| v.trim().eq_ignore_ascii_case("identity"));
+    let encodings = headers.get_all(&HeaderName::ContentEncoding);
+    if !encodings.map(|v| v.to_text()).all(|v| v.is_some_and(|v| identity(&v))) {
+        return Err(Finding::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the encoding of the body is not supported",
+        )
+        .with(HeaderName::AcceptEncoding, "identity"));
+    }
+    let types = &policy.content_types;
+    if types.is_empty() || types.iter().any(|range| range.allows(kind.essence())) {
+        return Ok(());
+    }
+    let ranges: Vec<&str> = types.iter().map(Accept::essence).collect();
+    Err(Finding::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the type of the body is not supported")
+        .with(HeaderName::Accept, &ranges.join(", ")))
+}
+
+#[cfg(test)]
+mod tests;
