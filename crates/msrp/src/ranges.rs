@@ -1,0 +1,84 @@
+//! Which octets are there: a set of ranges of positions.
+
+use alloc::collections::BTreeMap;
+use cpm_base::LimitExceeded;
+
+/// Ranges of 0-based positions that do not touch one another: from (inclusive) to (exclusive).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ranges(BTreeMap<u64, u64>);
+
+impl Ranges {
+    /// Adds `from..to`. When that would leave more than `max_gaps` gaps, nothing is added.
+    pub(crate) fn insert(&mut self, from: u64, to: u64, max_gaps: usize) -> Result<(), LimitExceeded> {
+        if from >= to {
+            return Ok(());
+        }
+        let (mut start, mut end) = (from, to);
+        let mut swallowed = alloc::vec::Vec::new();
+        for (known_from, known_to) in self.0.range(..=to).rev() {
+            if *known_to < from {
+                break;
+            }
+            start = start.min(*known_from);
+            end = end.max(*known_to);
+            swallowed.push(*known_from);
+        }
+        let after = self.0.len().saturating_sub(swallowed.len());
+        LimitExceeded::check("msrp.max_gaps", after, max_gaps)?;
+        for known in swallowed {
+            self.0.remove(&known);
+        }
+        self.0.insert(start, end);
+        Ok(())
+    }
+
+    /// Whether every position below `total` is there.
+    pub(crate) fn covers(&self, total: u64) -> bool {
+        total == 0 || self.0.get(&0).is_some_and(|to| *to >= total)
+    }
+
+    /// The position behind the last one.
+    pub(crate) fn end(&self) -> u64 {
+        self.0.last_key_value().map_or(0, |(_, to)| *to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    #[test]
+    fn gaps_are_bounded_and_refused_ranges_change_nothing() {
+        let mut ranges = Ranges::default();
+        for i in 0..=3u64 {
+            ranges.insert(i * 2, i * 2 + 1, 3).unwrap();
+        }
+        let before = ranges.clone();
+        assert_eq!(ranges.insert(8, 9, 3).unwrap_err().limit, "msrp.max_gaps");
+        assert_eq!(ranges, before);
+        ranges.insert(0, 7, 3).unwrap();
+        assert!(ranges.covers(7) && !ranges.covers(8));
+        assert_eq!(ranges.end(), 7);
+    }
+
+    proptest! {
+        #[test]
+        fn is_a_set_of_positions(inserts in proptest::collection::vec((0u64..60, 0u64..12), 0..30)) {
+            let (mut ranges, mut model) = (Ranges::default(), vec![false; 80]);
+            for (from, length) in inserts {
+                ranges.insert(from, from + length, 100).unwrap();
+                model[from as usize..(from + length) as usize].fill(true);
+            }
+            let whole = model.iter().take_while(|there| **there).count() as u64;
+            for total in 0..80 {
+                prop_assert_eq!(ranges.covers(total), total <= whole);
+            }
+            let listed: Vec<_> = ranges.0.iter().map(|(a, b)| (*a, *b)).collect();
+            prop_assert!(listed.windows(2).all(|pair| pair[0].1 < pair[1].0));
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Values of head fields: Byte-Range, status codes, continuation flags, Failure-Report (RFC 4975 §9, §10).
+
+use alloc::string::ToString;
+use core::fmt;
+use nom::Parser;
+use nom::branch::alt;
+use nom::character::complete::{char, digit1};
+use nom::combinator::{all_consuming, value};
+
+/// The whole text by this grammar, or nothing.
+pub(crate) fn whole<'a, T>(
+    grammar: impl Parser<&'a str, Output = T, Error = nom::error::Error<&'a str>>,
+    text: &'a str,
+) -> Option<T> {
+    all_consuming(grammar).parse(text).ok().map(|(_, value)| value)
+}
+
+/// Which octets of a message a chunk holds: `Byte-Range: start-end/total`. Octets count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ByteRange {
+    /// The position of the first octet, at least 1.
+    pub start: u64,
+    /// The position of the last octet, at least `start - 1` (then the chunk is empty); `None` for `*`.
+    pub end: Option<u64>,
+    /// Octets of the whole message; `None` for `*`.
+    pub total: Option<u64>,
+}
+
+/// What holds of a SEND without Byte-Range: it starts the message, nothing else is known (RFC 4975 §7.3.1).
+impl Default for ByteRange {
+    fn default() -> Self {
+        ByteRange { start: 1, end: None, total: None }
+    }
+}
+
+impl ByteRange {
+    /// Reads a Byte-Range; `None` when it does not follow the grammar, does not fit 64 bits, starts before 1, ends
+    /// before it starts or ends behind the total.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = || alt((digit1.map(Some), value(None, char('*'))));
+        let (start, _, end, _, total) = whole((digit1, char('-'), number(), char('/'), number()), text)?;
+        let optional = |digits: Option<&str>| match digits {
+            Some(digits) => digits.parse().ok().map(Some),
+            None => Some(None),
+        };
+        let range = ByteRange { start: start.parse().ok()?, end: optional(end)?, total: optional(total)? };
+        range.is_sound().then_some(range)
+    }
+
+    fn is_sound(&self) -> bool {
+        let Some(before) = self.start.checked_sub(1) else { return false };
+        let end = self.end.unwrap_or(before);
+        end >= before && self.total.is_none_or(|total| end <= total) && end < u64::MAX
+    }
+}
+
+impl fmt::Display for ByteRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let star = |n: Option<u64>| n.map_or_else(|| "*".to_string(), |n| n.to_string());
+        write!(f, "{}-{}/{}", self.start, star(self.end), star(self.total))
+    }
+}
+
+/// The last character of an end-line: what follows this chunk (RFC 4975 §7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContinuationFlag {
+    /// `+`: more of this message.
+    More,
+    /// `$`: nothing, the message ends here.
+    End,
+    /// `#`: nothing, the sender gave the message up.
+    Abort,
+}
+
+impl ContinuationFlag {
+    /// As the end-line writes it.
+    #[must_use]
+    pub const fn octet(self) -> u8 {
+        match self {
+            ContinuationFlag::More => b'+',
+            ContinuationFlag::End => b'$',
+            ContinuationFlag::Abort => b'#',
+        }
+    }
+
+    pub(crate) const fn read(octet: u8) -> Option<Self> {
+        match octet {
+            b'+' => Some(ContinuationFlag::More),
+            b'$' => Some(ContinuationFlag::End),
+            b'#' => Some(ContinuationFlag::Abort),
+            _ => None,
+        }
+    }
+}
+
+/// Which responses the sender of a request wants (RFC 4975 §5.3). Without the field it is `Yes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum FailureReport {
+    /// All.
+    #[default]
+    Yes,
+    /// None.
+    No,
+    /// Only those that say no.
+    Partial,
+}
+
+impl FailureReport {
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "yes" => Some(FailureReport::Yes),
+            "no" => Some(FailureReport::No),
+            "partial" => Some(FailureReport::Partial),
+            _ => None,
+        }
+    }
+
+    /// Whether a response with this status may be sent (RFC 4975 §7.1.4, §7.2).
+    #[must_use]
+    pub const fn wants(self, status: Status) -> bool {
+        match self {
+            FailureReport::Yes => true,
+            FailureReport::No => false,
+            FailureReport::Partial => !status.is_success(),
+        }
+    }
+}
+
+/// A status code: three digits (RFC 4975 §10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Status(u16);
+
+impl Status {
+    /// The request did its work.
+    pub const OK: Status = Status(200);
+    /// The request was unintelligible.
+    pub const BAD_REQUEST: Status = Status(400);
+    /// The action is not allowed.
+    pub const FORBIDDEN: Status = Status(403);
+    /// A transaction farther on did not end in time.
+    pub const TIMEOUT: Status = Status(408);
+    /// The receiver wants no more of this message.
+    pub const STOP: Status = Status(413);
+    /// The receiver does not understand this media type.
+    pub const UNSUPPORTED_MEDIA: Status = Status(415);
+    /// A parameter is out of bounds.
+    pub const OUT_OF_BOUNDS: Status = Status(423);
+    /// There is no such session.
+    pub const NO_SESSION: Status = Status(481);
+    /// The method is unknown.
+    pub const UNKNOWN_METHOD: Status = Status(501);
+    /// The session is bound to another connection.
+    pub const SESSION_IN_USE: Status = Status(506);
+
+    /// A code of three digits, 100 to 999.
+    #[must_use]
+    pub const fn new(code: u16) -> Option<Status> {
+        if code >= 100 && code <= 999 { Some(Status(code)) } else { None }
+    }
+
+    pub(crate) fn read(text: &str) -> Option<Status> {
+        let digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
+        if digits { text.parse().ok().and_then(Status::new) } else { None }
+    }
+
+    /// The code.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        self.0
+    }
+
+    /// 200 to 299.
+    #[must_use]
+    pub const fn is_success(self) -> bool {
+        self.0 >= 200 && self.0 <= 299
+    }
+
+    /// The comment that we write behind the code.
+    #[must_use]
+    pub const fn comment(self) -> &'static str {
+        match self.0 {
+            200 => "OK",
+            400 => "Bad Request",
+            403 => "Forbidden",
+            404 => "Not Found",
+            408 => "Timeout",
+            413 => "Stop Sending",
+            415 => "Unsupported Media Type",
+            423 => "Out of Bounds",
+            424 => "Malformed Nickname",
+            425 => "Nickname Reserved",
+            428 => "Private Messages Not Supported",
+            481 => "No Such Session",
+            501 => "Unknown Method",
+            506 => "Session In Use",
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.comment() {
+            "" => write!(f, "{:03}", self.0),
+            comment => write!(f, "{:03} {comment}", self.0),
+        }
+    }
+}
+
+/// Whether a text is an `ident`: 4 to 32 letters, digits and `.-+%=`, the first a letter or digit (RFC 4975 §9).
+pub(crate) fn is_ident(text: &[u8]) -> bool {
+    let rest_ok = text.iter().all(|b| b.is_ascii_alphanumeric() || b".-+%=".contains(b));
+    (4..=32).contains(&text.len()) && rest_ok && text.first().is_some_and(u8::is_ascii_alphanumeric)
+}
