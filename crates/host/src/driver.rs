@@ -134,7 +134,13 @@ where
             let (queue, datagrams) = mpsc::channel(self.config.limits.datagram_queue);
             self.udp_ports.push(UdpPort { address, queue });
             self.inward.spawn(read_datagrams(index, Arc::clone(&socket), self.wire.clone()));
-            self.outward.spawn(write_datagrams(index, socket, datagrams, self.config.tap.clone(), self.wire.clone()));
+            self.outward.spawn(write_datagrams(
+                index,
+                socket,
+                datagrams,
+                self.config.tap.clone(),
+                self.wire.clone(),
+            ));
         }
         for (protocol, listeners) in [(Protocol::Sip, sockets.sip_tcp), (Protocol::Msrp, sockets.msrp)] {
             for (listener, _) in listeners {
@@ -317,7 +323,8 @@ where
         };
         let path =
             Path { protocol: Protocol::Sip, transport: Transport::Udp, local: entry.local, peer: entry.peer };
-        let queued = self.udp_ports.get(entry.socket).is_some_and(|port| port.queue.try_send((path, bytes)).is_ok());
+        let queued =
+            self.udp_ports.get(entry.socket).is_some_and(|port| port.queue.try_send((path, bytes)).is_ok());
         if !queued {
             self.metrics.count("host.datagrams_dropped");
         }
@@ -341,7 +348,8 @@ where
         result: Result<(TcpStream, OwnedSemaphorePermit), OpenError>,
     ) {
         let opened = result.and_then(|(stream, permit)| {
-            self.adopt(now, target.protocol, stream, permit, What::Connected).map_err(|_| OpenError::Unreachable)
+            self.adopt(now, target.protocol, stream, permit, What::Connected)
+                .map_err(|_| OpenError::Unreachable)
         });
         self.node.handle_opened(now, open, opened);
     }
@@ -375,7 +383,8 @@ where
         let entry = StreamEntry { blocks, block, wanted: false, closing: None, last_used: now.mono };
         self.streams.insert(flow, entry);
         let trust = self.config.trusted.trust(local, peer);
-        let info = FlowInfo { protocol, transport: Transport::Tcp, local, peer, secure_identity: None, trust };
+        let info =
+            FlowInfo { protocol, transport: Transport::Tcp, local, peer, secure_identity: None, trust };
         Ok((flow, info))
     }
 

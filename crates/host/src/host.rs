@@ -95,7 +95,8 @@ impl<F: Function + 'static> NodeHandle<F> {
         &self,
         command: impl FnOnce(Now, &mut F, &mut Ports<'_, F::Event>) -> R + Send + 'static,
     ) -> Result<R, NodeGone> {
-        self.with_node(move |node, now| node.command(now, |function, ports| command(now, function, ports))).await
+        self.with_node(move |node, now| node.command(now, |function, ports| command(now, function, ports)))
+            .await
     }
 
     /// Tells the node to stop; see [`Running::stop`].

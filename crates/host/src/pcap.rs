@@ -85,7 +85,14 @@ impl<W: Write> PcapWriter<W> {
     }
 
     /// One TCP segment; moves the sender's sequence number on.
-    fn segment(&mut self, at: DateTime, from: SocketAddr, to: SocketAddr, flags: u8, payload: &[u8]) -> io::Result<()> {
+    fn segment(
+        &mut self,
+        at: DateTime,
+        from: SocketAddr,
+        to: SocketAddr,
+        flags: u8,
+        payload: &[u8],
+    ) -> io::Result<()> {
         let (key, end) = key(from, to);
         let Some(stream) = self.streams.get_mut(&key) else { return Ok(()) };
         let [low, high] = stream.next;
@@ -106,7 +113,8 @@ impl<W: Write> PcapWriter<W> {
             return Ok(());
         }
         if self.streams.len() >= MAX_STREAMS
-            && let Some(oldest) = self.streams.iter().min_by_key(|(_, stream)| stream.number).map(|(key, _)| *key)
+            && let Some(oldest) =
+                self.streams.iter().min_by_key(|(_, stream)| stream.number).map(|(key, _)| *key)
         {
             self.streams.remove(&oldest);
         }
@@ -114,7 +122,8 @@ impl<W: Write> PcapWriter<W> {
         let number = self.next_stream;
         self.next_stream += 1;
         let base = (u32::try_from(number & 0xff).unwrap_or_default() << 24).wrapping_add(1_000);
-        self.streams.insert(key, Stream { next: [base, base.wrapping_add(0x0080_0000)], ended: [false; 2], number });
+        self.streams
+            .insert(key, Stream { next: [base, base.wrapping_add(0x0080_0000)], ended: [false; 2], number });
         self.segment(at, from, to, SYN, &[])?;
         self.segment(at, to, from, SYN | ACK, &[])?;
         self.segment(at, from, to, ACK, &[])

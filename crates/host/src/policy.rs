@@ -77,7 +77,9 @@ impl OpenPolicy {
         if kind == Kind::NoPeer {
             return Err(Denied::NoPeer);
         }
-        if target.protocol == Protocol::Sip || self.always.contains(&SocketAddr::new(address, target.remote.port())) {
+        if target.protocol == Protocol::Sip
+            || self.always.contains(&SocketAddr::new(address, target.remote.port()))
+        {
             return Ok(());
         }
         match kind {
@@ -112,7 +114,9 @@ impl Kind {
         match address.octets() {
             [0, ..] | [224..=255, ..] => Kind::NoPeer,
             [127, ..] => Kind::Loopback,
-            [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [192, 0, 0, _] => Kind::Private,
+            [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [192, 0, 0, _] => {
+                Kind::Private
+            }
             [169, 254, ..] => Kind::LinkLocal,
             _ => Kind::Public,
         }

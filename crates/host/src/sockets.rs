@@ -35,7 +35,9 @@ impl fmt::Display for BindError {
         match self.source.kind() {
             io::ErrorKind::AddrInUse => f.write_str("another program uses this port"),
             io::ErrorKind::AddrNotAvailable => f.write_str("this machine has no such address"),
-            io::ErrorKind::PermissionDenied => f.write_str("not permitted (ports below 1024 need a privilege)"),
+            io::ErrorKind::PermissionDenied => {
+                f.write_str("not permitted (ports below 1024 need a privilege)")
+            }
             _ => write!(f, "{}", self.source),
         }
     }

@@ -1,8 +1,8 @@
 //! The task of one stream connection: carries octets between its socket and the node's task, nothing else.
 
+use crate::Limits;
 use crate::driver::Wire;
 use crate::tap::{Path, Tap, What};
-use crate::Limits;
 use bytes::Bytes;
 use cpm_base::{CloseReason, FlowId};
 use std::io;

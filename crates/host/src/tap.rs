@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Crossing<'a> {
     /// When.
     pub at: Now,
+    /// Which node's socket: the name given with [`Tap::for_node`], else empty.
+    pub node: &'a str,
     /// Which socket.
     pub path: Path,
     /// What.
@@ -71,7 +73,10 @@ pub trait TapSink: Send {
 
 /// What nodes are given: off by default and then free of cost.
 #[derive(Clone, Default)]
-pub struct Tap(Option<Arc<Mutex<Inner>>>);
+pub struct Tap {
+    inner: Option<Arc<Mutex<Inner>>>,
+    node: Arc<str>,
+}
 
 struct Inner {
     clock: Clock,
@@ -81,7 +86,7 @@ struct Inner {
 
 impl fmt::Debug for Tap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Tap(on)" } else { "Tap(off)" })
+        f.write_str(if self.inner.is_some() { "Tap(on)" } else { "Tap(off)" })
     }
 }
 
@@ -90,9 +95,15 @@ impl Tap {
     #[must_use]
     pub fn new(clock: Clock, sinks: Vec<Box<dyn TapSink>>) -> Self {
         if sinks.is_empty() {
-            return Tap(None);
+            return Tap::default();
         }
-        Tap(Some(Arc::new(Mutex::new(Inner { clock, sinks, failed: None }))))
+        Tap { inner: Some(Arc::new(Mutex::new(Inner { clock, sinks, failed: None }))), node: Arc::default() }
+    }
+
+    /// The same tap under the name of one node.
+    #[must_use]
+    pub fn for_node(&self, name: &str) -> Tap {
+        Tap { inner: self.inner.clone(), node: name.into() }
     }
 
     /// Writes out what sinks hold back.
@@ -109,7 +120,7 @@ impl Tap {
 
     pub(crate) fn happened(&self, path: Path, what: What<'_>) {
         if let Some(mut inner) = self.lock() {
-            inner.record(path, what);
+            inner.record(&self.node, path, what);
         }
     }
 
@@ -123,20 +134,20 @@ impl Tap {
         let Some(mut inner) = self.lock() else { return send() };
         let taken = send()?;
         if let Some(taken) = bytes.get(..taken) {
-            inner.record(path, What::Sent(taken));
+            inner.record(&self.node, path, What::Sent(taken));
         }
         Ok(taken)
     }
 
     fn lock(&self) -> Option<MutexGuard<'_, Inner>> {
         // A sink that panicked leaves at worst a torn record behind; the nodes go on.
-        self.0.as_ref().map(|inner| inner.lock().unwrap_or_else(PoisonError::into_inner))
+        self.inner.as_ref().map(|inner| inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Inner {
-    fn record(&mut self, path: Path, what: What<'_>) {
-        let crossing = Crossing { at: self.clock.now(), path, what };
+    fn record(&mut self, node: &str, path: Path, what: What<'_>) {
+        let crossing = Crossing { at: self.clock.now(), node, path, what };
         let failed = &mut self.failed;
         self.sinks.retain_mut(|sink| match sink.record(&crossing) {
             Ok(()) => true,

@@ -24,7 +24,12 @@ pub(crate) struct UdpFlow {
 
 impl UdpFlows {
     /// The flow of a pair, if it has a name already; it counts as used now.
-    pub(crate) fn find(&mut self, now: Instant, socket: usize, peer: SocketAddr) -> Option<(FlowId, UdpFlow)> {
+    pub(crate) fn find(
+        &mut self,
+        now: Instant,
+        socket: usize,
+        peer: SocketAddr,
+    ) -> Option<(FlowId, UdpFlow)> {
         let flow = *self.by_peer.get(&(socket, peer))?;
         Some((flow, self.touch(now, flow)?))
     }

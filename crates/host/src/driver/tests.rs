@@ -1,1 +1,248 @@
+use super::*;
+use crate::{Clock, HostConfig, Listen, NodeGone, OpenPolicy, start};
+use cpm_base::Seed;
+use cpm_core::{Input, NodeConfig, Ports};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+/// A function that does nothing: the tests here look at the driver alone.
+struct Quiet;
+
+impl Function for Quiet {
+    type Event = u32;
+    fn handle(&mut self, _: Now, _: Input, _: &mut Ports<'_, u32>) {}
+    fn handle_timeout(&mut self, _: Now, _: &mut Ports<'_, u32>) {}
+    fn next_timeout(&self) -> Option<Instant> {
+        None
+    }
+}
+
+fn node() -> Node<Quiet> {
+    Node::new(Quiet, NodeConfig::user_agent(Seed::new([7; 32]), "test"))
+}
+
+fn config() -> HostConfig {
+    HostConfig::new(Clock::start())
+}
+
+fn here() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(10), future).await.expect("within ten seconds")
+}
+
+#[tokio::test]
+async fn a_refused_connection_says_so() {
+    let closed = TcpListener::bind(here()).await.unwrap().local_addr().unwrap();
+    let mut driver = Driver::new(node(), Sockets::default(), config());
+    let target = Target { protocol: Protocol::Sip, transport: Transport::Tcp, remote: closed };
+    driver.open(OpenId(7), target);
+    let Some(Wire::Connected { open, result, .. }) = within(driver.wire_queue.recv()).await else {
+        panic!("an answer to the attempt");
+    };
+    assert_eq!(open, OpenId(7));
+    assert_eq!(result.err(), Some(OpenError::Refused));
+}
+
+#[tokio::test]
+async fn media_goes_where_policy_allows_and_nowhere_else() {
+    let listener = TcpListener::bind(here()).await.unwrap();
+    let remote = listener.local_addr().unwrap();
+    let target = Target { protocol: Protocol::Msrp, transport: Transport::Tcp, remote };
+    let mut denying = Driver::new(node(), Sockets::default(), config());
+    denying.open(OpenId(1), target);
+    assert_eq!(denying.metrics.get("host.opens_denied"), 1);
+    assert!(denying.errands.is_empty());
+    assert!(timeout(Duration::from_millis(50), listener.accept()).await.is_err(), "nobody knocks");
+
+    let laboratory = HostConfig { open_policy: OpenPolicy::laboratory(), ..config() };
+    let mut allowing = Driver::new(node(), Sockets::default(), laboratory);
+    allowing.open(OpenId(1), target);
+    let Some(Wire::Connected { result: Ok(_), .. }) = within(allowing.wire_queue.recv()).await else {
+        panic!("a connection");
+    };
+}
+
+#[tokio::test]
+async fn a_driver_that_is_full_opens_nothing_more() {
+    let listener = TcpListener::bind(here()).await.unwrap();
+    let remote = listener.local_addr().unwrap();
+    let limits = Limits { max_streams: 1, ..Limits::default() };
+    let mut driver = Driver::new(node(), Sockets::default(), HostConfig { limits, ..config() });
+    let target = Target { protocol: Protocol::Sip, transport: Transport::Tcp, remote };
+    driver.open(OpenId(1), target);
+    driver.open(OpenId(2), target);
+    assert_eq!(driver.metrics.get("host.opens_refused"), 1);
+    // The place is free again when the attempt came to nothing.
+    driver.errands.shutdown().await;
+    driver.open(OpenId(3), target);
+    assert_eq!(driver.metrics.get("host.opens_refused"), 1);
+}
+
+#[tokio::test]
+async fn the_table_of_udp_flows_is_bounded() {
+    let sockets = Sockets::bind(&[Listen::SipUdp(here())]).unwrap();
+    let limits = Limits { max_udp_flows: 1, ..Limits::default() };
+    let mut driver = Driver::new(node(), sockets, HostConfig { limits, ..config() });
+    let datagram = |port| Wire::Datagram {
+        socket: 0,
+        peer: SocketAddr::from(([192, 0, 2, 1], port)),
+        bytes: Bytes::from_static(b"\r\n\r\n"),
+    };
+    driver.take(datagram(1));
+    driver.take(datagram(1));
+    assert_eq!(driver.metrics.get("host.datagrams_without_flow"), 0);
+    driver.take(datagram(2));
+    assert_eq!(driver.metrics.get("host.datagrams_without_flow"), 1);
+    assert_eq!(driver.last_flow, 1);
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_at_once() {
+    let sockets = Sockets::bind(&[Listen::SipTcp(here())]).unwrap();
+    let at = sockets.sip_tcp().next().unwrap();
+    let limits = Limits { max_streams: 1, ..Limits::default() };
+    let running = start(node(), sockets, HostConfig { limits, ..config() }).unwrap();
+    let mut first = TcpStream::connect(at).await.unwrap();
+    // The first one is known to be in when it is served.
+    within(running.handle.with_node(|_, _| ())).await.unwrap();
+    sleep(Duration::from_millis(50)).await;
+    let mut second = TcpStream::connect(at).await.unwrap();
+    let mut octets = [0; 1];
+    assert_eq!(within(second.read(&mut octets)).await.unwrap_or(0), 0);
+    assert!(
+        timeout(Duration::from_millis(50), first.read(&mut octets)).await.is_err(),
+        "the first one stays"
+    );
+    assert_eq!(within(running.stop()).await.unwrap().get("host.streams_refused"), 1);
+}
+
+#[tokio::test]
+async fn idle_streams_are_closed() {
+    let sockets = Sockets::bind(&[Listen::Msrp(here())]).unwrap();
+    let at = sockets.msrp().next().unwrap();
+    let limits = Limits { stream_idle: Duration::from_millis(50), ..Limits::default() };
+    let running = start(node(), sockets, HostConfig { limits, ..config() }).unwrap();
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    assert_eq!(within(stream.read(&mut [0; 1])).await.unwrap(), 0);
+    drop(stream);
+    assert_eq!(within(running.stop()).await.unwrap().get("host.flows_idle"), 1);
+}
+
+#[tokio::test]
+async fn stopping_ends_streams_and_tells_whoever_asks_later() {
+    let sockets = Sockets::bind(&[Listen::Sip(here())]).unwrap();
+    let at = sockets.sip_tcp().next().unwrap();
+    let running = start(node(), sockets, config()).unwrap();
+    let handle = running.handle.clone();
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    stream.write_all(b"\r\n\r\n").await.unwrap();
+    sleep(Duration::from_millis(50)).await;
+    let client = async {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        drop(stream);
+    };
+    let ((), stopped) = within(async { tokio::join!(client, running.stop()) }).await;
+    assert_eq!(stopped.unwrap().get("host.stop_timeouts"), 0);
+    assert_eq!(handle.with_node(|_, _| ()).await, Err(NodeGone));
+    // The port is free again.
+    Sockets::bind(&[Listen::Sip(at)]).unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_embedder_loses_nothing_and_may_still_order() {
+    let limits = Limits { event_backlog: 2, ..Limits::default() };
+    let mut running = start(node(), Sockets::default(), HostConfig { limits, ..config() }).unwrap();
+    // Commands are obeyed although nobody takes events.
+    for round in 0..10 {
+        let told = running.handle.command(move |_, _, ports| ports.host.event(round));
+        within(told).await.unwrap();
+    }
+    for round in 0..10 {
+        assert_eq!(within(running.events.recv()).await, Some(round));
+    }
+}
+
+#[tokio::test]
+async fn invalid_limits_start_nothing() {
+    let limits = Limits { event_backlog: 0, ..Limits::default() };
+    let refused = start(node(), Sockets::default(), HostConfig { limits, ..config() }).err().unwrap();
+    assert_eq!(refused.to_string(), "host.event_backlog may not be zero");
+}
+
+/// A stream's task over a real connection: the far end, the way in, the way out.
+async fn stream(limits: Limits) -> (TcpStream, mpsc::Sender<Block>, mpsc::Receiver<Wire>) {
+    let listener = TcpListener::bind(here()).await.unwrap();
+    let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (near, peer) = listener.accept().await.unwrap();
+    let (wire, wire_queue) = mpsc::channel(4);
+    let (blocks, block_queue) = mpsc::channel(1);
+    let path =
+        Path { protocol: Protocol::Msrp, transport: Transport::Tcp, local: near.local_addr().unwrap(), peer };
+    let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    let stream = Stream { flow: FlowId(1), path, tap: Tap::default(), limits, wire, _permit: permit };
+    tokio::spawn(stream.run(near, block_queue));
+    (far, blocks, wire_queue)
+}
+
+#[tokio::test]
+async fn a_slow_reader_holds_the_writer_back_and_gets_everything() {
+    let (mut far, blocks, mut wire) = stream(Limits::default()).await;
+    let octet = |n: usize| (n % 251) as u8;
+    let size = 65_536;
+    let mut sent = 0;
+    // More than kernel buffers take.
+    loop {
+        assert!(sent < 256 << 20, "nothing holds the writer back");
+        blocks.try_send(Block((sent..sent + size).map(octet).collect())).ok().unwrap();
+        sent += size;
+        match timeout(Duration::from_millis(300), wire.recv()).await {
+            Ok(Some(Wire::Written { block, .. })) => assert!(block.is_empty()),
+            Ok(_) => panic!("the stream broke"),
+            Err(_) => break,
+        }
+    }
+    drop(blocks);
+    let mut received = Vec::new();
+    within(far.read_to_end(&mut received)).await.unwrap();
+    assert_eq!(received.len(), sent);
+    assert!(received.iter().enumerate().all(|(at, got)| *got == octet(at)));
+}
+
+#[tokio::test]
+async fn a_reader_that_stalls_is_given_up() {
+    let limits = Limits { write_stall: Duration::from_millis(200), ..Limits::default() };
+    let (_far, blocks, mut wire) = stream(limits).await;
+    loop {
+        blocks.try_send(Block(vec![0; 1 << 20])).ok().unwrap();
+        match within(wire.recv()).await {
+            Some(Wire::Written { .. }) => {}
+            Some(Wire::Over { why, .. }) => break assert_eq!(why, CloseReason::Failed),
+            _ => panic!("an end"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn reading_waits_for_the_node() {
+    let (mut far, _blocks, mut wire) = stream(Limits::default()).await;
+    let total = 64 << 20;
+    let writer = tokio::spawn(async move {
+        far.write_all(&vec![b'x'; total]).await.unwrap();
+        far
+    });
+    sleep(Duration::from_millis(200)).await;
+    assert!(!writer.is_finished(), "octets pile up somewhere");
+    let mut got = 0;
+    while got < total {
+        let Some(Wire::Read { bytes, .. }) = within(wire.recv()).await else { panic!("octets") };
+        assert!(bytes.len() <= Limits::default().read_block);
+        got += bytes.len();
+    }
+    drop(writer.await.unwrap());
+    let Some(Wire::Over { why: CloseReason::PeerClosed, .. }) = within(wire.recv()).await else {
+        panic!("the end");
+    };
+}

@@ -2,9 +2,14 @@ use super::*;
 use cpm_base::{Instant, Now, Protocol};
 
 fn crossing<'a>(transport: Transport, local: &str, peer: &str, what: What<'a>) -> Crossing<'a> {
-    let path = Path { protocol: Protocol::Sip, transport, local: local.parse().unwrap(), peer: peer.parse().unwrap() };
+    let path = Path {
+        protocol: Protocol::Sip,
+        transport,
+        local: local.parse().unwrap(),
+        peer: peer.parse().unwrap(),
+    };
     let wall = DateTime::from_unix_micros(1_000_000_007).unwrap();
-    Crossing { at: Now::new(Instant::ZERO, wall), path, what }
+    Crossing { at: Now::new(Instant::ZERO, wall), node: "", path, what }
 }
 
 fn capture(crossings: &[Crossing<'_>]) -> Vec<u8> {
@@ -37,7 +42,8 @@ fn tcp(packet: &[u8]) -> (u16, u32, u32, u8, &[u8]) {
 
 #[test]
 fn a_datagram_octet_by_octet() {
-    let bytes = capture(&[crossing(Transport::Udp, "192.0.2.1:5060", "192.0.2.2:5070", What::Sent(b"hello"))]);
+    let bytes =
+        capture(&[crossing(Transport::Udp, "192.0.2.1:5060", "192.0.2.2:5070", What::Sent(b"hello"))]);
     #[rustfmt::skip]
     let expected: &[u8] = &[
         // File header.

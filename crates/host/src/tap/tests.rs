@@ -12,7 +12,11 @@ impl TapSink for Keep {
             What::Received(bytes) => format!("received {}", bytes.escape_ascii()),
             other => format!("{other:?}"),
         };
-        self.0.lock().unwrap().push(format!("{} {} {what}", crossing.path.local.port(), crossing.path.peer.port()));
+        self.0.lock().unwrap().push(format!(
+            "{} {} {what}",
+            crossing.path.local.port(),
+            crossing.path.peer.port()
+        ));
         Ok(())
     }
 }

@@ -28,14 +28,16 @@ pub(crate) enum Task {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Everything runs in this one process, each node on sockets of its own. The exit status is 0 when the
+#[command(
+    after_help = "Everything runs in this one process, each node on sockets of its own. The exit status is 0 when the
 message was delivered and every report came back, 1 otherwise.
 
 Examples:
   cpm demo
   cpm demo large
   cpm demo pager --trace pager.txt --pcap pager.pcap
-  cpm demo --color never | less")]
+  cpm demo --color never | less"
+)]
 pub(crate) struct Demo {
     /// Which way of sending is shown
     #[arg(value_enum, default_value_t = Mode::Pager)]
@@ -54,8 +56,8 @@ pub(crate) struct Demo {
 #[command(after_help = "When it is ready it prints one line, for scripts to wait for:
   listening on udp 127.0.0.1:5060, tcp 127.0.0.1:5060, msrp 127.0.0.1:2855
 
-The exit status is 0 after Ctrl-C, SIGTERM or the wished number of messages, 1 when it cannot
-listen or the time is over before.
+The exit status is 0 after Ctrl-C, SIGTERM, the wished number of messages or, without --count, the
+end of the time; 1 when it cannot listen or the time is over before enough messages came.
 
 Examples:
   cpm listen
@@ -86,7 +88,7 @@ pub(crate) struct Listen {
     /// End after this many messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
-    /// Give up after this many seconds
+    /// End after this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
     #[command(flatten)]
@@ -154,7 +156,9 @@ mod tests {
         let cli = Cli::try_parse_from(["cpm", "demo", "large", "--color", "never"]).unwrap();
         assert!(matches!(cli.task, Task::Demo(Demo { mode: Mode::Large, color: Color::Never, .. })));
         let cli = Cli::try_parse_from(["cpm", "listen", "--bind", "[::1]:0", "--timeout", "0.5"]).unwrap();
-        assert!(matches!(cli.task, Task::Listen(listen) if listen.timeout == Some(Duration::from_millis(500))));
+        assert!(
+            matches!(cli.task, Task::Listen(listen) if listen.timeout == Some(Duration::from_millis(500)))
+        );
     }
 
     #[test]

@@ -40,7 +40,10 @@ mod tests {
         assert_eq!(harmless("\x1b]0;evil\x07", false), "\\u{1b}]0;evil\\u{7}");
         assert_eq!(harmless("a\u{9b}31mb", true), "a\\u{9b}31mb");
         assert_eq!(harmless("txt.\u{202e}exe", true), "txt.\\u{202e}exe");
-        assert_eq!(harmless("a\u{2066}b\u{2069}\u{200b}\u{feff}", true), "a\\u{2066}b\\u{2069}\\u{200b}\\u{feff}");
+        assert_eq!(
+            harmless("a\u{2066}b\u{2069}\u{200b}\u{feff}", true),
+            "a\\u{2066}b\\u{2069}\\u{200b}\\u{feff}"
+        );
         assert_eq!(harmless("over\rwritten", true), "over\\u{d}written");
         for c in (0..0x20).chain(0x7f..0xa0).filter_map(char::from_u32) {
             assert!(!harmless(&c.to_string(), false).contains(c), "{c:?}");
