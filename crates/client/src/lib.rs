@@ -1,1 +1,51 @@
-//! TODO front page
+//! The CPM Client of OMA CPM Conversation Functions 2.1 (section 7), as logic that a [`cpm_core::Node`] drives.
+//!
+//! So far: registration and de-registration (7.1), CPM Standalone Messages to one recipient in pager and large mode, both
+//! ways (7.2.1.1 to 7.2.1.3, 7.2.2.1 to 7.2.2.3), delivery notifications and read reports over SIP MESSAGE
+//! (5.4.1 to 5.4.4).
+//!
+//! ```
+//! use cpm_base::{DateTime, Instant, Now, Seed};
+//! use cpm_client::{Client, ClientConfig, NewMessage, contact_uri};
+//! use cpm_core::Action;
+//! use cpm_sip::Uri;
+//!
+//! let (sip, msrp) = ("192.0.2.1:5060".parse()?, "192.0.2.1:2855".parse()?);
+//! let alice = Uri::parse("sip:alice@example.com")?;
+//! let instance = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+//! let config = ClientConfig::new(alice, contact_uri("alice", sip), msrp, instance);
+//! let mut node = Client::node(config, Seed::new([1; 32]))?;
+//!
+//! let now = Now::new(Instant::ZERO, DateTime::parse("2026-11-21T10:00:00Z")?);
+//! let message = NewMessage::text(Uri::parse("sip:bob@192.0.2.2")?, "Hello Bob").with_reports();
+//! let sent = node.command(now, |client, ports| client.send_message(now, ports, message))?;
+//! assert!(!sent.large);
+//!
+//! // The node wants a flow to Bob's address; when the host has opened one, the MESSAGE goes out on it.
+//! assert!(matches!(node.poll_action(), Some(Action::Open(_, target)) if target.remote.port() == 5060));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod client;
+mod compose;
+mod config;
+mod event;
+mod inbound;
+mod large_receive;
+mod large_send;
+mod media;
+mod message;
+mod origin;
+mod pager;
+mod registration;
+mod reports;
+mod seen;
+mod sent;
+
+pub use client::Client;
+pub use compose::contact_uri;
+pub use config::{ClientConfig, ConfigError, Limits, Settings};
+pub use event::{ClientEvent, Disposition, Failure, ReceivedId, ReceivedMessage, SentId};
+pub use message::{NewMessage, SendError, SendRefusal, SentMessage};
+pub use pager::MAX_PAGER;
+pub use registration::RegisterError;

@@ -1,0 +1,227 @@
+//! [`Client`]: the state of a CPM Client and the way of every input to the procedure that handles it.
+
+use crate::inbound::{Arrival, refusal};
+use crate::large_receive::LargeIn;
+use crate::large_send::LargeOut;
+use crate::registration::Registration;
+use crate::reports::{PendingReport, Receipt};
+use crate::seen::{Recent, SeenLog};
+use crate::sent::SentLog;
+use crate::{ClientConfig, ClientEvent, ConfigError, ReceivedId, SentId};
+use cpm_base::{Instant, Metrics, Now, Random, Seed};
+use cpm_core::release::Release;
+use cpm_core::{Function, Input, Node, NodeConfig, Ports, QueryId, Reply};
+use cpm_sip::{Method, Request, Response, StatusCode};
+use cpm_ua::{RequestId, TransactionFailure, TransactionId};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A CPM Client (TS section 7): plain logic that a [`Node`] drives.
+///
+/// Its commands ([`Client::register`], [`Client::send_message`], [`Client::mark_read`] ...) are called through
+/// [`Node::command`]; what happens comes out as [`ClientEvent`].
+#[derive(Debug)]
+pub struct Client {
+    pub(crate) config: ClientConfig,
+    pub(crate) random: Random,
+    pub(crate) registration: Registration,
+    pub(crate) transactions: BTreeMap<TransactionId, Purpose>,
+    pub(crate) storing: BTreeMap<QueryId, Arrival>,
+    pub(crate) sent: SentLog,
+    pub(crate) seen: SeenLog,
+    pub(crate) unread: Recent<ReceivedId, Receipt>,
+    pub(crate) waiting_reports: VecDeque<(Instant, PendingReport)>,
+    pub(crate) sending: Vec<LargeOut>,
+    pub(crate) receiving: Vec<LargeIn>,
+    pub(crate) last_sent: u64,
+    pub(crate) last_received: u64,
+    pub(crate) metrics: Metrics,
+}
+
+/// What a client transaction of ours is about.
+#[derive(Debug)]
+pub(crate) enum Purpose {
+    Pager(SentId),
+    Report(Box<PendingReport>),
+    /// BYE of a large message that we send, or end.
+    Bye,
+}
+
+impl Client {
+    /// A client at rest.
+    ///
+    /// # Errors
+    /// The configuration cannot be used.
+    pub fn new(config: ClientConfig, seed: Seed) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let limits = config.limits;
+        Ok(Client {
+            config,
+            random: Random::new(seed),
+            registration: Registration::default(),
+            transactions: BTreeMap::new(),
+            storing: BTreeMap::new(),
+            sent: SentLog::new(limits.max_sent),
+            seen: SeenLog::new(limits.max_received),
+            unread: Recent::new(limits.max_received),
+            waiting_reports: VecDeque::new(),
+            sending: Vec::new(),
+            receiving: Vec::new(),
+            last_sent: 0,
+            last_received: 0,
+            metrics: Metrics::default(),
+        })
+    }
+
+    /// A client in a node of its own, with endpoints that fit it.
+    ///
+    /// # Errors
+    /// The configuration cannot be used.
+    // req: 7-p5, 7.1-5, 7.2.1.1-5, 7.2.1.2-6, 7.2.2.1-2, 7.2.2.2-2.a
+    pub fn node(config: ClientConfig, seed: Seed) -> Result<Node<Client>, ConfigError> {
+        let mut random = Random::new(seed);
+        let product = Release::CLIENT_2_1.with_product(&config.product);
+        let mut node = NodeConfig::user_agent(random.fork(), &product);
+        // req: 7.2.1.2-12
+        node.sip.supported = vec!["timer".to_owned()];
+        Ok(Node::new(Client::new(config, random.fork())?, node))
+    }
+
+    /// The configuration it was made with.
+    pub const fn config(&self) -> &ClientConfig {
+        &self.config
+    }
+
+    /// Counters of the client itself.
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Whether nothing is under way: no transaction, no large message, no message that waits for the store, no report
+    /// that waits for its next try.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.transactions.is_empty()
+            && self.storing.is_empty()
+            && self.waiting_reports.is_empty()
+            && self.sending.is_empty()
+            && self.receiving.is_empty()
+    }
+
+    fn handle_sip(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, event: cpm_ua::Event) {
+        use cpm_ua::Event;
+        match event {
+            Event::Request { id, flow, request, in_dialog } => match (in_dialog, request.method()) {
+                (Some(dialog), Method::Bye) => self.ended_by_peer(now, ports, id, dialog, &request),
+                (None, Method::Message) => self.handle_message(now, ports, id, flow, request),
+                (None, Method::Invite) => self.handle_invite(now, ports, id, flow, &request),
+                (None, Method::Options) => self.handle_options(now, ports, id, &request),
+                // A session for one message is never changed (TS 5.1-p1).
+                (Some(_), Method::Invite) => self.refuse(now, ports, id, &request, StatusCode::NOT_ACCEPTABLE_HERE),
+                _ => self.refuse(now, ports, id, &request, StatusCode::METHOD_NOT_ALLOWED),
+            },
+            Event::Response { transaction, response } => self.answered(now, ports, transaction, &response),
+            Event::TransactionFailed { transaction, why } => self.lost(now, ports, transaction, why),
+            Event::InviteAccepted { invite, dialog, response } => {
+                self.invite_accepted(now, ports, invite, dialog, &response);
+            }
+            Event::InviteFailed { invite, response, why } => {
+                self.invite_failed(ports, invite, response.as_ref(), why);
+            }
+            Event::Acknowledged { dialog, .. } => self.acknowledged(now, ports, dialog),
+            Event::DialogEnded { dialog, why } => self.dialog_ended(now, ports, dialog, why),
+            _ => {}
+        }
+    }
+
+    /// What this client can do, as an answer to OPTIONS (RFC 3261 §11.2).
+    fn handle_options(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, id: RequestId, request: &Request) {
+        let mut response = Response::for_request(request, StatusCode::OK);
+        for method in &ports.sip.config().allow {
+            response.headers_mut().push_typed(&cpm_sip::Allow(method.clone()));
+        }
+        self.answer(now, ports, id, response);
+    }
+
+    fn refuse(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        id: RequestId,
+        request: &Request,
+        status: StatusCode,
+    ) {
+        self.answer(now, ports, id, refusal(request, status, None));
+    }
+
+    fn answered(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        transaction: TransactionId,
+        response: &Response,
+    ) {
+        if self.registration.is_pending(transaction) {
+            return self.registered(now, ports, response);
+        }
+        match self.transactions.remove(&transaction) {
+            Some(Purpose::Pager(id)) => self.pager_answered(ports, id, response),
+            Some(Purpose::Report(report)) if !response.status().is_success() => {
+                let code = response.status().code();
+                self.report_failed(now, *report, code >= 500 || matches!(code, 408 | 480));
+            }
+            Some(Purpose::Report(_)) => {}
+            Some(Purpose::Bye) => self.bye_answered(now, ports, transaction, Some(response)),
+            None => {}
+        }
+    }
+
+    fn lost(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        transaction: TransactionId,
+        why: TransactionFailure,
+    ) {
+        if self.registration.is_pending(transaction) {
+            return self.register_lost(now, ports, why);
+        }
+        match self.transactions.remove(&transaction) {
+            Some(Purpose::Pager(id)) => self.pager_lost(ports, id, why),
+            Some(Purpose::Report(report)) => self.report_failed(now, *report, true),
+            Some(Purpose::Bye) => self.bye_answered(now, ports, transaction, None),
+            None => {}
+        }
+    }
+
+    fn handle_reply(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, query: QueryId, reply: Reply) {
+        match reply {
+            Reply::Stored(result) => self.stored(now, ports, query, result),
+            Reply::Resolved(targets) => self.media_resolved(now, ports, query, &targets),
+            _ => self.metrics.count("client.unexpected_reply"),
+        }
+    }
+}
+
+impl Function for Client {
+    type Event = ClientEvent;
+
+    fn handle(&mut self, now: Now, input: Input, ports: &mut Ports<'_, ClientEvent>) {
+        match input {
+            Input::Sip(event) => self.handle_sip(now, ports, event),
+            Input::Msrp(event) => self.handle_msrp(now, ports, event),
+            Input::Reply(query, reply) => self.handle_reply(now, ports, query, reply),
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
+        self.registration_timeout(now, ports);
+        self.reports_timeout(now, ports);
+        self.receiving_timeout(now, ports);
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        let timers =
+            [self.registration.next_timeout(), self.reports_next_timeout(), self.receiving_next_timeout()];
+        timers.into_iter().flatten().min()
+    }
+}

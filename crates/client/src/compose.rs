@@ -1,0 +1,117 @@
+//! The requests and CPIM messages of a client (TS 7.2.1.1, 7.2.1.2, 7.2.1.3): what all of them have in common.
+
+use crate::{Client, NewMessage, SendRefusal};
+use bytes::Bytes;
+use cpm_base::Now;
+use cpm_core::feature::{CpmFeature, CpmService, ICSI_REF};
+use cpm_core::{ContributionId, ConversationId};
+use cpm_cpim::{Address, CpimBuilder, CpimMessage};
+use cpm_mime::Part;
+use cpm_sip::{Contact, ContactAddr, HeaderName, HeaderText, Method, Params, Request, SipUri, Uri};
+
+/// The URI that stands for somebody who wants not to be known (RFC 3323 §4.1.1.3).
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+
+/// What an initial request says besides its method and body.
+pub(crate) struct Envelope<'a> {
+    pub(crate) method: Method,
+    /// Request-URI.
+    pub(crate) target: &'a Uri,
+    /// To; the Request-URI in most cases.
+    pub(crate) to: &'a Uri,
+    pub(crate) feature: CpmFeature,
+    pub(crate) service: CpmService,
+    pub(crate) conversation: Option<&'a ConversationId>,
+    pub(crate) contribution: Option<&'a ContributionId>,
+    pub(crate) in_reply_to: Option<&'a ContributionId>,
+    pub(crate) reply_to: Option<&'a Uri>,
+    pub(crate) anonymous: bool,
+}
+
+impl Client {
+    /// An initial request without body. The endpoint adds Via, Max-Forwards, Call-ID, CSeq, the From tag and
+    /// User-Agent.
+    pub(crate) fn request(&self, envelope: &Envelope<'_>) -> Request {
+        let mut request = Request::new(envelope.method.clone(), envelope.target.clone());
+        let mut push = |name: HeaderName, value: String| {
+            request.headers_mut().push(name, HeaderText::sanitized(&value));
+        };
+        for route in self.registration.service_route() {
+            push(HeaderName::Route, route.clone());
+        }
+        // req: 6.1-p3, 7.2.1.1-6, 7.2.1.2-7
+        if envelope.anonymous {
+            push(HeaderName::From, format!("\"Anonymous\" <{ANONYMOUS}>"));
+            push(HeaderName::Privacy, "id".to_owned());
+        } else {
+            push(HeaderName::From, format!("<{}>", self.config.address.as_str()));
+        }
+        push(HeaderName::To, format!("<{}>", envelope.to.as_str()));
+        push(HeaderName::PPreferredIdentity, format!("<{}>", self.config.address.as_str()));
+        // req: 7.2.1.1-1, 7.2.1.2-1, 7.2.1.1-3.a, 7.2.1.2-3.a, H.2-p3, H.2-p4
+        push(HeaderName::AcceptContact, format!("*;{ICSI_REF}=\"{}\"", envelope.feature.encoded()));
+        push(HeaderName::PPreferredService, envelope.service.urn());
+        // req: 7.2.1.1-11, 7.2.1.1-12, 7.2.1.1-13, 7.2.1.2-15, 7.2.1.2-16, 7.2.1.2-17, C.1.1-p2.1, C.1.2-p2.1
+        for (name, id) in [
+            (HeaderName::ConversationId, envelope.conversation.map(ConversationId::as_str)),
+            (HeaderName::ContributionId, envelope.contribution.map(ContributionId::as_str)),
+            (HeaderName::InReplyToContributionId, envelope.in_reply_to.map(ContributionId::as_str)),
+        ] {
+            if let Some(id) = id {
+                push(name, id.to_owned());
+            }
+        }
+        // req: 7.2.1.1-4, 7.2.1.2-5
+        if let Some(reply_to) = envelope.reply_to {
+            push(HeaderName::ReplyTo, format!("<{}>", reply_to.as_str()));
+        }
+        request
+    }
+
+    /// Where this client is reached, with the feature in use and its instance identifier (TS H.2-p2, 6.1.1-p2).
+    // req: 7.2.1.2-2, H.2-p2
+    pub(crate) fn contact(&self, feature: CpmFeature) -> Contact {
+        let mut params = Params::new();
+        let set = params
+            .set_quoted(ICSI_REF, &feature.encoded())
+            .and_then(|()| params.set_quoted("+sip.instance", &format!("<{}>", self.config.instance)));
+        debug_assert!(set.is_ok(), "the configuration was validated");
+        Contact::Addr(ContactAddr::new(Uri::Sip(self.config.contact.clone())).with_params(params))
+    }
+
+    /// The CPIM message of TS 7.2.1.3 for one recipient.
+    // req: 7.2.1.3-p1, 7.2.1.3-1, 7.2.1.3-2.a, 7.2.1.3-3
+    pub(crate) fn standalone(
+        &self,
+        now: Now,
+        message: &NewMessage,
+        message_id: &str,
+    ) -> Result<CpimMessage, SendRefusal> {
+        let from = if message.anonymous { ANONYMOUS } else { self.config.address.as_str() };
+        let mut builder = CpimBuilder::new(Address::new(from), Address::new(message.to.as_str()))
+            .imdn_message_id(message_id)
+            .date_time(now.wall)
+            .disposition_notification(message.reports.clone())
+            .content(Part::new(&message.content_type, message.content.clone()));
+        if let Some(subject) = &message.subject {
+            builder = builder.subject(subject);
+        }
+        builder.build().map_err(|error| SendRefusal::Content(error.to_string()))
+    }
+}
+
+/// Puts a CPIM message into a request.
+pub(crate) fn set_cpim(request: &mut Request, cpim: Bytes) {
+    request.headers_mut().replace(HeaderName::ContentType, HeaderText::sanitized("message/cpim"));
+    request.set_body(cpim);
+}
+
+/// `Contact` URI of a client at an address: what a host passes as [`crate::ClientConfig::contact`].
+#[must_use]
+pub fn contact_uri(user: &str, at: core::net::SocketAddr) -> SipUri {
+    let host = match at.ip() {
+        core::net::IpAddr::V4(ip) => cpm_sip::Host::V4(ip),
+        core::net::IpAddr::V6(ip) => cpm_sip::Host::V6(ip),
+    };
+    SipUri::new(host).with_user(user).with_port(Some(at.port()))
+}

@@ -1,0 +1,156 @@
+//! What a client is made with.
+
+use core::fmt;
+use core::net::SocketAddr;
+use cpm_core::feature::CpmFeature;
+use cpm_sip::{SipUri, Uri};
+
+/// Identity, place and settings of a client.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// The user's CPM Address: From of requests, To of REGISTER.
+    pub address: Uri,
+    /// The user's name for this client: display-name of the registered Contact (TS 7.1-6).
+    pub display_name: Option<String>,
+    /// Where to register (Request-URI of REGISTER); `None` for a client that never registers.
+    pub registrar: Option<Uri>,
+    /// Where SIP requests reach this client.
+    pub contact: SipUri,
+    /// Instance identifier of this client, a URN (RFC 5626 §4.1): `urn:uuid:…`.
+    pub instance: String,
+    /// What it can do; registered as feature tags (TS 7.1-2).
+    pub features: Vec<CpmFeature>,
+    /// Lifetime asked for when registering, in seconds.
+    pub expires: u32,
+    /// Where MSRP connections reach this client.
+    pub msrp: SocketAddr,
+    /// Media types that can be shown to the user: `type/subtype`, `type/*` or `*`.
+    pub accept: Vec<String>,
+    /// The device's settings.
+    pub settings: Settings,
+    /// Limits.
+    pub limits: Limits,
+    /// The client's own product token behind `CPM-client/OMA2.1`; may be empty.
+    pub product: String,
+}
+
+/// Settings of the device (TS 5.4.1-2, 5.4.2-2: "allowed by local device's settings").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Delivery notifications are sent when asked for.
+    pub delivery_reports: bool,
+    /// Read reports are sent when asked for and the user has read.
+    pub display_reports: bool,
+    /// Leniency: a message/cpim body is taken as a CPM message although no Accept-Contact names a CPM feature.
+    pub accept_untagged: bool,
+    /// Leniency: CPIM messages are read with the deviations that are seen in the field ([`cpm_cpim::Leniency::field`]).
+    pub tolerant_cpim: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { delivery_reports: true, display_reports: true, accept_untagged: true, tolerant_cpim: true }
+    }
+}
+
+/// What a peer can make a client hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of a large message, either way. Default 10 MiB.
+    pub max_message: u64,
+    /// Large messages under way at once, both ways. Default 16.
+    pub max_sessions: usize,
+    /// Sent messages whose reports are still recognised; the oldest is forgotten first. Default 4,096.
+    pub max_sent: usize,
+    /// Received messages that can still be marked read, and whose copies are recognised. Default 4,096.
+    pub max_received: usize,
+    /// Received messages that wait for the store. Default 256.
+    pub max_storing: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_message: 10 * 1024 * 1024,
+            max_sessions: 16,
+            max_sent: 4096,
+            max_received: 4096,
+            max_storing: 256,
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The instance identifier is no URN.
+    Instance,
+    /// A value holds characters that cannot stand in a header field; the text names it.
+    NotAHeaderValue(&'static str),
+    /// A limit is zero; the text names it.
+    ZeroLimit(&'static str),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::Instance => f.write_str("the instance identifier is no URN"),
+            ConfigError::NotAHeaderValue(name) => write!(f, "{name} holds a character that no header field allows"),
+            ConfigError::ZeroLimit(name) => write!(f, "the limit {name} is zero"),
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl ClientConfig {
+    /// A client of `address` at `contact`, that can do pager and large messages, with default settings and limits.
+    #[must_use]
+    pub fn new(address: Uri, contact: SipUri, msrp: SocketAddr, instance: &str) -> Self {
+        ClientConfig {
+            address,
+            display_name: None,
+            registrar: None,
+            contact,
+            instance: instance.to_owned(),
+            features: vec![CpmFeature::PagerMessage, CpmFeature::LargeMessage],
+            expires: 3600,
+            msrp,
+            accept: vec!["*".to_owned()],
+            settings: Settings::default(),
+            limits: Limits::default(),
+            product: String::new(),
+        }
+    }
+
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// The instance identifier is no URN, a text cannot stand in a header field, or a limit is zero.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let urn = self.instance.len() <= 256
+            && self.instance.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("urn:"))
+            && self.instance.bytes().all(|b| b.is_ascii_graphic() && !b"<>\"\\".contains(&b));
+        if !urn {
+            return Err(ConfigError::Instance);
+        }
+        if self.product.bytes().any(|b| b.is_ascii_control()) {
+            return Err(ConfigError::NotAHeaderValue("product"));
+        }
+        if self.display_name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
+            return Err(ConfigError::NotAHeaderValue("display_name"));
+        }
+        let limits = [
+            ("max_message", self.limits.max_message == 0),
+            ("max_sessions", self.limits.max_sessions == 0),
+            ("max_sent", self.limits.max_sent == 0),
+            ("max_received", self.limits.max_received == 0),
+            ("max_storing", self.limits.max_storing == 0),
+        ];
+        match limits.into_iter().find(|(_, zero)| *zero) {
+            Some((name, _)) => Err(ConfigError::ZeroLimit(name)),
+            None => Ok(()),
+        }
+    }
+}

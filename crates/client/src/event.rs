@@ -1,0 +1,172 @@
+//! What a client tells its user.
+
+use bytes::Bytes;
+use cpm_base::DateTime;
+use cpm_core::{ContributionId, ConversationId};
+use cpm_sip::{Response, StatusCode, Uri, Warning};
+use cpm_ua::TransactionFailure;
+
+/// The client's name for a message that its user sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SentId(pub u64);
+
+/// The client's name for a message that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReceivedId(pub u64);
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientEvent {
+    /// The registration stands for this many seconds from now (it is refreshed before).
+    Registered {
+        /// Granted lifetime in seconds.
+        expires: u32,
+        /// The addresses that the core knows the user by (P-Associated-URI).
+        associated: Vec<Uri>,
+    },
+    /// The registration, or its refresh, did not work.
+    RegistrationFailed(Failure),
+    /// The registration is gone, because the user wished it.
+    Deregistered,
+    /// A message was taken by the network (2xx to the MESSAGE; every octet acknowledged for a large one).
+    Sent {
+        /// Which.
+        id: SentId,
+        /// UID in the user's message store, where the network kept it there (TS C.1.6).
+        message_uid: Option<String>,
+    },
+    /// A message was not taken.
+    SendFailed {
+        /// Which.
+        id: SentId,
+        /// Why.
+        why: Failure,
+    },
+    /// A disposition notification came for a message that the user sent: the first of its kind.
+    Disposition {
+        /// Which.
+        id: SentId,
+        /// What became of it.
+        disposition: Disposition,
+        /// Who says so (the IMDN's From), as text.
+        from: String,
+    },
+    /// A message arrived and is kept.
+    Received(Box<ReceivedMessage>),
+}
+
+/// What became of a sent message at one recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Disposition {
+    /// It was delivered (TS 5.4-rcv-1.a.i).
+    Delivered,
+    /// It could not be delivered (TS 5.4-rcv-1.a.ii).
+    DeliveryFailed,
+    /// It was read (TS 5.4-rcv-2.a.i).
+    Displayed,
+}
+
+/// Why something did not work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The far side answered so.
+    Rejected {
+        /// Status code.
+        status: StatusCode,
+        /// Reason phrase as it came.
+        reason: String,
+        /// Text of the Warning header field, where there is one (TS 6.4).
+        warning: Option<String>,
+    },
+    /// No answer in time.
+    Timeout,
+    /// No way to the next hop.
+    Transport,
+    /// The answer could not be understood or broke the protocol; the text names what was wrong.
+    BadAnswer(String),
+    /// The media connection could not be set up, broke, or the far side refused the content. Carries the MSRP status
+    /// where there was one.
+    Media(Option<u16>),
+    /// The far side ended the session before everything was through.
+    EndedByPeer,
+    /// The user cancelled it.
+    Cancelled,
+}
+
+impl Failure {
+    /// A final response that is none of success.
+    pub(crate) fn rejected(response: &Response) -> Failure {
+        let warnings = response.typed_list::<Warning>().unwrap_or_default();
+        Failure::Rejected {
+            status: response.status(),
+            reason: response.reason().to_owned(),
+            warning: warnings.first().map(|warning| warning.text().to_owned()),
+        }
+    }
+}
+
+impl From<TransactionFailure> for Failure {
+    fn from(why: TransactionFailure) -> Self {
+        match why {
+            TransactionFailure::Timeout => Failure::Timeout,
+            TransactionFailure::Transport => Failure::Transport,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Rejected { status, reason, warning } => {
+                write!(f, "rejected with {} {reason}", status.code())?;
+                warning.iter().try_for_each(|text| write!(f, " ({text})"))
+            }
+            Failure::Timeout => f.write_str("no answer in time"),
+            Failure::Transport => f.write_str("the next hop could not be reached"),
+            Failure::BadAnswer(what) => write!(f, "the answer was not usable: {what}"),
+            Failure::Media(None) => f.write_str("the media connection failed"),
+            Failure::Media(Some(status)) => write!(f, "the media was refused with {status}"),
+            Failure::EndedByPeer => f.write_str("the far side ended the session"),
+            Failure::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+/// A CPM Standalone Message that arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedMessage {
+    /// For [`crate::Client::mark_read`] and replies.
+    pub id: ReceivedId,
+    /// The authenticated originator (TS 6.1); `None` when anonymous.
+    pub from: Option<Uri>,
+    /// The name that the sender gives itself in the CPIM From; not authenticated.
+    pub from_name: Option<String>,
+    /// Where a reply goes: Reply-To, else the originator.
+    pub reply_to: Option<Uri>,
+    /// Its conversation.
+    pub conversation: Option<ConversationId>,
+    /// Its own id in the conversation; a reply names it.
+    pub contribution: Option<ContributionId>,
+    /// The contribution that it replies to.
+    pub in_reply_to: Option<ContributionId>,
+    /// IMDN Message-ID.
+    pub message_id: Option<String>,
+    /// CPIM DateTime.
+    pub date: Option<DateTime>,
+    /// CPIM Subject.
+    pub subject: Option<String>,
+    /// Media type of the content, with its parameters, as the sender wrote it.
+    pub content_type: String,
+    /// Content-Disposition of the content, to be followed by whoever shows it (TS 7.2.2.3-1).
+    pub content_disposition: Option<String>,
+    /// The content with its transfer encoding taken off.
+    pub content: Bytes,
+    /// The sender wishes to know when it is read ([`crate::Client::mark_read`]).
+    pub display_requested: bool,
+    /// UID in the user's message store (TS C.1.6).
+    pub message_uid: Option<String>,
+    /// It came through MSRP.
+    pub large: bool,
+}

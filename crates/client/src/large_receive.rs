@@ -1,0 +1,415 @@
+//! Receiving a Large Message Mode CPM Standalone Message (TS 7.2.2.2): INVITE, MSRP, BYE.
+
+use crate::inbound::{Answer, Unacceptable, copy_ids, refusal};
+use crate::media::{Way, read_sdp, way};
+use crate::origin::Origin;
+use crate::{Client, ClientEvent};
+use core::net::SocketAddr;
+use core::time::Duration;
+use cpm_base::{FlowId, Instant, Now, Trust};
+use cpm_core::feature::CpmFeature;
+use cpm_core::{Ports, Query, QueryId};
+use cpm_msrp::{ChunkId, IncomingId, MsrpUri, Reassembly, SessionId, Status};
+use cpm_sdp::{Direction, Negotiated, RemoteOffer, Role, Setup};
+use cpm_sip::{ContentType, HeaderName, HeaderText, Request, Response, StatusCode};
+use cpm_ua::{DialogEnd, DialogId, RequestId};
+
+/// From the 200 to the ACK, and from the last octet to the BYE: as long as SIP keeps trying (64*T1), and a little more.
+const SIGNALLING: Duration = Duration::from_secs(40);
+/// Without a new octet for so long, the message is given up.
+const STALLED: Duration = Duration::from_secs(120);
+
+/// A large message on its way in.
+#[derive(Debug)]
+pub(crate) struct LargeIn {
+    origin: Origin,
+    dialog: DialogId,
+    local: MsrpUri,
+    negotiated: Negotiated,
+    session: Option<SessionId>,
+    transfer: Option<IncomingId>,
+    assembly: Reassembly,
+    stage: Stage,
+    /// When it is given up if nothing happens.
+    deadline: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The 200 is not acknowledged.
+    Answered,
+    /// The name in the offer is being resolved.
+    Resolving(QueryId),
+    /// Octets come in.
+    Receiving,
+    /// All octets are there; the store is asked before this chunk is answered.
+    Storing(ChunkId),
+    /// The message was taken, or refused for good; the far side says BYE.
+    Done,
+}
+
+impl Client {
+    /// An INVITE outside of a dialog.
+    // req: 7.2.2.2-p1
+    pub(crate) fn handle_invite(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        id: RequestId,
+        flow: FlowId,
+        request: &Request,
+    ) {
+        let trust = ports.sip.flow_info(flow).map_or(Trust::Outside, |info| info.trust);
+        if let Err(response) = self.take_invite(now, ports, id, request, trust) {
+            self.metrics.count("client.invite_refused");
+            self.answer(now, ports, id, *response);
+        }
+    }
+
+    fn take_invite(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        id: RequestId,
+        request: &Request,
+        trust: Trust,
+    ) -> Result<(), Box<Response>> {
+        let refuse = |status, why: Option<&str>| Box::new(refusal(request, status, why));
+        let origin = Origin::read(request, trust)
+            .map_err(|error| refuse(StatusCode::BAD_REQUEST, Some(&error.to_string())))?;
+        if !origin.features.contains(&CpmFeature::LargeMessage) {
+            return Err(refuse(StatusCode::NOT_ACCEPTABLE_HERE, None));
+        }
+        if self.large_messages() >= self.config.limits.max_sessions {
+            return Err(refuse(StatusCode::TEMPORARILY_UNAVAILABLE, None));
+        }
+        let offer = self.read_offer(request)?;
+        // TS 6.4.2 has a text for what is too large.
+        if offer.file_size().is_some_and(|size| size > self.config.limits.max_message) {
+            return Err(refuse(StatusCode::FORBIDDEN, Some("133 Size exceeded")));
+        }
+        let wrapped = offer.accept_wrapped_types().to_vec();
+        // req: 7.2.2.2-2.c, 7.2.2.2-2.c.i, 7.2.2.2-2.c.ii, 7.2.2.2-2.c.iii, 7.2.2.2-2.c.iv, 7.2.2.2-2.c.v
+        // req: 7.2.2.2-2.c.vi, 7.2.2.2-2.c.vii
+        let (local, media) = self.local_media(ports, Setup::Active, Direction::RecvOnly, wrapped, None);
+        let ids = self.session_ids();
+        let (answer, negotiated) = offer.answer(&ids, &media).map_err(|error| {
+            let status = StatusCode::new(error.status()).unwrap_or(StatusCode::NOT_ACCEPTABLE_HERE);
+            refuse(status, Some(&error.to_string()))
+        })?;
+        // req: 7.2.2.2-2, 7.2.2.2-3
+        let mut response = Response::for_request(request, StatusCode::OK)
+            .with_typed(&self.contact(CpmFeature::LargeMessage))
+            .with_header(HeaderName::ContentType, HeaderText::sanitized("application/sdp"));
+        copy_ids(request, &mut response);
+        response.set_body(answer.to_bytes());
+        let Some(dialog) = self.answer(now, ports, id, response) else { return Ok(()) };
+        self.receiving.push(LargeIn {
+            origin,
+            dialog,
+            local,
+            negotiated,
+            session: None,
+            transfer: None,
+            assembly: Reassembly::new(self.config.limits.max_message),
+            stage: Stage::Answered,
+            deadline: now.mono.plus(SIGNALLING),
+        });
+        Ok(())
+    }
+
+    /// The offer, if this client can take what it announces.
+    // req: 7.2.2.2-1
+    fn read_offer(&self, request: &Request) -> Result<RemoteOffer, Box<Response>> {
+        let refuse = |status, why: &str| Box::new(refusal(request, status, Some(why)));
+        let content_type = request.typed::<ContentType>().ok().flatten();
+        if !content_type.is_some_and(|content_type| content_type.is("application/sdp")) {
+            return Err(refuse(StatusCode::NOT_ACCEPTABLE_HERE, "no session description"));
+        }
+        let description = read_sdp(request.body()).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error))?;
+        let offer = RemoteOffer::read(&description)
+            .map_err(|error| refuse(StatusCode::NOT_ACCEPTABLE_HERE, &error.to_string()))?;
+        if !offer.accepts("message/cpim") {
+            return Err(refuse(StatusCode::NOT_ACCEPTABLE_HERE, "only message/cpim is taken"));
+        }
+        let wrapped = offer.accept_wrapped_types();
+        let shown = |offered: &String| offered == "*" || cpm_sdp::accepts(&self.config.accept, offered);
+        if !wrapped.is_empty() && !wrapped.iter().any(shown) {
+            return Err(refuse(StatusCode::NOT_ACCEPTABLE_HERE, "none of the content types can be shown"));
+        }
+        if !offer.direction().sends() {
+            return Err(refuse(StatusCode::NOT_ACCEPTABLE_HERE, "the offer sends nothing"));
+        }
+        Ok(offer)
+    }
+
+    fn receiving_at(&mut self, is: impl Fn(&LargeIn) -> bool) -> Option<&mut LargeIn> {
+        self.receiving.iter_mut().find(|large| is(large))
+    }
+
+    fn take_receiving(&mut self, is: impl Fn(&LargeIn) -> bool) -> Option<LargeIn> {
+        let at = self.receiving.iter().position(is)?;
+        Some(self.receiving.swap_remove(at))
+    }
+
+    /// The ACK: now the media connection is made.
+    // req: 7.2.2.2-onACK-1, 7.2.2.2-onACK-2, 7.2.2.2-onACK-3, 7.2.2.2-onACK-4
+    pub(crate) fn acknowledged(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, dialog: DialogId) {
+        let ours = |large: &LargeIn| large.dialog == dialog && large.stage == Stage::Answered;
+        let Some(large) = self.take_receiving(ours) else { return };
+        match (large.negotiated.role, way(&large.negotiated)) {
+            (Role::Passive, _) => self.receive_from(now, ports, large, None),
+            (Role::Active, Way::To(at)) => self.receive_from(now, ports, large, Some(at)),
+            (Role::Active, Way::Ask(name)) => {
+                let query = ports.host.query(Query::Resolve(name));
+                self.receiving.push(LargeIn { stage: Stage::Resolving(query), ..large });
+            }
+        }
+    }
+
+    fn receive_from(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        mut large: LargeIn,
+        to: Option<SocketAddr>,
+    ) {
+        match self.open_session(now, ports, &large.local, &large.negotiated, to) {
+            Ok(session) => {
+                large.session = Some(session);
+                large.stage = Stage::Receiving;
+                large.deadline = now.mono.plus(STALLED);
+                self.receiving.push(large);
+            }
+            Err(_) => self.give_up(now, ports, &large),
+        }
+    }
+
+    /// The name in an offer was resolved.
+    pub(crate) fn media_resolved(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        query: QueryId,
+        targets: &[(cpm_base::Transport, SocketAddr)],
+    ) {
+        let to = targets.first().map(|(_, at)| *at);
+        if self.sending_resolved(now, ports, query, to) {
+            return;
+        }
+        let Some(large) = self.take_receiving(|large| large.stage == Stage::Resolving(query)) else { return };
+        match to {
+            Some(at) => self.receive_from(now, ports, large, Some(at)),
+            None => self.give_up(now, ports, &large),
+        }
+    }
+
+    /// Everything that the MSRP endpoint says.
+    pub(crate) fn handle_msrp(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, event: cpm_msrp::Event) {
+        use cpm_msrp::Event;
+        match event {
+            Event::Bound { session } => {
+                self.sending_bound(now, ports, session);
+            }
+            Event::BindFailed { session, .. } | Event::Lost { session, .. } => {
+                if !self.sending_lost(now, ports, session) {
+                    self.receiving_lost(now, ports, session);
+                }
+            }
+            Event::Incoming { session, transfer, content_type, total, .. } => {
+                self.incoming(now, session, transfer, &content_type, total);
+            }
+            Event::Data { transfer, offset, bytes } => self.data(now, transfer, offset, &bytes),
+            Event::ChunkEnd { transfer, chunk, complete, .. } => self.chunk_end(now, ports, transfer, chunk, complete),
+            Event::Aborted { transfer, .. } => self.aborted(now, ports, transfer),
+            Event::Sent { transfer } => self.transfer_sent(now, ports, transfer),
+            Event::SendFailed { transfer, status, .. } => {
+                self.transfer_failed(now, ports, transfer, status.map(|status| status.code()));
+            }
+            _ => {}
+        }
+    }
+
+    /// A message begins. One session carries one message (TS 5.1-p1), and that is a CPIM message.
+    fn incoming(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        transfer: IncomingId,
+        content_type: &str,
+        total: Option<u64>,
+    ) {
+        let max = self.config.limits.max_message;
+        let Some(large) = self.receiving_at(|large| large.session == Some(session)) else { return };
+        let cpim = cpm_mime::ContentType::parse(content_type).is_ok_and(|it| it.is("message/cpim"));
+        let fits = total.is_none_or(|total| total <= max);
+        if large.stage == Stage::Receiving && large.transfer.is_none() && cpim && fits {
+            large.transfer = Some(transfer);
+            large.deadline = now.mono.plus(STALLED);
+        }
+    }
+
+    fn data(&mut self, now: Now, transfer: IncomingId, offset: u64, octets: &[u8]) {
+        let Some(large) = self.receiving_at(|large| large.transfer == Some(transfer)) else { return };
+        large.deadline = now.mono.plus(STALLED);
+        if large.stage == Stage::Receiving && large.assembly.push(offset, octets).is_err() {
+            large.stage = Stage::Done;
+        }
+    }
+
+    /// A chunk is in: all but the last are answered at once, the last when the store has the message.
+    // req: 7.2.2.2-p5.1, 7.2.2.2-p5.2
+    fn chunk_end(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        transfer: IncomingId,
+        chunk: ChunkId,
+        complete: Option<u64>,
+    ) {
+        let ours = |large: &LargeIn| large.transfer == Some(transfer);
+        let Some(mut large) = self.take_receiving(ours) else {
+            // Not a message that this session may carry.
+            ports.msrp.respond(now, chunk, Status::UNSUPPORTED_MEDIA_TYPE);
+            return;
+        };
+        let status = match (large.stage, complete) {
+            (Stage::Receiving, Some(total)) => {
+                let assembly = core::mem::replace(&mut large.assembly, Reassembly::new(0));
+                large.stage = Stage::Storing(chunk);
+                large.deadline = now.mono.plus(SIGNALLING);
+                let origin = large.origin.clone();
+                self.receiving.push(large);
+                return self.complete(now, ports, origin, chunk, assembly, total);
+            }
+            (Stage::Receiving, None) => Status::OK,
+            _ => Status::STOP,
+        };
+        ports.msrp.respond(now, chunk, status);
+        self.receiving.push(large);
+    }
+
+    fn complete(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        origin: Origin,
+        chunk: ChunkId,
+        assembly: Reassembly,
+        total: u64,
+    ) {
+        let refused = match assembly.finish(total) {
+            Ok(octets) => match self.keep(now, ports, origin, octets, Answer::Large(chunk)) {
+                Ok(()) => return,
+                Err(Unacceptable::Malformed(_)) => Status::BAD_REQUEST,
+                Err(Unacceptable::NoResources) => Status::STOP,
+            },
+            Err(_) => Status::BAD_REQUEST,
+        };
+        self.metrics.count("client.large_refused");
+        ports.msrp.respond(now, chunk, refused);
+        self.stored_stage(now, chunk);
+    }
+
+    /// The store has the message, or not: the last chunk gets its answer.
+    pub(crate) fn large_kept(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, chunk: ChunkId, kept: bool) {
+        ports.msrp.respond(now, chunk, if kept { Status::OK } else { Status::STOP });
+        self.stored_stage(now, chunk);
+    }
+
+    fn stored_stage(&mut self, now: Now, chunk: ChunkId) {
+        if let Some(large) = self.receiving_at(|large| large.stage == Stage::Storing(chunk)) {
+            large.stage = Stage::Done;
+            large.deadline = now.mono.plus(SIGNALLING);
+        }
+    }
+
+    /// The sender gave the message up, or it broke the protocol.
+    fn aborted(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, transfer: IncomingId) {
+        let ours = |large: &LargeIn| large.transfer == Some(transfer) && large.stage == Stage::Receiving;
+        if let Some(large) = self.take_receiving(ours) {
+            self.give_up(now, ports, &large);
+        }
+    }
+
+    fn receiving_lost(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, session: SessionId) {
+        let Some(mut large) = self.take_receiving(|large| large.session == Some(session)) else { return };
+        large.session = None;
+        match large.stage {
+            Stage::Storing(_) | Stage::Done => self.receiving.push(large),
+            _ => self.give_up(now, ports, &large),
+        }
+    }
+
+    /// Ends what came to nothing: BYE, media released.
+    fn give_up(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, large: &LargeIn) {
+        self.metrics.count("client.large_given_up");
+        self.release(now, ports, large);
+        self.bye(now, ports, large.dialog, 480, "Transmission Failed");
+    }
+
+    fn release(&self, now: Now, ports: &mut Ports<'_, ClientEvent>, large: &LargeIn) {
+        if let Some(session) = large.session {
+            ports.msrp.close_session(now, session);
+        }
+    }
+
+    /// BYE of the far side, of a message that we get or of one that we send.
+    // req: 7.2.2.2-p6.1
+    pub(crate) fn ended_by_peer(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        id: RequestId,
+        dialog: DialogId,
+        request: &Request,
+    ) {
+        self.answer(now, ports, id, Response::for_request(request, StatusCode::OK));
+        self.over(now, ports, dialog);
+    }
+
+    /// The dialog is gone by itself.
+    pub(crate) fn dialog_ended(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        dialog: DialogId,
+        why: DialogEnd,
+    ) {
+        match why {
+            // Told already: by the answer to our BYE, or by the BYE itself.
+            DialogEnd::LocalBye | DialogEnd::RemoteBye => {}
+            DialogEnd::NotAcknowledged => {
+                self.bye(now, ports, dialog, 480, "Transmission Failed");
+                self.over(now, ports, dialog);
+            }
+            _ => self.over(now, ports, dialog),
+        }
+    }
+
+    fn over(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, dialog: DialogId) {
+        if self.sending_ended(now, ports, dialog) {
+            return;
+        }
+        // A message that is with the store already is shown when it is kept.
+        if let Some(large) = self.take_receiving(|large| large.dialog == dialog) {
+            self.release(now, ports, &large);
+        }
+    }
+
+    pub(crate) fn receiving_timeout(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
+        while let Some(large) = self.take_receiving(|large| large.deadline <= now.mono) {
+            if large.stage == Stage::Done {
+                // All is through; the far side forgot its BYE.
+                self.release(now, ports, &large);
+                self.bye(now, ports, large.dialog, 200, "Call completed");
+            } else {
+                self.give_up(now, ports, &large);
+            }
+        }
+    }
+
+    pub(crate) fn receiving_next_timeout(&self) -> Option<Instant> {
+        self.receiving.iter().map(|large| large.deadline).min()
+    }
+}
