@@ -1,0 +1,216 @@
+//! What a host configures: identity on the wire, role, timers, limits.
+
+use crate::transaction::TimerValues;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+use cpm_base::{Seed, Transport};
+use cpm_sip::{HeaderText, Host, Method, Role, Uri};
+
+/// How the endpoint names itself in the sent-by of its Via on one transport.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentBy {
+    /// The transport this is for.
+    pub transport: Transport,
+    /// The host (a name or an address that others reach).
+    pub host: Host,
+    /// The port where the endpoint listens; absent when it is the transport's default.
+    pub port: Option<u16>,
+}
+
+/// A fixed next hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextHop {
+    /// An address.
+    Address(Transport, SocketAddr),
+    /// A SIP URI; its host is resolved when it is a name.
+    Uri(Uri),
+}
+
+/// The configuration of an [`Endpoint`](crate::Endpoint).
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Entropy for branches, tags and Call-IDs.
+    pub seed: Seed,
+    /// What the endpoint refuses by itself. A user agent: unknown methods, option tags and body types, requests of unknown
+    /// dialogs (481), merged requests (482). A proxy passes all of these to its function, as well as an ACK whose topmost
+    /// Route is its own on to its next hop, and refuses Max-Forwards 0 (483) and unknown Proxy-Require.
+    pub role: Role,
+    /// What peers may cost.
+    pub limits: Limits,
+    /// Protocol timers.
+    pub timers: TimerValues,
+    /// The sent-by per transport; a transport without one uses the local address of the flow.
+    pub sent_by: Vec<SentBy>,
+    /// More names (and ports; absent: any) that mean this endpoint in a Route. The sent-by values and the local
+    /// addresses of the flows always do.
+    pub own_names: Vec<(Host, Option<u16>)>,
+    /// Where requests without Route go instead of to their Request-URI (RFC 3261 §8.1.2).
+    pub outbound: Option<NextHop>,
+    /// `User-Agent` of requests and `Server` of responses that do not bring their own.
+    pub product: Option<HeaderText>,
+    /// Methods that a user agent takes (405 for the others that are known, 501 for unknown ones).
+    pub allow: Vec<Method>,
+    /// Option tags that a user agent supports (420 for others in `Require`).
+    pub supported: Vec<String>,
+    /// Body types that a user agent takes (`type/subtype`, `type/*`, `*/*`; 415 for others); empty: any.
+    pub accept: Vec<String>,
+}
+
+impl Config {
+    /// A user agent that takes INVITE, MESSAGE, OPTIONS and what belongs to them, with default limits and timers.
+    /// `product` is what `User-Agent` and `Server` say; empty: nothing.
+    #[must_use]
+    pub fn user_agent(seed: Seed, product: &str) -> Self {
+        Config {
+            seed,
+            role: Role::UserAgent,
+            limits: Limits::default(),
+            timers: TimerValues::default(),
+            sent_by: Vec::new(),
+            own_names: Vec::new(),
+            outbound: None,
+            product: (!product.is_empty()).then(|| HeaderText::sanitized(product)),
+            allow: [
+                Method::Invite,
+                Method::Ack,
+                Method::Bye,
+                Method::Cancel,
+                Method::Message,
+                Method::Options,
+            ]
+            .into(),
+            supported: Vec::new(),
+            accept: Vec::new(),
+        }
+    }
+
+    /// The same for a function that also passes requests on.
+    #[must_use]
+    pub fn proxy(seed: Seed, product: &str) -> Self {
+        Config { role: Role::Proxy, ..Config::user_agent(seed, product) }
+    }
+
+    /// Whether the values can be worked with.
+    ///
+    /// # Errors
+    /// A timer or limit is outside the range that its documentation gives.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let t = &self.timers;
+        let timers = [
+            (t.t1 >= Duration::from_millis(1) && t.t1 <= Duration::from_secs(10), "timers.t1"),
+            (t.t2 >= t.t1 && t.t2 <= Duration::from_secs(60), "timers.t2"),
+            (t.t4 > Duration::ZERO && t.t4 <= Duration::from_secs(60), "timers.t4"),
+            (t.timer_d > Duration::ZERO && t.timer_d <= Duration::from_secs(600), "timers.timer_d"),
+            (t.trying_after <= Duration::from_secs(1), "timers.trying_after"),
+            (t.timer_c > Duration::ZERO && t.timer_c <= Duration::from_secs(3600), "timers.timer_c"),
+        ];
+        for (fine, name) in timers {
+            if !fine {
+                return Err(ConfigError(name));
+            }
+        }
+        self.limits.validate()
+    }
+}
+
+/// A configured value is out of range; the name of the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfigError(pub &'static str);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is out of range", self.0)
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+/// What a peer may make the endpoint hold. Each is at least 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Limits of the message parser and the stream framer.
+    pub sip: cpm_sip::Limits,
+    /// `tx.max_unanswered`: server transactions without a final response: 65,536. One more gets 503, statelessly.
+    pub max_unanswered: usize,
+    /// `tx.max_unanswered_per_peer`: the same per peer address: 1,024. Does not bind flows of the core.
+    pub max_unanswered_per_peer: usize,
+    /// `tx.cancelled_pending`: INVITEs of one peer address that it cancelled and that the function has not answered yet:
+    /// 20. With more of them, its next INVITE gets 503. Does not bind flows of the core.
+    pub max_cancelled_per_peer: usize,
+    /// `tx.max_completed_bytes`: octets of cached final responses: 64 MiB. With more, the oldest are forgotten.
+    pub max_completed_bytes: usize,
+    /// `tx.max_client`: client transactions at once: 65,536. Binds commands of the function alone.
+    pub max_client: usize,
+    /// `dialog.max`: dialogs at once: 65,536.
+    pub max_dialogs: usize,
+    /// `dialog.early_per_invite`: early dialogs of one forked INVITE: 16. Provisional responses of more make none.
+    pub max_early_per_invite: usize,
+    /// `fork.max_branches`: branches of one proxied request: 12.
+    pub max_branches: usize,
+    /// `conn.max_flows`: flows at once: 65,536. One more is closed.
+    pub max_flows: usize,
+    /// `conn.out_queue`: octets that wait to be written on a stream flow: 256 KiB. With more, the flow is closed.
+    pub out_queue: usize,
+    /// `conn.error_budget`: faults of a stream flow in its life: 1,024. With more, the flow is closed.
+    pub error_budget: usize,
+    /// `conn.consecutive_errors`: faults of a stream flow without one good message between them: 32.
+    pub consecutive_errors: usize,
+    /// `conn.first_message`: how long an accepted stream flow may stay without a message: 32 s. Then it is closed.
+    pub first_message: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            sip: cpm_sip::Limits::default(),
+            max_unanswered: 65_536,
+            max_unanswered_per_peer: 1_024,
+            max_cancelled_per_peer: 20,
+            max_completed_bytes: 64 * 1024 * 1024,
+            max_client: 65_536,
+            max_dialogs: 65_536,
+            max_early_per_invite: 16,
+            max_branches: 12,
+            max_flows: 65_536,
+            out_queue: 256 * 1024,
+            error_budget: 1_024,
+            consecutive_errors: 32,
+            first_message: Duration::from_secs(32),
+        }
+    }
+}
+
+impl Limits {
+    /// Whether every limit allows at least one.
+    ///
+    /// # Errors
+    /// Names the field that does not.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let fields = [
+            (self.max_unanswered, "limits.max_unanswered"),
+            (self.max_unanswered_per_peer, "limits.max_unanswered_per_peer"),
+            (self.max_cancelled_per_peer, "limits.max_cancelled_per_peer"),
+            (self.max_completed_bytes, "limits.max_completed_bytes"),
+            (self.max_client, "limits.max_client"),
+            (self.max_dialogs, "limits.max_dialogs"),
+            (self.max_early_per_invite, "limits.max_early_per_invite"),
+            (self.max_branches, "limits.max_branches"),
+            (self.max_flows, "limits.max_flows"),
+            (self.out_queue, "limits.out_queue"),
+            (self.error_budget, "limits.error_budget"),
+            (self.consecutive_errors, "limits.consecutive_errors"),
+        ];
+        for (value, name) in fields {
+            if value == 0 {
+                return Err(ConfigError(name));
+            }
+        }
+        if self.first_message.is_zero() {
+            return Err(ConfigError("limits.first_message"));
+        }
+        self.sip.validate().map_err(|_| ConfigError("limits.sip"))
+    }
+}

@@ -1,0 +1,484 @@
+//! Client transactions: sending, matching responses (RFC 3261 §17.1.3), CANCEL (§9.1), giving up, the next target.
+
+use super::Endpoint;
+use super::outgoing::Hop;
+use crate::event::{DialogId, InviteId, ProxyId, TransactionFailure, TransactionId};
+use crate::flows::Departure;
+use crate::timers::TimerKey;
+use crate::transaction::invite_client::{self, InviteClient};
+use crate::transaction::non_invite_client::{self, NonInviteClient};
+use crate::transaction::{Alarms, Effects, Failure};
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use bytes::Bytes;
+use cpm_base::{FlowId, Instant, Now, Target};
+use cpm_sip::{CSeq, HeaderName, MaxForwards, Method, Request, Response};
+
+/// Whom a client transaction works for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum User {
+    /// `send_request`.
+    Function,
+    /// `send_in_dialog`.
+    Dialog(DialogId),
+    /// `bye`.
+    Bye(DialogId),
+    /// `invite`.
+    Invite(InviteId),
+    /// A branch of a proxied request.
+    Branch(ProxyId, usize),
+    /// Nobody: CANCEL, and the BYE that the endpoint sends for itself.
+    Nobody,
+}
+
+/// The transaction machine.
+#[derive(Debug, Clone, Copy)]
+enum Machine {
+    Invite(InviteClient),
+    NonInvite(NonInviteClient),
+}
+
+impl Machine {
+    fn alarms(&self) -> Alarms {
+        match self {
+            Machine::Invite(machine) => machine.alarms(),
+            Machine::NonInvite(machine) => machine.alarms(),
+        }
+    }
+
+    fn terminated(&self) -> bool {
+        match self {
+            Machine::Invite(machine) => machine.state() == invite_client::State::Terminated,
+            Machine::NonInvite(machine) => machine.state() == non_invite_client::State::Terminated,
+        }
+    }
+
+    /// No final response came yet.
+    fn waits(&self) -> bool {
+        match self {
+            Machine::Invite(machine) => {
+                matches!(machine.state(), invite_client::State::Calling | invite_client::State::Proceeding)
+            }
+            Machine::NonInvite(machine) => matches!(
+                machine.state(),
+                non_invite_client::State::Trying | non_invite_client::State::Proceeding
+            ),
+        }
+    }
+}
+
+/// One try on one flow; a next target gets a new one with a new branch.
+#[derive(Debug)]
+struct Attempt {
+    flow: FlowId,
+    branch: String,
+    machine: Machine,
+    /// The request as it was sent, for retransmission: on datagram flows alone.
+    copy: Option<Bytes>,
+    /// The ACK for a final response other than 2xx.
+    ack: Option<Bytes>,
+}
+
+/// Whether an INVITE shall be cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cancel {
+    No,
+    /// As soon as a provisional response comes (RFC 3261 §9.1).
+    Wanted,
+    Sent,
+}
+
+/// A client transaction.
+#[derive(Debug)]
+pub(super) struct Client {
+    user: User,
+    method: Method,
+    /// The request; with our Via on top once an attempt runs. Gone once it is answered.
+    request: Option<Request>,
+    pub(super) targets: VecDeque<Target>,
+    /// Where it waits for something else to end first (a BYE for the ACK).
+    held: Option<Hop>,
+    attempt: Option<Attempt>,
+    cancel: Cancel,
+    /// Until when a flow has to be there, or a cancelled INVITE has to be answered.
+    wait_until: Option<Instant>,
+    timer_c: Option<Instant>,
+    provisional: bool,
+}
+
+impl Client {
+    pub(super) fn user(&self) -> User {
+        self.user
+    }
+
+    pub(super) fn is_on(&self, flow: FlowId) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.flow == flow)
+    }
+
+    fn is_invite(&self) -> bool {
+        self.method == Method::Invite
+    }
+
+    /// Whether the final response is still to come.
+    pub(super) fn waits(&self) -> bool {
+        self.attempt.as_ref().is_none_or(|attempt| attempt.machine.waits())
+    }
+
+    fn next_alarm(&self) -> Option<Instant> {
+        let machine = self.attempt.as_ref().and_then(|attempt| attempt.machine.alarms().next());
+        [machine, self.wait_until, self.timer_c].into_iter().flatten().min()
+    }
+}
+
+impl Endpoint {
+    /// Begins a client transaction: from here on it ends in exactly one final response or failure.
+    pub(super) fn begin_client(&mut self, now: Now, user: User, request: Request, hop: Hop) -> TransactionId {
+        let id = self.insert_client(now, user, request);
+        self.send_off(now, Departure::Client(id), hop);
+        id
+    }
+
+    /// The client transaction of an INVITE, before it is sent off: what happens to it then is its INVITE's business.
+    pub(super) fn begin_invite_client(
+        &mut self,
+        now: Now,
+        invite: InviteId,
+        request: Request,
+    ) -> TransactionId {
+        self.insert_client(now, User::Invite(invite), request)
+    }
+
+    /// The same for a request that waits for [`release_held`](Endpoint::release_held).
+    pub(super) fn begin_held(&mut self, now: Now, user: User, request: Request, hop: Hop) -> TransactionId {
+        let id = self.insert_client(now, user, request);
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.held = Some(hop);
+            client.wait_until = None;
+        }
+        self.schedule_client(id);
+        id
+    }
+
+    /// Sends what was held.
+    pub(super) fn release_held(&mut self, now: Now, id: TransactionId) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if let Some(hop) = client.held.take() {
+            client.wait_until = Some(now.mono.plus(self.config.timers.patience()));
+            self.schedule_client(id);
+            self.send_off(now, Departure::Client(id), hop);
+        }
+    }
+
+    fn insert_client(&mut self, now: Now, user: User, request: Request) -> TransactionId {
+        let id = TransactionId(self.next_id());
+        let client = Client {
+            user,
+            method: request.method().clone(),
+            request: Some(request),
+            targets: VecDeque::new(),
+            held: None,
+            attempt: None,
+            cancel: Cancel::No,
+            wait_until: Some(now.mono.plus(self.config.timers.patience())),
+            timer_c: None,
+            provisional: false,
+        };
+        self.clients.insert(id, client);
+        self.schedule_client(id);
+        id
+    }
+
+    /// A flow is there: the request goes out with a Via of its own.
+    pub(super) fn start_attempt(&mut self, now: Now, id: TransactionId, flow: FlowId) {
+        let branch = self.new_branch(id);
+        let via = self.own_via(flow, &branch);
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let (Some(via), Some(request)) = (via, client.request.as_mut()) else {
+            return self.stranded(now, Departure::Client(id));
+        };
+        request.headers_mut().prepend_typed(&via);
+        self.launch(now, id, flow, branch);
+    }
+
+    /// Sends the request, Via and all, and starts the machine.
+    fn launch(&mut self, now: Now, id: TransactionId, flow: FlowId, branch: String) {
+        let values = self.config.timers;
+        let reliable = self.is_stream(flow);
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let Some(request) = client.request.as_mut() else { return };
+        if reliable {
+            request.ensure_content_length();
+        }
+        let octets = request.to_bytes();
+        let invite = client.method == Method::Invite;
+        let machine = if invite {
+            Machine::Invite(InviteClient::start(now.mono, &values, reliable))
+        } else {
+            Machine::NonInvite(NonInviteClient::start(now.mono, &values, reliable))
+        };
+        client.wait_until = None;
+        client.timer_c = invite.then(|| now.mono.plus(values.timer_c));
+        let copy = (!reliable).then(|| octets.clone());
+        client.attempt = Some(Attempt { flow, branch: branch.clone(), machine, copy, ack: None });
+        let cancel = client.method == Method::Cancel;
+        self.by_branch.insert((branch, cancel), id);
+        self.schedule_client(id);
+        self.metrics.count("ua.requests_sent");
+        if !self.transmit(flow, octets) {
+            self.client_flow_gone(now, id);
+        }
+    }
+
+    /// The client transaction that a response belongs to.
+    pub(super) fn find_client(&self, branch: &str, cseq: &CSeq) -> Option<TransactionId> {
+        let cancel = cseq.method == Method::Cancel;
+        let id = *self.by_branch.get(&(String::from(branch), cancel))?;
+        (self.clients.get(&id)?.method == cseq.method).then_some(id)
+    }
+
+    /// A response for this transaction came.
+    pub(super) fn client_response(&mut self, now: Now, id: TransactionId, response: Response) {
+        let status = response.status();
+        let (invite, other) = if status.is_provisional() {
+            (invite_client::Event::Provisional, non_invite_client::Event::Provisional)
+        } else if status.is_success() {
+            (invite_client::Event::Success, non_invite_client::Event::Final)
+        } else {
+            (invite_client::Event::Failure, non_invite_client::Event::Final)
+        };
+        if let Some(client) = self.clients.get_mut(&id)
+            && client.is_invite()
+            && client.attempt.as_ref().is_some_and(|attempt| attempt.ack.is_none())
+            && status.is_final()
+            && !status.is_success()
+        {
+            let ack = client.request.as_ref().map(|request| acknowledge(request, &response).to_bytes());
+            if let Some(attempt) = client.attempt.as_mut() {
+                attempt.ack = ack;
+            }
+        }
+        let effects = self.step_client(now, id, invite, other);
+        if !effects.deliver {
+            self.metrics.count("ua.retransmissions_absorbed");
+            return self.tidy_client(id);
+        }
+        self.note_response(now, id, &response);
+        let Some(user) = self.clients.get(&id).map(|client| client.user) else { return };
+        self.deliver(now, id, user, response);
+        self.tidy_client(id);
+    }
+
+    /// What a response that counts changes about the transaction itself.
+    fn note_response(&mut self, now: Now, id: TransactionId, response: &Response) {
+        let status = response.status();
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if status.is_final() {
+            client.request = None;
+            client.timer_c = None;
+            client.wait_until = None;
+            if let Some(attempt) = client.attempt.as_mut() {
+                attempt.copy = None;
+            }
+            return self.schedule_client(id);
+        }
+        client.provisional = true;
+        if status.as_u16() > 100 && client.timer_c.is_some() {
+            client.timer_c = Some(now.mono.plus(self.config.timers.timer_c));
+        }
+        let cancel = client.cancel == Cancel::Wanted;
+        self.schedule_client(id);
+        if cancel {
+            self.send_cancel(now, id);
+        }
+    }
+
+    fn step_client(
+        &mut self,
+        now: Now,
+        id: TransactionId,
+        invite: invite_client::Event,
+        other: non_invite_client::Event,
+    ) -> Effects {
+        let values = self.config.timers;
+        let Some(client) = self.clients.get_mut(&id) else { return Effects::NONE };
+        let Some(attempt) = client.attempt.as_mut() else { return Effects::NONE };
+        let effects = match &mut attempt.machine {
+            Machine::Invite(machine) => machine.step(now.mono, &values, invite),
+            Machine::NonInvite(machine) => machine.step(now.mono, &values, other),
+        };
+        let flow = attempt.flow;
+        let octets = if effects.transmit { attempt.copy.clone() } else { None };
+        let ack = if effects.ack { attempt.ack.clone() } else { None };
+        self.schedule_client(id);
+        if let Some(octets) = octets {
+            self.metrics.count("ua.retransmissions_sent");
+            self.transmit(flow, octets);
+        }
+        if let Some(ack) = ack {
+            self.transmit(flow, ack);
+        }
+        effects
+    }
+
+    /// Forgets the transaction when its machine is done.
+    fn tidy_client(&mut self, id: TransactionId) {
+        let done =
+            self.clients.get(&id).and_then(|c| c.attempt.as_ref()).is_some_and(|a| a.machine.terminated());
+        if done {
+            self.end_client(id);
+        }
+    }
+
+    pub(super) fn end_client(&mut self, id: TransactionId) {
+        self.timers.set(TimerKey::Client(id), None);
+        let Some(client) = self.clients.remove(&id) else { return };
+        if let Some(attempt) = client.attempt {
+            self.by_branch.remove(&(attempt.branch, client.method == Method::Cancel));
+        }
+        match client.user {
+            User::Invite(invite) => self.invite_over(invite),
+            User::Branch(proxy, _) => self.proxy_branch_over(proxy),
+            _ => {}
+        }
+    }
+
+    fn schedule_client(&mut self, id: TransactionId) {
+        let at = self.clients.get(&id).and_then(Client::next_alarm);
+        self.timers.set(TimerKey::Client(id), at);
+    }
+
+    pub(super) fn client_timeout(&mut self, now: Now, id: TransactionId) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.mono);
+        if due(client.wait_until) {
+            client.wait_until = None;
+            return self.client_failed(now, id, TransactionFailure::Timeout);
+        }
+        if due(client.timer_c) {
+            client.timer_c = None;
+            self.metrics.count("ua.timer_c");
+            if !self.cancel_client(now, id) {
+                self.schedule_client(id);
+            }
+            return;
+        }
+        let Some(attempt) = client.attempt.as_ref() else { return self.schedule_client(id) };
+        let effects = match attempt.machine {
+            Machine::Invite(machine) => match machine.due(now.mono) {
+                Some(event) => self.step_client(now, id, event, non_invite_client::Event::TimerK),
+                None => Effects::NONE,
+            },
+            Machine::NonInvite(machine) => match machine.due(now.mono) {
+                Some(event) => self.step_client(now, id, invite_client::Event::TimerD, event),
+                None => Effects::NONE,
+            },
+        };
+        match effects.failed {
+            Some(Failure::Timeout) => self.attempt_failed(now, id, TransactionFailure::Timeout),
+            Some(Failure::Transport) => self.attempt_failed(now, id, TransactionFailure::Transport),
+            None => {
+                self.schedule_client(id);
+                self.tidy_client(id);
+            }
+        }
+    }
+
+    /// The flow of an attempt is gone.
+    pub(super) fn client_flow_gone(&mut self, now: Now, id: TransactionId) {
+        let (invite, other) =
+            (invite_client::Event::TransportError, non_invite_client::Event::TransportError);
+        if self.step_client(now, id, invite, other).failed.is_some() {
+            self.attempt_failed(now, id, TransactionFailure::Transport);
+        } else {
+            self.tidy_client(id);
+        }
+    }
+
+    /// No flow could be had, and no target is left.
+    pub(super) fn client_unsendable(&mut self, now: Now, id: TransactionId) {
+        self.client_failed(now, id, TransactionFailure::Transport);
+    }
+
+    /// One attempt came to nothing: the next target is tried when the far side never said anything (RFC 3263 §4.3).
+    fn attempt_failed(&mut self, now: Now, id: TransactionId, why: TransactionFailure) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if client.provisional || client.cancel != Cancel::No || client.targets.is_empty() {
+            return self.client_failed(now, id, why);
+        }
+        if let (Some(attempt), Some(request)) = (client.attempt.take(), client.request.as_mut()) {
+            request.headers_mut().pop_first_value(&HeaderName::Via);
+            self.by_branch.remove(&(attempt.branch, client.method == Method::Cancel));
+        }
+        client.timer_c = None;
+        client.wait_until = Some(now.mono.plus(self.config.timers.patience()));
+        self.metrics.count("ua.next_target");
+        self.next_target(now, Departure::Client(id));
+        self.schedule_client(id);
+    }
+
+    /// The transaction ends without a final response.
+    pub(super) fn client_failed(&mut self, now: Now, id: TransactionId, why: TransactionFailure) {
+        let Some(client) = self.clients.get(&id) else { return };
+        let user = client.user;
+        if client.waits() {
+            self.metrics.count("ua.transactions_failed");
+            self.deliver_failure(now, id, user, why);
+        }
+        self.end_client(id);
+    }
+
+    /// Cancels an INVITE. `false` when there is nothing to be cancelled any more.
+    pub(super) fn cancel_client(&mut self, now: Now, id: TransactionId) -> bool {
+        let Some(client) = self.clients.get_mut(&id) else { return false };
+        if client.cancel != Cancel::No || !client.waits() {
+            return false;
+        }
+        if client.attempt.is_none() {
+            self.client_failed(now, id, TransactionFailure::Timeout);
+        } else if client.provisional {
+            self.send_cancel(now, id);
+        } else {
+            client.cancel = Cancel::Wanted;
+        }
+        true
+    }
+
+    fn send_cancel(&mut self, now: Now, id: TransactionId) {
+        let patience = self.config.timers.patience();
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let (Some(request), Some(attempt)) = (&client.request, &client.attempt) else { return };
+        let cancel = sibling(request, Method::Cancel, None);
+        let (flow, branch) = (attempt.flow, attempt.branch.clone());
+        client.cancel = Cancel::Sent;
+        // RFC 3261 §9.1: without a final response within 64*T1 the INVITE counts as cancelled.
+        client.wait_until = Some(now.mono.plus(patience));
+        client.timer_c = None;
+        self.schedule_client(id);
+        let cancel = self.insert_client(now, User::Nobody, cancel);
+        self.launch(now, cancel, flow, branch);
+    }
+}
+
+/// A CANCEL or ACK that travels like an INVITE: same Request-URI, topmost Via, From, Call-ID, CSeq number and Route; To as
+/// in the response that is acknowledged (RFC 3261 §9.1, §17.1.1.3).
+fn sibling(invite: &Request, method: Method, response: Option<&Response>) -> Request {
+    let mut request = Request::new(method.clone(), invite.uri().clone());
+    let headers = request.headers_mut();
+    if let Ok(Some(via)) = invite.typed::<cpm_sip::Via>() {
+        headers.push_typed(&via);
+    }
+    headers.copy_from(invite.headers(), &HeaderName::Route);
+    headers.push_typed(&MaxForwards(70));
+    headers.copy_from(invite.headers(), &HeaderName::From);
+    headers.copy_from(response.map_or(invite.headers(), Response::headers), &HeaderName::To);
+    headers.copy_from(invite.headers(), &HeaderName::CallId);
+    if let Ok(Some(cseq)) = invite.typed::<CSeq>() {
+        headers.push_typed(&CSeq::new(cseq.number, method));
+    }
+    request.set_body(Bytes::new());
+    request
+}
+
+fn acknowledge(invite: &Request, response: &Response) -> Request {
+    sibling(invite, Method::Ack, Some(response))
+}

@@ -1,0 +1,151 @@
+//! From a message to where it belongs: faults, validation, matching (RFC 3261 §8.2, §16.3, §17.1.3, §17.2.3, §18.1.2).
+
+use super::Endpoint;
+use super::server::Owner;
+use super::via::Head;
+use crate::event::{Event, Fault, RequestId};
+use cpm_base::{FlowId, Now};
+use cpm_sip::{
+    Accept, CSeq, Contact, HeaderName, Message, Method, ParseError, ParseFailure, Request, RequestPolicy,
+    Response, Role, StatusCode, Via,
+};
+
+impl Endpoint {
+    /// A message that parsed.
+    pub(super) fn receive(&mut self, now: Now, flow: FlowId, message: Message) {
+        match message {
+            Message::Request(request) => self.receive_request(now, flow, request),
+            Message::Response(response) => self.receive_response(now, flow, response),
+        }
+    }
+
+    /// Octets that are no message: answered when they are recognisably a request, never when an ACK or a response.
+    pub(super) fn malformed(&mut self, now: Now, flow: FlowId, failure: &ParseFailure) {
+        if failure.error == ParseError::Empty {
+            return self.metrics.count("ua.keepalive_pings");
+        }
+        let answered = failure.reply().and_then(|response| self.answer_malformed(now, flow, response));
+        self.fault("ua.malformed", Fault::Malformed { flow, error: failure.error, answered });
+    }
+
+    fn answer_malformed(&mut self, now: Now, flow: FlowId, mut response: Response) -> Option<StatusCode> {
+        let info = self.flows.get(flow)?.info.clone();
+        let status = response.status();
+        // A Via that cannot be read still goes back to where it came from.
+        let reply = super::via::stamp(response.headers_mut(), flow, &info).map(|(_, reply)| reply).ok();
+        let call_id = response.headers().get(&HeaderName::CallId).map(|value| value.as_bytes().to_vec());
+        let call_id = alloc::string::String::from_utf8(call_id.unwrap_or_default()).unwrap_or_default();
+        let tag = super::via::hash_text(self.hash_key, &[&call_id]);
+        super::via::add_to_tag(response.headers_mut(), &tag);
+        self.add_product(response.headers_mut(), HeaderName::Server);
+        let octets = response.to_bytes();
+        match reply {
+            Some(reply) => self.send_stateless(now, flow, &reply, octets),
+            None => {
+                self.transmit(flow, octets);
+            }
+        }
+        Some(status)
+    }
+
+    fn receive_request(&mut self, now: Now, flow: FlowId, mut request: Request) {
+        let Some(info) = self.flows.get(flow).map(|known| known.info.clone()) else { return };
+        let head = match Head::take(&mut request, flow, &info) {
+            Ok(head) => head,
+            Err(error) => return self.unusable(now, flow, &request, error),
+        };
+        match request.method() {
+            Method::Ack => return self.ack_received(now, flow, &head, request),
+            Method::Cancel => return self.cancel_received(now, flow, &head, &request),
+            _ => {}
+        }
+        if let Some(id) = self.find_server(&head.server_key(&request)) {
+            return self.request_again(now, id);
+        }
+        if !self.admit(now, flow, &head, &request) {
+            return;
+        }
+        let id = self.begin_server(now, flow, &head, request.clone(), Owner::Function);
+        if let Some(refusal) = self.refusal_of(&request) {
+            return self.refuse(now, flow, id, refusal);
+        }
+        self.place(now, flow, id, &head, request);
+    }
+
+    /// A request without the fields that an answer needs: what can be said is said, once per copy, without a transaction.
+    fn unusable(&mut self, now: Now, flow: FlowId, request: &Request, error: cpm_sip::HeaderError) {
+        self.count_against(flow);
+        self.metrics.count("ua.unusable_requests");
+        let status = StatusCode::BAD_REQUEST;
+        if *request.method() != Method::Ack && request.headers().contains(&HeaderName::Via) {
+            let mut response = Response::for_request(request, status);
+            response.set_reason(&alloc::format!("{error}"));
+            response.set_body(bytes::Bytes::new());
+            self.answer_malformed(now, flow, response);
+        }
+        self.event(Event::Fault(Fault::Refused { flow, status }));
+    }
+
+    /// What the endpoint answers before the function is asked.
+    fn refusal_of(&self, request: &Request) -> Option<Response> {
+        if let Err(finding) = cpm_sip::validate_request(request, &self.policy()) {
+            return Some(finding.reply(request));
+        }
+        let invite = *request.method() == Method::Invite && self.config.role == Role::UserAgent;
+        if invite && !matches!(request.typed::<Contact>(), Ok(Some(Contact::Addr(_)))) {
+            let mut response = Response::for_request(request, StatusCode::BAD_REQUEST);
+            response.set_reason("Contact is missing");
+            return Some(response);
+        }
+        None
+    }
+
+    fn policy(&self) -> RequestPolicy {
+        let mut policy = match self.config.role {
+            Role::UserAgent => RequestPolicy::user_agent(),
+            Role::Proxy => RequestPolicy::proxy(),
+        };
+        policy.methods.clone_from(&self.config.allow);
+        policy.option_tags.clone_from(&self.config.supported);
+        policy.content_types =
+            self.config.accept.iter().filter_map(|range| Accept::new(range).ok()).collect();
+        policy
+    }
+
+    /// A new, sound request: merged, in a dialog, or for the function.
+    fn place(&mut self, now: Now, flow: FlowId, id: RequestId, head: &Head, request: Request) {
+        if let Some(dialog) = self.dialog_of(head) {
+            return self.request_in_dialog(now, flow, id, head, dialog);
+        }
+        let user_agent = self.config.role == Role::UserAgent;
+        if user_agent && head.to_tag.is_some() {
+            let status = StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST;
+            return self.refuse(now, flow, id, Response::for_request(&request, status));
+        }
+        if user_agent {
+            let method = alloc::string::String::from(request.method().as_str());
+            let merge = (head.from_tag.clone(), head.call_id.clone(), head.cseq.number, method);
+            if !self.is_first_way(id, merge) {
+                let response = Response::for_request(&request, StatusCode::LOOP_DETECTED);
+                return self.refuse(now, flow, id, response);
+            }
+        }
+        self.event(Event::Request { id, flow, request, in_dialog: None });
+    }
+
+    fn receive_response(&mut self, now: Now, flow: FlowId, response: Response) {
+        let found = match (response.typed::<Via>(), response.typed::<CSeq>()) {
+            (Ok(Some(via)), Ok(Some(cseq))) => {
+                via.branch().and_then(|branch| self.find_client(branch, &cseq))
+            }
+            _ => None,
+        };
+        match found {
+            Some(id) if cpm_sip::validate_response(&response).is_ok() => {
+                self.client_response(now, id, response)
+            }
+            // RFC 6026 §7.2: a stray response is passed on to nobody.
+            _ => self.fault("ua.stray_responses", Fault::StrayResponse { flow }),
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The endpoint: its inputs, its outputs, its clock. What it does with them is in the files beside this one.
+
+mod client;
+mod dialogs;
+mod incoming;
+mod outgoing;
+mod proxy;
+mod proxy_responses;
+mod routing;
+mod server;
+mod uac;
+mod uas;
+mod via;
+
+use crate::config::Config;
+use crate::event::{Action, DialogId, Event, Fault, InviteId, ProxyId, RequestId, ResolveId, TransactionId};
+use crate::flows::{Flow, Flows};
+use crate::timers::{TimerKey, Timers};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+use client::Client;
+use core::net::{IpAddr, SocketAddr};
+use cpm_base::{
+    CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Random, Target, Transport,
+};
+use cpm_sip::Frame;
+use dialogs::{Dialog, DialogKey};
+use outgoing::Resolving;
+pub(crate) use outgoing::Stateless;
+use proxy::Proxy;
+pub use proxy::{Branch, ProxyOptions};
+use server::{MergeKey, PeerLoad, Server, ServerKey};
+use uac::Invite;
+
+/// A SIP endpoint: user agent and proxy core over flows that the host owns.
+///
+/// Inputs are the `handle_*` methods, outputs [`poll_action`](Endpoint::poll_action) and
+/// [`poll_transmit`](Endpoint::poll_transmit); everything else is a command of the function that uses it.
+#[derive(Debug)]
+pub struct Endpoint {
+    config: Config,
+    random: Random,
+    /// Key of the hashes in branches (loop detection) and in the tags of stateless answers.
+    hash_key: u64,
+    metrics: Metrics,
+    actions: VecDeque<Action>,
+    timers: Timers,
+    last_id: u64,
+    flows: Flows,
+    /// Flows to be closed as soon as the current input is done with.
+    doomed: Vec<(FlowId, CloseReason)>,
+    resolving: BTreeMap<ResolveId, Resolving>,
+    clients: BTreeMap<TransactionId, Client>,
+    /// Client transactions by branch; CANCEL shares the branch of its INVITE, so it is told apart.
+    by_branch: BTreeMap<(String, bool), TransactionId>,
+    servers: BTreeMap<RequestId, Server>,
+    by_key: BTreeMap<ServerKey, RequestId>,
+    merges: BTreeMap<MergeKey, RequestId>,
+    peers: BTreeMap<IpAddr, PeerLoad>,
+    unanswered: usize,
+    completed: VecDeque<RequestId>,
+    completed_octets: usize,
+    invites: BTreeMap<InviteId, Invite>,
+    dialogs: BTreeMap<DialogId, Dialog>,
+    dialog_keys: BTreeMap<DialogKey, DialogId>,
+    proxies: BTreeMap<ProxyId, Proxy>,
+}
+
+impl Endpoint {
+    /// An endpoint at rest. Values of the configuration that [`Config::validate`] would refuse are replaced by their
+    /// defaults; check it first where that matters.
+    #[must_use]
+    pub fn new(mut config: Config) -> Self {
+        if config.validate().is_err() {
+            config.timers = Default::default();
+            config.limits = Default::default();
+        }
+        let mut random = Random::new(config.seed.clone());
+        let hash_key = random.public_u64();
+        Endpoint {
+            config,
+            random,
+            hash_key,
+            metrics: Metrics::default(),
+            actions: VecDeque::new(),
+            timers: Timers::default(),
+            last_id: 0,
+            flows: Flows::default(),
+            doomed: Vec::new(),
+            resolving: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            by_branch: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            merges: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            unanswered: 0,
+            completed: VecDeque::new(),
+            completed_octets: 0,
+            invites: BTreeMap::new(),
+            dialogs: BTreeMap::new(),
+            dialog_keys: BTreeMap::new(),
+            proxies: BTreeMap::new(),
+        }
+    }
+
+    /// The configuration in use.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the host said of a flow; `None` when it is not open.
+    #[must_use]
+    pub fn flow_info(&self, flow: FlowId) -> Option<&FlowInfo> {
+        self.flows.get(flow).map(|f| &f.info)
+    }
+
+    /// The next thing to do. Only takes from a queue: may be called at any time.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`handle_timeout`](Endpoint::handle_timeout) wants to be called; `None` when nothing waits.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Counters by name, all of them `ua.…`.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Whether nothing is under way: no transaction, dialog, proxied request, name look-up or opening. Flows may be open.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.clients.is_empty()
+            && self.by_branch.is_empty()
+            && self.servers.is_empty()
+            && self.by_key.is_empty()
+            && self.merges.is_empty()
+            && self.peers.is_empty()
+            && self.unanswered == 0
+            && self.completed.is_empty()
+            && self.completed_octets == 0
+            && self.invites.is_empty()
+            && self.dialogs.is_empty()
+            && self.dialog_keys.is_empty()
+            && self.proxies.is_empty()
+            && self.resolving.is_empty()
+            && self.flows.opening.is_empty()
+            && self.timers.len() == 0
+    }
+
+    /// A datagram came on a flow.
+    pub fn handle_datagram(&mut self, now: Now, flow: FlowId, octets: bytes::Bytes) {
+        if self.flows.get(flow).is_none_or(Flow::reliable) {
+            self.fault("ua.unknown_flow", Fault::UnknownFlow { flow });
+            return;
+        }
+        match cpm_sip::parse_datagram(octets, &self.config.limits.sip) {
+            Ok(message) => self.receive(now, flow, message),
+            Err(failure) => self.malformed(now, flow, &failure),
+        }
+        self.settle(now);
+    }
+
+    /// Octets came on a stream flow.
+    pub fn handle_stream(&mut self, now: Now, flow: FlowId, octets: bytes::Bytes) {
+        let Some(stream) = self.stream(flow) else {
+            self.fault("ua.unknown_flow", Fault::UnknownFlow { flow });
+            return;
+        };
+        stream.framer.push(octets);
+        while let Some(frame) = self.stream(flow).and_then(|stream| stream.framer.next()) {
+            self.receive_frame(now, flow, frame);
+            self.settle(now);
+        }
+    }
+
+    fn receive_frame(&mut self, now: Now, flow: FlowId, frame: Frame) {
+        match frame {
+            Frame::Message(message) => {
+                self.heard(flow);
+                self.receive(now, flow, *message);
+            }
+            // RFC 5626 §4.4.1: a double CRLF is answered with one.
+            Frame::KeepAlivePing => {
+                self.metrics.count("ua.keepalive_pings");
+                self.transmit(flow, bytes::Bytes::from_static(b"\r\n"));
+            }
+            Frame::Pong => self.metrics.count("ua.keepalive_pongs"),
+            Frame::Broken(failure) => {
+                self.malformed(now, flow, &failure);
+                self.count_against(flow);
+            }
+            Frame::Lost(failure) => {
+                self.malformed(now, flow, &failure);
+                self.doom(flow, CloseReason::ProtocolError);
+            }
+        }
+    }
+
+    /// A peer connected, or its first datagram came: a flow that the endpoint did not ask for.
+    pub fn handle_accepted(&mut self, now: Now, flow: FlowId, info: FlowInfo) {
+        self.flow_opened(now, flow, info, None);
+        self.settle(now);
+    }
+
+    /// The answer to [`Action::Open`]. For a datagram target, the flow may be one that the endpoint knows already.
+    pub fn handle_opened(&mut self, now: Now, open: OpenId, result: Result<(FlowId, FlowInfo), OpenError>) {
+        self.timers.set(TimerKey::Open(open), None);
+        let opening = self.flows.end_opening(open);
+        let target = opening.as_ref().map(|opening| opening.target);
+        let waiting = opening.map(|opening| opening.waiting).unwrap_or_default();
+        let flow = match result {
+            Ok((flow, info)) => {
+                self.flow_opened(now, flow, info, target);
+                Some(flow)
+            }
+            Err(_) => {
+                self.metrics.count("ua.open_failed");
+                None
+            }
+        };
+        for departure in waiting {
+            match flow {
+                Some(flow) => self.board(now, departure, flow),
+                None => self.stranded(now, departure),
+            }
+        }
+        self.settle(now);
+    }
+
+    fn flow_opened(&mut self, now: Now, flow: FlowId, info: FlowInfo, asked: Option<Target>) {
+        let known = self.flows.get(flow).is_some();
+        if !known && self.flows.by_id.len() >= self.config.limits.max_flows {
+            let limit = cpm_base::LimitExceeded {
+                limit: "conn.max_flows",
+                value: u64::try_from(self.flows.by_id.len()).unwrap_or(u64::MAX).saturating_add(1),
+                max: u64::try_from(self.config.limits.max_flows).unwrap_or(u64::MAX),
+            };
+            self.actions.push_back(Action::Close(flow, CloseReason::Idle));
+            return self.fault("ua.overload", Fault::Overload { flow, limit });
+        }
+        if known {
+            return self.flows.reach(flow, asked);
+        }
+        if asked.is_none() && info.transport.is_stream() {
+            let by = now.mono.plus(self.config.limits.first_message);
+            self.timers.set(TimerKey::Flow(flow), Some(by));
+        }
+        self.flows.insert(flow, Flow::new(info.clone(), &self.config.limits.sip), asked);
+        self.event(Event::FlowOpened { flow, info });
+    }
+
+    /// A flow ended, whoever ended it; harmless for one that the endpoint closed itself.
+    pub fn handle_closed(&mut self, now: Now, flow: FlowId, why: CloseReason) {
+        self.flows.closing.remove(&flow);
+        self.flow_gone(now, flow, why);
+        self.settle(now);
+    }
+
+    /// The answer to [`Action::Resolve`]: addresses in the order in which they shall be tried; none when there are none.
+    pub fn handle_resolved(&mut self, now: Now, resolve: ResolveId, targets: Vec<(Transport, SocketAddr)>) {
+        self.resolved(now, resolve, &targets);
+        self.settle(now);
+    }
+
+    /// The deadline of [`next_timeout`](Endpoint::next_timeout) may have passed. Harmless when early, late or spurious.
+    pub fn handle_timeout(&mut self, now: Now) {
+        for key in self.timers.take_due(now.mono) {
+            match key {
+                TimerKey::Client(id) => self.client_timeout(now, id),
+                TimerKey::Server(id) => self.server_timeout(now, id),
+                TimerKey::Dialog(id) => self.dialog_timeout(now, id),
+                TimerKey::Open(id) => self.open_timeout(now, id),
+                TimerKey::Resolve(id) => self.resolve_timeout(now, id),
+                TimerKey::Flow(id) => self.doom(id, CloseReason::Idle),
+            }
+            self.settle(now);
+        }
+    }
+
+    /// Appends at most `max` octets that are due on a stream flow to `out`; returns how many. 0 means that nothing is due
+    /// until the next [`Action::WantsWrite`] for this flow.
+    pub fn poll_transmit(&mut self, _now: Now, flow: FlowId, max: usize, out: &mut Vec<u8>) -> usize {
+        match self.stream(flow) {
+            Some(stream) => stream.out.pull(max, out),
+            None => self.flows.closing.get_mut(&flow).map_or(0, |queue| queue.pull(max, out)),
+        }
+    }
+
+    // ---- shared by the files beside this one -------------------------------------------------------------------
+
+    fn stream(&mut self, flow: FlowId) -> Option<&mut crate::flows::Stream> {
+        self.flows.by_id.get_mut(&flow)?.stream.as_mut()
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id = self.last_id.wrapping_add(1);
+        self.last_id
+    }
+
+    fn event(&mut self, event: Event) {
+        self.actions.push_back(Action::Event(event));
+    }
+
+    fn fault(&mut self, counter: &'static str, fault: Fault) {
+        self.metrics.count(counter);
+        self.event(Event::Fault(fault));
+    }
+
+    /// A good message came on a stream.
+    fn heard(&mut self, flow: FlowId) {
+        let Some(stream) = self.stream(flow) else { return };
+        stream.faults_in_a_row = 0;
+        if !stream.heard {
+            stream.heard = true;
+            self.timers.set(TimerKey::Flow(flow), None);
+        }
+    }
+
+    /// A fault on a stream: when there are too many, the flow is closed.
+    fn count_against(&mut self, flow: FlowId) {
+        let limits = (self.config.limits.error_budget, self.config.limits.consecutive_errors);
+        let Some(stream) = self.stream(flow) else { return };
+        stream.faults = stream.faults.saturating_add(1);
+        stream.faults_in_a_row = stream.faults_in_a_row.saturating_add(1);
+        if stream.faults > limits.0 || stream.faults_in_a_row > limits.1 {
+            self.metrics.count("ua.error_budget_spent");
+            self.doom(flow, CloseReason::ProtocolError);
+        }
+    }
+
+    /// The flow will be closed when the current input is done with.
+    fn doom(&mut self, flow: FlowId, why: CloseReason) {
+        self.doomed.push((flow, why));
+    }
+
+    /// Does what an input left for its end.
+    fn settle(&mut self, now: Now) {
+        while let Some((flow, why)) = self.doomed.pop() {
+            if self.flows.get(flow).is_some() {
+                self.actions.push_back(Action::Close(flow, why));
+                self.flow_gone(now, flow, why);
+            }
+        }
+    }
+}

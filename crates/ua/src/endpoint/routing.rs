@@ -1,0 +1,25 @@
+//! Route and Request-URI (RFC 3261 §12.2.1.1, §16.6 step 6).
+
+use cpm_sip::{HeaderError, Request, Route, Uri};
+
+/// When the first hop is a strict router (no `lr`), it expects itself in the Request-URI and the Request-URI at the end
+/// of the Route.
+pub(super) fn fit_strict_router(request: &mut Request) -> Result<(), HeaderError> {
+    let mut routes = request.typed_list::<Route>()?;
+    let strict = match routes.first().map(Route::uri) {
+        Some(Uri::Sip(uri)) => !uri.is_loose_router(),
+        _ => false,
+    };
+    if !strict {
+        return Ok(());
+    }
+    let first = routes.remove(0);
+    routes.push(Route::new(request.uri().clone()));
+    let next = match first.uri() {
+        Uri::Sip(uri) => Uri::Sip(uri.clone().without_headers().without_param("method")),
+        other => other.clone(),
+    };
+    request.set_uri(next);
+    request.headers_mut().set_typed_list(&routes);
+    Ok(())
+}

@@ -1,0 +1,558 @@
+//! Server transactions: matching (RFC 3261 §17.2.3), one cached response, who may send what, what is too much.
+
+use super::Endpoint;
+use super::via::{Head, ReplyTo};
+use crate::error::{Refusal, Refused, RespondRefused};
+use crate::event::{DialogEnd, DialogId, Fault, ProxyId, RequestId};
+use crate::flows::{Departure, Flow};
+use crate::timers::TimerKey;
+use crate::transaction::invite_server::{self, InviteServer};
+use crate::transaction::non_invite_server::{self, NonInviteServer};
+use crate::transaction::{Alarms, Effects};
+use alloc::string::String;
+use bytes::Bytes;
+use core::net::IpAddr;
+use cpm_base::{FlowId, Instant, LimitExceeded, Now};
+use cpm_sip::{HeaderName, Method, Request, Response, StatusCode};
+
+/// What a server transaction is found by (RFC 3261 §17.2.3). An ACK has the key of its INVITE.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ServerKey {
+    /// Branch with the magic cookie, sent-by, method.
+    Branch(String, String, String),
+    /// Without it (RFC 2543): Request-URI, From tag, Call-ID, CSeq, method, topmost Via.
+    Rfc2543(String),
+}
+
+/// What copies of one request that came on different ways share (RFC 3261 §8.2.2.2): From tag, Call-ID, CSeq.
+pub(super) type MergeKey = (String, String, u32, String);
+
+/// What one peer address has pending.
+#[derive(Debug, Default)]
+pub(super) struct PeerLoad {
+    unanswered: usize,
+    cancelled: usize,
+    /// It was told 503 since it went over its limit: silence until it is below again.
+    told: bool,
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// The function, with `respond` or `accept`.
+    Function,
+    /// The branches of a proxied request.
+    Proxy(ProxyId),
+    /// The endpoint itself: refused requests, CANCEL.
+    Endpoint,
+}
+
+/// The transaction machine.
+#[derive(Debug, Clone, Copy)]
+enum Machine {
+    Invite(InviteServer),
+    NonInvite(NonInviteServer),
+}
+
+impl Machine {
+    fn alarms(&self) -> Alarms {
+        match self {
+            Machine::Invite(machine) => machine.alarms(),
+            Machine::NonInvite(machine) => machine.alarms(),
+        }
+    }
+
+    fn terminated(&self) -> bool {
+        match self {
+            Machine::Invite(machine) => machine.state() == invite_server::State::Terminated,
+            Machine::NonInvite(machine) => machine.state() == non_invite_server::State::Terminated,
+        }
+    }
+}
+
+/// A server transaction.
+#[derive(Debug)]
+pub(super) struct Server {
+    key: ServerKey,
+    merge: Option<MergeKey>,
+    machine: Machine,
+    pub(super) method: Method,
+    pub(super) owner: Owner,
+    /// The request, until it is finally answered.
+    pub(super) request: Option<Request>,
+    pub(super) in_dialog: Option<DialogId>,
+    /// The early dialog that a provisional response made.
+    pub(super) early: Option<DialogId>,
+    pub(super) reply: ReplyTo,
+    /// The tag that our responses put into To.
+    pub(super) local_tag: String,
+    /// The flow that the request came on.
+    pub(super) came_on: Option<FlowId>,
+    peer: Option<IpAddr>,
+    pub(super) cancelled: bool,
+    /// The one response that is sent again for copies of the request.
+    response: Option<Bytes>,
+    /// When an INVITE without response gets its 100.
+    trying_at: Option<Instant>,
+    /// When the function has to have answered.
+    pub(super) give_up_at: Option<Instant>,
+}
+
+impl Server {
+    pub(super) fn is_invite(&self) -> bool {
+        matches!(self.machine, Machine::Invite(_))
+    }
+
+    pub(super) fn answered(&self) -> bool {
+        self.request.is_none()
+    }
+
+    fn next_alarm(&self) -> Option<Instant> {
+        [self.machine.alarms().next(), self.trying_at, self.give_up_at].into_iter().flatten().min()
+    }
+}
+
+impl Endpoint {
+    /// Whether one more request of this flow can be held; says so to the peer when it cannot.
+    pub(super) fn admit(&mut self, now: Now, flow: FlowId, head: &Head, request: &Request) -> bool {
+        let limits = &self.config.limits;
+        let trusted = self.flows.get(flow).is_some_and(Flow::trusted);
+        let peer = self.flows.get(flow).map(|f| f.info.peer.ip());
+        let load = peer.and_then(|peer| self.peers.get_mut(&peer));
+        let all = LimitExceeded::check(
+            "tx.max_unanswered",
+            self.unanswered.saturating_add(1),
+            limits.max_unanswered,
+        );
+        let of_peer = match (&load, trusted) {
+            (Some(load), false) => LimitExceeded::check(
+                "tx.max_unanswered_per_peer",
+                load.unanswered.saturating_add(1),
+                limits.max_unanswered_per_peer,
+            )
+            .and_then(|()| match request.method() {
+                Method::Invite => LimitExceeded::check(
+                    "tx.cancelled_pending",
+                    load.cancelled.saturating_add(1),
+                    limits.max_cancelled_per_peer,
+                ),
+                _ => Ok(()),
+            }),
+            _ => Ok(()),
+        };
+        let Err(limit) = all.and(of_peer) else { return true };
+        let silent = load.is_some_and(|load| core::mem::replace(&mut load.told, true));
+        self.fault("ua.overload", Fault::Overload { flow, limit });
+        if !silent {
+            let mut response = Response::for_request(request, StatusCode::SERVICE_UNAVAILABLE);
+            response.headers_mut().push_typed(&cpm_sip::RetryAfter { seconds: 5, duration: None });
+            self.answer_statelessly(now, flow, head, response);
+        }
+        false
+    }
+
+    /// Sends a response without a transaction; its tag is the same for every copy of the request (RFC 3261 §8.2.7).
+    pub(super) fn answer_statelessly(&mut self, now: Now, flow: FlowId, head: &Head, mut response: Response) {
+        let tag = super::via::hash_text(self.hash_key, &[&head.call_id, &head.branch_text()]);
+        super::via::add_to_tag(response.headers_mut(), &tag);
+        self.add_product(response.headers_mut(), HeaderName::Server);
+        let reply = head.reply.clone();
+        self.send_stateless(now, flow, &reply, response.to_bytes());
+    }
+
+    /// Holds a new request.
+    pub(super) fn begin_server(
+        &mut self,
+        now: Now,
+        flow: FlowId,
+        head: &Head,
+        request: Request,
+        owner: Owner,
+    ) -> RequestId {
+        let id = RequestId(self.next_id());
+        let values = self.config.timers;
+        let reliable = self.is_stream(flow);
+        let invite = *request.method() == Method::Invite;
+        let patience = if invite { values.timer_c } else { values.patience() };
+        let machine = if invite {
+            Machine::Invite(InviteServer::start(&values, reliable))
+        } else {
+            Machine::NonInvite(NonInviteServer::start(reliable))
+        };
+        let peer = self.flows.get(flow).map(|f| f.info.peer.ip());
+        let server = Server {
+            key: head.server_key(&request),
+            merge: None,
+            machine,
+            method: request.method().clone(),
+            owner,
+            request: Some(request),
+            in_dialog: None,
+            early: None,
+            reply: head.reply.clone(),
+            local_tag: self.random.public_token(16),
+            came_on: Some(flow),
+            peer,
+            cancelled: false,
+            response: None,
+            trying_at: invite.then(|| now.mono.plus(values.trying_after)),
+            give_up_at: Some(now.mono.plus(patience)),
+        };
+        self.unanswered = self.unanswered.saturating_add(1);
+        if let Some(peer) = peer {
+            let load = self.peers.entry(peer).or_default();
+            load.unanswered = load.unanswered.saturating_add(1);
+        }
+        self.by_key.insert(server.key.clone(), id);
+        self.servers.insert(id, server);
+        self.schedule_server(id);
+        self.metrics.count("ua.requests_received");
+        id
+    }
+
+    /// Remembers what merged copies of this request will look like; `false` when it is such a copy itself.
+    pub(super) fn is_first_way(&mut self, id: RequestId, merge: MergeKey) -> bool {
+        if self.merges.contains_key(&merge) {
+            return false;
+        }
+        if let Some(server) = self.servers.get_mut(&id) {
+            self.merges.insert(merge.clone(), id);
+            server.merge = Some(merge);
+        }
+        true
+    }
+
+    /// The transaction that a received request belongs to.
+    pub(super) fn find_server(&self, key: &ServerKey) -> Option<RequestId> {
+        self.by_key.get(key).copied()
+    }
+
+    /// The request came again.
+    pub(super) fn request_again(&mut self, now: Now, id: RequestId) {
+        self.metrics.count("ua.retransmissions_absorbed");
+        self.step_server(now, id, invite_server::Event::InviteAgain, non_invite_server::Event::RequestAgain);
+    }
+
+    /// An ACK came that matches an INVITE transaction. `true` when it acknowledges a 2xx and is to be passed up.
+    pub(super) fn ack_for_server(&mut self, now: Now, id: RequestId) -> bool {
+        let Some(Server { machine: Machine::Invite(_), .. }) = self.servers.get(&id) else { return false };
+        let again = non_invite_server::Event::RequestAgain;
+        self.step_server(now, id, invite_server::Event::Ack, again).deliver
+    }
+
+    fn step_server(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        invite: invite_server::Event,
+        other: non_invite_server::Event,
+    ) -> Effects {
+        let values = self.config.timers;
+        let Some(server) = self.servers.get_mut(&id) else { return Effects::REFUSED };
+        let effects = match &mut server.machine {
+            Machine::Invite(machine) => machine.step(now.mono, &values, invite),
+            Machine::NonInvite(machine) => machine.step(now.mono, &values, other),
+        };
+        if effects.transmit {
+            self.transmit_response(now, id);
+        }
+        if effects.failed.is_some() {
+            self.fault("ua.unacknowledged", Fault::Unacknowledged { request: id });
+        }
+        if self.servers.get(&id).is_some_and(|server| server.machine.terminated()) {
+            self.end_server(now, id);
+        } else {
+            self.schedule_server(id);
+        }
+        effects
+    }
+
+    /// Sends the cached response the way that RFC 3261 §18.2.2 says.
+    pub(super) fn transmit_response(&mut self, now: Now, id: RequestId) {
+        let Some(server) = self.servers.get(&id) else { return };
+        let Some(octets) = server.response.clone() else { return };
+        let (flow, target) = (server.reply.flow, server.reply.target);
+        self.metrics.count("ua.responses_sent");
+        let sent = flow.is_some_and(|flow| self.transmit(flow, octets));
+        if !sent && flow.is_none_or(|flow| self.flows.get(flow).is_none()) {
+            if let Some(server) = self.servers.get_mut(&id) {
+                server.reply.flow = None;
+            }
+            self.depart(now, Departure::Response(id), target);
+        }
+    }
+
+    /// Sends a response of a transaction: the one place where responses go out.
+    pub(super) fn send_response(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        response: &Response,
+    ) -> Result<(), Refusal> {
+        let status = response.status();
+        let Some(server) = self.servers.get_mut(&id) else { return Err(Refusal::Gone) };
+        let more_success = status.is_success() && server.is_invite();
+        if server.answered() && !more_success {
+            return Err(Refusal::Gone);
+        }
+        let before = server.response.replace(response.to_bytes());
+        let (invite, other) = events_for(status);
+        server.trying_at = None;
+        if status.is_provisional() && server.is_invite() && status != StatusCode::TRYING {
+            server.give_up_at = Some(now.mono.plus(self.config.timers.timer_c));
+        }
+        if status.is_final() {
+            server.give_up_at = None;
+        }
+        // The machine decides whether it may go out, and may end the transaction with it.
+        let effects = self.step_server(now, id, invite, other);
+        if effects.refused {
+            if let Some(server) = self.servers.get_mut(&id) {
+                server.response = before;
+            }
+            return Err(Refusal::Gone);
+        }
+        if status.is_final() {
+            self.completed(now, id);
+        }
+        Ok(())
+    }
+
+    /// A transaction has its final response: from now on it is key and response alone.
+    fn completed(&mut self, now: Now, id: RequestId) {
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        if server.request.take().is_none() {
+            return;
+        }
+        let (peer, cancelled) = (server.peer, server.cancelled);
+        let octets = server.response.as_ref().map_or(0, Bytes::len);
+        // The dialog still needs its 2xx: those are bounded by the number of dialogs.
+        let evictable = !matches!(
+            &server.machine,
+            Machine::Invite(machine) if machine.state() == invite_server::State::Accepted
+        );
+        let early = server.early.take();
+        self.less_load(peer, cancelled);
+        if let Some(early) = early {
+            self.remove_dialog(early);
+        }
+        if evictable {
+            self.completed.push_back(id);
+            self.completed_octets = self.completed_octets.saturating_add(octets);
+        }
+        while self.completed_octets > self.config.limits.max_completed_bytes {
+            let Some(oldest) = self.completed.front().copied() else { break };
+            self.metrics.count("ua.completed_forgotten");
+            self.end_server(now, oldest);
+        }
+    }
+
+    fn less_load(&mut self, peer: Option<IpAddr>, cancelled: bool) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        let Some(peer) = peer else { return };
+        let Some(load) = self.peers.get_mut(&peer) else { return };
+        load.unanswered = load.unanswered.saturating_sub(1);
+        load.cancelled = load.cancelled.saturating_sub(usize::from(cancelled));
+        let limits = &self.config.limits;
+        if load.unanswered < limits.max_unanswered_per_peer && load.cancelled < limits.max_cancelled_per_peer
+        {
+            load.told = false;
+        }
+        if load.unanswered == 0 {
+            self.peers.remove(&peer);
+        }
+    }
+
+    /// The peer cancelled an INVITE that awaits its answer.
+    pub(super) fn mark_cancelled(&mut self, id: RequestId) {
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        if core::mem::replace(&mut server.cancelled, true) {
+            return;
+        }
+        if let Some(load) = server.peer.and_then(|peer| self.peers.get_mut(&peer)) {
+            load.cancelled = load.cancelled.saturating_add(1);
+        }
+    }
+
+    /// Lets a request go without a final response.
+    pub(super) fn forget_server(&mut self, now: Now, id: RequestId) {
+        self.end_server(now, id);
+    }
+
+    /// The transaction is over: nothing of it stays.
+    fn end_server(&mut self, now: Now, id: RequestId) {
+        let Some(server) = self.servers.remove(&id) else { return };
+        self.timers.set(TimerKey::Server(id), None);
+        self.by_key.remove(&server.key);
+        if let Some(merge) = &server.merge {
+            self.merges.remove(merge);
+        }
+        if let Some(early) = server.early {
+            self.remove_dialog(early);
+        }
+        if server.request.is_some() {
+            self.less_load(server.peer, server.cancelled);
+        } else if let Some(at) = self.completed.iter().position(|other| *other == id) {
+            self.completed.remove(at);
+            let octets = server.response.as_ref().map_or(0, Bytes::len);
+            self.completed_octets = self.completed_octets.saturating_sub(octets);
+        }
+        if let Owner::Proxy(proxy) = server.owner {
+            self.proxy_server_ended(now, proxy);
+        }
+    }
+
+    fn schedule_server(&mut self, id: RequestId) {
+        let at = self.servers.get(&id).and_then(Server::next_alarm);
+        self.timers.set(TimerKey::Server(id), at);
+    }
+
+    pub(super) fn server_timeout(&mut self, now: Now, id: RequestId) {
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.mono);
+        if due(server.give_up_at) {
+            server.give_up_at = None;
+            return self.unanswered(now, id);
+        }
+        if due(server.trying_at) {
+            server.trying_at = None;
+            if let Some(request) = server.request.clone() {
+                let trying = Response::for_request(&request, StatusCode::TRYING);
+                // A machine that has a response already refuses nothing here: 100 is only due without one.
+                let _ = self.send_response(now, id, &trying);
+            }
+        }
+        let Some(server) = self.servers.get(&id) else { return };
+        match server.machine {
+            Machine::Invite(machine) => {
+                if let Some(event) = machine.due(now.mono) {
+                    self.step_server(now, id, event, non_invite_server::Event::TimerJ);
+                }
+            }
+            Machine::NonInvite(machine) => {
+                if let Some(event) = machine.due(now.mono) {
+                    self.step_server(now, id, invite_server::Event::TimerL, event);
+                }
+            }
+        }
+        self.schedule_server(id);
+    }
+
+    /// The function let the deadline pass. An INVITE is answered 500 so that its peer does not wait on; another request
+    /// is let go in silence: its peer has given up, and a 408 would only hurt (RFC 4320 §4.2).
+    fn unanswered(&mut self, now: Now, id: RequestId) {
+        self.fault("ua.unanswered", Fault::Unanswered { request: id });
+        let invite = self.servers.get(&id).filter(|server| server.is_invite());
+        match invite.and_then(|server| server.request.clone()) {
+            Some(request) => {
+                let response = Response::for_request(&request, StatusCode::SERVER_INTERNAL_ERROR);
+                let _ = self.answer(now, id, response);
+            }
+            None => {
+                let bye = self.servers.get(&id).filter(|server| server.method == Method::Bye);
+                let dialog = bye.and_then(|server| server.in_dialog);
+                self.end_server(now, id);
+                if let Some(dialog) = dialog {
+                    self.end_dialog(now, dialog, DialogEnd::RemoteBye);
+                }
+            }
+        }
+    }
+
+    /// Completes a response of our own making and sends it.
+    pub(super) fn answer(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        mut response: Response,
+    ) -> Result<(), Refused<Response>> {
+        let Some(server) = self.servers.get(&id) else { return Err(Refused::new(Refusal::Gone, response)) };
+        if response.status() != StatusCode::TRYING {
+            super::via::add_to_tag(response.headers_mut(), &server.local_tag);
+        }
+        self.add_product(response.headers_mut(), HeaderName::Server);
+        match self.send_response(now, id, &response) {
+            Ok(()) => Ok(()),
+            Err(why) => Err(Refused::new(why, response)),
+        }
+    }
+
+    /// Answers a request with anything but a 2xx to INVITE (that is [`accept`](Endpoint::accept)). The To field gets the
+    /// transaction's tag when it has none.
+    ///
+    /// A provisional response (other than 100) to an INVITE outside of a dialog makes an early dialog, returned once.
+    ///
+    /// # Errors
+    /// The request is answered already or over ([`Refusal::Gone`]), is being proxied, or the response is a 2xx to INVITE.
+    pub fn respond(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        response: Response,
+    ) -> Result<Option<DialogId>, RespondRefused> {
+        let refusal = match self.servers.get(&id) {
+            None => Some(Refusal::Gone),
+            Some(server) if server.answered() => Some(Refusal::Gone),
+            Some(server) => match server.owner {
+                Owner::Proxy(_) => Some(Refusal::Proxied),
+                Owner::Endpoint => Some(Refusal::Gone),
+                Owner::Function if server.is_invite() && response.status().is_success() => {
+                    Some(Refusal::Status)
+                }
+                Owner::Function => None,
+            },
+        };
+        if let Some(why) = refusal {
+            return Err(Refused::new(why, response));
+        }
+        let status = response.status();
+        let of = self.servers.get(&id).map(|server| (server.method.clone(), server.in_dialog));
+        let refresh = self.servers.get(&id).and_then(|server| server.request.clone());
+        let mut response = response;
+        if status.is_provisional() {
+            self.complete_dialog_response(id, &mut response);
+        }
+        let early = self.early_dialog_as_server(id, &response);
+        self.answer(now, id, response)?;
+        if let Some((method, Some(dialog))) = of
+            && status.is_final()
+        {
+            match method {
+                Method::Bye => self.end_dialog(now, dialog, DialogEnd::RemoteBye),
+                Method::Update if status.is_success() => self.refresh_dialog(dialog, refresh.as_ref()),
+                _ => {}
+            }
+        }
+        self.settle(now);
+        Ok(early)
+    }
+
+    /// Until when a request has to be answered: after that its peer has given up. For an INVITE the time moves on with
+    /// every provisional response other than 100.
+    #[must_use]
+    pub fn deadline(&self, id: RequestId) -> Option<Instant> {
+        self.servers.get(&id).filter(|server| !server.answered()).and_then(|server| server.give_up_at)
+    }
+
+    /// The flow that a request came on, while it is unanswered.
+    #[must_use]
+    pub fn request_flow(&self, id: RequestId) -> Option<FlowId> {
+        self.servers.get(&id).filter(|server| !server.answered()).and_then(|server| server.came_on)
+    }
+}
+
+fn events_for(status: StatusCode) -> (invite_server::Event, non_invite_server::Event) {
+    let invite = if status.is_provisional() {
+        invite_server::Event::SendProvisional
+    } else if status.is_success() {
+        invite_server::Event::SendSuccess
+    } else {
+        invite_server::Event::SendFailure
+    };
+    let other = if status.is_provisional() {
+        non_invite_server::Event::SendProvisional
+    } else {
+        non_invite_server::Event::SendFinal
+    };
+    (invite, other)
+}

@@ -1,0 +1,444 @@
+//! The client side (RFC 3261 §8.1, §9.1, §13.2): requests, INVITE with its forks, CANCEL, the ACK for 2xx.
+
+use super::Endpoint;
+use super::client::User;
+use super::dialogs::{Dialog, Phase};
+use super::outgoing::{Stateless, StatelessKind};
+use crate::error::{Refusal, Refused, SendRefused};
+use crate::event::{
+    Body, Destination, DialogEnd, DialogId, Event, InviteFailure, InviteId, TransactionFailure, TransactionId,
+};
+use crate::flows::Departure;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use cpm_base::{FlowId, LimitExceeded, Now, Transport};
+use cpm_sip::{
+    CSeq, CallId, Contact, From, HeaderName, MaxForwards, Method, Request, Response, SipUri, StatusCode, To,
+    Uri,
+};
+
+/// An INVITE that the function sent.
+#[derive(Debug)]
+pub(super) struct Invite {
+    client: TransactionId,
+    pub(super) from: From,
+    pub(super) call_id: CallId,
+    pub(super) cseq: u32,
+    pub(super) uri: Uri,
+    pub(super) flow: Option<FlowId>,
+    /// By To tag: the dialogs, and the ACK of those that were accepted.
+    forks: BTreeMap<String, Fork>,
+    /// The function knows how it ended.
+    settled: bool,
+    cancelled: bool,
+}
+
+#[derive(Debug, Default)]
+struct Fork {
+    dialog: Option<DialogId>,
+    accepted: bool,
+    /// For repeated 2xx: the ACK without our Via, and its branch.
+    ack: Option<(Request, String, Destination)>,
+}
+
+impl Endpoint {
+    pub(super) fn room_for_client(&self) -> Result<(), LimitExceeded> {
+        let count = self.clients.len().saturating_add(1);
+        LimitExceeded::check("tx.max_client", count, self.config.limits.max_client)
+    }
+
+    /// Sends a request outside of a dialog: any method but INVITE ([`invite`](Endpoint::invite)), ACK, CANCEL and BYE.
+    ///
+    /// From and To (or a Request-URI to make it of) are the function's; the endpoint adds what is missing of From tag, To,
+    /// Call-ID, CSeq, Max-Forwards and User-Agent, and its Via. Ends in exactly one [`Event::Response`] or
+    /// [`Event::TransactionFailed`], which may be queued when this returns.
+    ///
+    /// # Errors
+    /// Nothing was sent and the request comes back: From is missing or a needed field malformed, the method has its own
+    /// command, there is no way to the destination, too many transactions.
+    pub fn send_request(
+        &mut self,
+        now: Now,
+        request: Request,
+        destination: Destination,
+    ) -> Result<TransactionId, SendRefused> {
+        if matches!(request.method(), Method::Invite | Method::Ack | Method::Cancel | Method::Bye) {
+            let why = Refusal::Method(request.method().clone());
+            return Err(Refused::new(why, request));
+        }
+        let mut ready = request.clone();
+        let hop = self
+            .complete_request(&mut ready)
+            .and_then(|()| self.hop(&mut ready, &destination, self.config.outbound.as_ref()));
+        match hop {
+            Err(why) => Err(Refused::new(why, request)),
+            Ok(hop) => {
+                let id = self.begin_client(now, User::Function, ready, hop);
+                self.settle(now);
+                Ok(id)
+            }
+        }
+    }
+
+    /// RFC 3261 §8.1.1: what every request has.
+    fn complete_request(&mut self, request: &mut Request) -> Result<(), Refusal> {
+        self.room_for_client().map_err(Refusal::Limit)?;
+        request.headers_mut().remove(&HeaderName::Via);
+        let from = request.typed::<From>()?.ok_or(Refusal::Missing("From"))?;
+        if from.tag().is_none() {
+            let tag = self.random.public_token(16);
+            request.headers_mut().set_typed(&from.with_tag(&tag));
+        }
+        if request.typed::<To>()?.is_none() {
+            let to = To::new(request.uri().clone());
+            request.headers_mut().push_typed(&to);
+        }
+        if request.typed::<CallId>()?.is_none() {
+            let token = self.random.public_token(26);
+            let id = CallId::new(&token).map_err(|_| Refusal::Missing("Call-ID"))?;
+            request.headers_mut().push_typed(&id);
+        }
+        match request.typed::<CSeq>()? {
+            Some(cseq) if cseq.method == *request.method() => {}
+            _ => {
+                let cseq = CSeq::new(1, request.method().clone());
+                request.headers_mut().set_typed(&cseq);
+            }
+        }
+        if request.typed::<MaxForwards>()?.is_none() {
+            request.headers_mut().push_typed(&MaxForwards(70));
+        }
+        self.add_user_agent(request);
+        request.ensure_content_length();
+        Ok(())
+    }
+
+    /// Sends an INVITE that makes a dialog. Like [`send_request`](Endpoint::send_request); a missing Contact is made of
+    /// the first configured sent-by. Ends in exactly one [`Event::InviteAccepted`] or [`Event::InviteFailed`].
+    ///
+    /// # Errors
+    /// Like [`send_request`](Endpoint::send_request); too many dialogs.
+    pub fn invite(
+        &mut self,
+        now: Now,
+        request: Request,
+        destination: Destination,
+    ) -> Result<InviteId, SendRefused> {
+        match self.prepare_invite(&request, &destination) {
+            Err(why) => Err(Refused::new(why, request)),
+            Ok((ready, mut invite, hop)) => {
+                let id = InviteId(self.next_id());
+                // The transaction may fail at once: it has to find its INVITE.
+                let client = self.begin_invite_client(now, id, ready);
+                invite.client = client;
+                self.invites.insert(id, invite);
+                self.send_off(now, Departure::Client(client), hop);
+                self.settle(now);
+                Ok(id)
+            }
+        }
+    }
+
+    fn prepare_invite(
+        &mut self,
+        request: &Request,
+        destination: &Destination,
+    ) -> Result<(Request, Invite, super::outgoing::Hop), Refusal> {
+        if *request.method() != Method::Invite {
+            return Err(Refusal::Method(request.method().clone()));
+        }
+        self.room_for_dialog().map_err(Refusal::Limit)?;
+        let mut ready = request.clone();
+        self.complete_request(&mut ready)?;
+        let uri = ready.uri().clone();
+        let hop = self.hop(&mut ready, destination, self.config.outbound.as_ref())?;
+        if ready.typed::<Contact>()?.is_none() {
+            let contact = self.own_contact(None).ok_or(Refusal::Missing("Contact"))?;
+            ready.headers_mut().push_typed(&contact);
+        }
+        let invite = Invite {
+            client: TransactionId(0),
+            from: ready.typed::<From>()?.ok_or(Refusal::Missing("From"))?,
+            call_id: ready.typed::<CallId>()?.ok_or(Refusal::Missing("Call-ID"))?,
+            cseq: ready.typed::<CSeq>()?.ok_or(Refusal::Missing("CSeq"))?.number,
+            uri,
+            flow: if let Destination::Flow(flow) = destination { Some(*flow) } else { None },
+            forks: BTreeMap::new(),
+            settled: false,
+            cancelled: false,
+        };
+        Ok((ready, invite, hop))
+    }
+
+    /// Cancels an INVITE (RFC 3261 §9.1): at once when a provisional response is in, else as soon as one comes. It ends in
+    /// [`Event::InviteFailed`] all the same; when it was accepted meanwhile, the endpoint sends ACK and BYE.
+    ///
+    /// # Errors
+    /// The INVITE is over: a dialog that it made is ended with [`bye`](Endpoint::bye).
+    pub fn cancel(&mut self, now: Now, id: InviteId) -> Result<(), Refusal> {
+        let Some(invite) = self.invites.get_mut(&id).filter(|invite| !invite.settled) else {
+            return Err(Refusal::Gone);
+        };
+        invite.cancelled = true;
+        let client = invite.client;
+        self.cancel_client(now, client);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Confirms the 2xx of [`Event::InviteAccepted`] with the ACK; repeated 2xx get the same again.
+    ///
+    /// # Errors
+    /// The dialog does not wait for it; the body comes back.
+    pub fn confirm(
+        &mut self,
+        now: Now,
+        dialog: DialogId,
+        body: Option<Body>,
+    ) -> Result<(), Refused<Option<Body>>> {
+        let waits = self
+            .dialogs
+            .get(&dialog)
+            .is_some_and(|dialog| matches!(dialog.phase, Phase::AwaitsConfirm { .. }));
+        if !waits {
+            return Err(Refused::new(Refusal::Gone, body));
+        }
+        self.send_ack(now, dialog, body.as_ref());
+        self.set_phase(dialog, Phase::Confirmed);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Makes and sends the ACK of a dialog (RFC 3261 §13.2.2.4) and keeps it for repeated 2xx.
+    pub(super) fn send_ack(&mut self, now: Now, id: DialogId, body: Option<&Body>) {
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        let (tag, invite) = (dialog.key.2.clone(), dialog.invite);
+        let destination = dialog.destination();
+        let mut request = dialog.request(Method::Ack);
+        super::dialogs::add_fields(&mut request, &cpm_sip::Headers::new(), body);
+        let branch = alloc::format!("{}{}", super::via::MAGIC_COOKIE, self.random.public_token(20));
+        if let Some(fork) = invite
+            .and_then(|invite| self.invites.get_mut(&invite))
+            .and_then(|invite| invite.forks.get_mut(&tag))
+        {
+            fork.ack = Some((request.clone(), branch.clone(), destination.clone()));
+        }
+        self.transmit_ack(now, request, branch, &destination);
+    }
+
+    fn transmit_ack(&mut self, now: Now, mut request: Request, branch: String, destination: &Destination) {
+        let hop = match self.hop(&mut request, destination, None) {
+            Ok(hop) => hop,
+            // The flow of the INVITE is gone: the way of the dialog is left.
+            Err(_) => match self.hop(&mut request, &Destination::Routed, None) {
+                Ok(hop) => hop,
+                Err(_) => return self.fault("ua.ack_undeliverable", crate::event::Fault::AckUndeliverable),
+            },
+        };
+        let what = StatelessKind::Ack { request, branch };
+        let stateless = Stateless { what, targets: VecDeque::new() };
+        self.metrics.count("ua.acks_sent");
+        self.send_off(now, Departure::Stateless(Box::new(stateless)), hop);
+    }
+
+    /// A response to an INVITE of the function.
+    fn invite_response(&mut self, now: Now, id: InviteId, response: Response) {
+        let status = response.status();
+        if status == StatusCode::TRYING {
+            return;
+        }
+        if status.is_provisional() {
+            let dialog = self.early_dialog_as_client(id, &response);
+            let settled = self.invites.get(&id).is_none_or(|invite| invite.settled || invite.cancelled);
+            if !settled {
+                self.event(Event::InviteProvisional { invite: id, dialog, response });
+            }
+        } else if status.is_success() {
+            self.invite_success(now, id, response);
+        } else {
+            let cancelled = self.invites.get(&id).is_some_and(|invite| invite.cancelled);
+            let why = if cancelled { InviteFailure::Cancelled } else { InviteFailure::Rejected };
+            self.invite_failed(id, Some(response), why);
+        }
+    }
+
+    /// The early dialog that a provisional response belongs to; a new one unless there are too many.
+    fn early_dialog_as_client(&mut self, id: InviteId, response: &Response) -> Option<DialogId> {
+        let tag = super::via::to_tag(response.headers())?;
+        let most = self.config.limits.max_early_per_invite;
+        let invite = self.invites.get(&id)?;
+        if let Some(fork) = invite.forks.get(&tag) {
+            return fork.dialog;
+        }
+        if invite.forks.len() >= most || self.room_for_dialog().is_err() {
+            self.metrics.count("ua.early_dialogs_refused");
+            return None;
+        }
+        let mut dialog = Dialog::as_client(invite, response, Phase::EarlyAsClient).ok()?;
+        dialog.invite = Some(id);
+        let dialog = self.insert_dialog(dialog);
+        let fork = Fork { dialog: Some(dialog), ..Fork::default() };
+        self.invites.get_mut(&id)?.forks.insert(tag, fork);
+        Some(dialog)
+    }
+
+    /// A 2xx: the first makes the dialog of the function, a copy gets its ACK again, one of another fork (or of an INVITE
+    /// that was cancelled) gets ACK and BYE.
+    fn invite_success(&mut self, now: Now, id: InviteId, response: Response) {
+        let tag = super::via::to_tag(response.headers()).unwrap_or_default();
+        let until = now.mono.plus(self.config.timers.patience());
+        let Some(invite) = self.invites.get_mut(&id) else { return };
+        if let Some(fork) = invite.forks.get(&tag).filter(|fork| fork.accepted) {
+            self.metrics.count("ua.retransmissions_absorbed");
+            if let Some((request, branch, destination)) = fork.ack.clone() {
+                self.transmit_ack(now, request, branch, &destination);
+            }
+            return;
+        }
+        let mut dialog = match Dialog::as_client(invite, &response, Phase::AwaitsConfirm { until }) {
+            Ok(dialog) => dialog,
+            Err(_) => {
+                // Neither ACK nor BYE can be addressed: the far side ends it by itself.
+                self.metrics.count("ua.unusable_2xx");
+                return self.invite_failed(id, Some(response), InviteFailure::Rejected);
+            }
+        };
+        dialog.invite = Some(id);
+        let unwanted = invite.settled || invite.cancelled;
+        let fork = invite.forks.entry(tag).or_default();
+        fork.accepted = true;
+        let early = fork.dialog;
+        let dialog = match early {
+            Some(early) if self.dialogs.contains_key(&early) => {
+                if let Some(known) = self.dialogs.get_mut(&early) {
+                    known.confirm_from(dialog);
+                }
+                self.set_phase(early, Phase::AwaitsConfirm { until });
+                early
+            }
+            _ => self.insert_dialog(dialog),
+        };
+        if !unwanted {
+            if let Some(invite) = self.invites.get_mut(&id) {
+                invite.settled = true;
+            }
+            return self.event(Event::InviteAccepted { invite: id, dialog, response });
+        }
+        self.metrics.count("ua.unwanted_2xx");
+        self.send_ack(now, dialog, None);
+        self.bye_by_itself(now, dialog);
+        self.remove_dialog(dialog);
+        self.invite_failed(id, Some(response), InviteFailure::Cancelled);
+    }
+
+    /// The INVITE came to nothing; said once.
+    fn invite_failed(&mut self, id: InviteId, response: Option<Response>, why: InviteFailure) {
+        let Some(invite) = self.invites.get_mut(&id) else { return };
+        if !core::mem::replace(&mut invite.settled, true) {
+            self.event(Event::InviteFailed { invite: id, response, why });
+        }
+    }
+
+    /// The transaction of an INVITE is over: no fork can come any more.
+    pub(super) fn invite_over(&mut self, id: InviteId) {
+        let Some(invite) = self.invites.remove(&id) else { return };
+        for fork in invite.forks.into_values() {
+            if let Some(dialog) = fork.dialog.filter(|_| !fork.accepted) {
+                self.remove_dialog(dialog);
+            }
+        }
+    }
+
+    /// Hands a response to whom its transaction works for.
+    pub(super) fn deliver(&mut self, now: Now, transaction: TransactionId, user: User, response: Response) {
+        match user {
+            User::Nobody => {}
+            User::Invite(invite) => self.invite_response(now, invite, response),
+            User::Branch(proxy, index) => self.branch_response(now, proxy, index, response),
+            User::Function | User::Dialog(_) | User::Bye(_) if response.status().is_provisional() => {
+                if response.status() != StatusCode::TRYING {
+                    self.event(Event::Provisional { transaction, response });
+                }
+            }
+            User::Function => self.event(Event::Response { transaction, response }),
+            User::Dialog(dialog) => {
+                let status = response.status();
+                let update =
+                    matches!(response.typed::<CSeq>(), Ok(Some(cseq)) if cseq.method == Method::Update);
+                if let Some(dialog) = self.dialogs.get_mut(&dialog)
+                    && status.is_success()
+                    && update
+                {
+                    dialog.refresh_target(response.headers());
+                }
+                self.event(Event::Response { transaction, response });
+                // RFC 3261 §12.2.1.2: the far side does not know the dialog any more.
+                if matches!(
+                    status,
+                    StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST | StatusCode::REQUEST_TIMEOUT
+                ) {
+                    self.end_dialog(now, dialog, DialogEnd::Gone);
+                }
+            }
+            User::Bye(dialog) => {
+                self.event(Event::Response { transaction, response });
+                self.end_dialog(now, dialog, DialogEnd::LocalBye);
+            }
+        }
+    }
+
+    /// Tells whom a transaction works for that no response will come.
+    pub(super) fn deliver_failure(
+        &mut self,
+        now: Now,
+        transaction: TransactionId,
+        user: User,
+        why: TransactionFailure,
+    ) {
+        match user {
+            User::Nobody => {}
+            User::Branch(proxy, index) => self.branch_failure(now, proxy, index, why),
+            User::Invite(id) => {
+                let cancelled = self.invites.get(&id).is_some_and(|invite| invite.cancelled);
+                let why = match why {
+                    _ if cancelled => InviteFailure::Cancelled,
+                    TransactionFailure::Timeout => InviteFailure::Timeout,
+                    TransactionFailure::Transport => InviteFailure::Transport,
+                };
+                self.invite_failed(id, None, why);
+            }
+            User::Function => self.event(Event::TransactionFailed { transaction, why }),
+            User::Dialog(dialog) => {
+                self.event(Event::TransactionFailed { transaction, why });
+                if why == TransactionFailure::Timeout {
+                    self.end_dialog(now, dialog, DialogEnd::Gone);
+                }
+            }
+            User::Bye(dialog) => {
+                self.event(Event::TransactionFailed { transaction, why });
+                self.end_dialog(now, dialog, DialogEnd::LocalBye);
+            }
+        }
+    }
+
+    /// The Contact of a function that gave none: our sent-by, on the flow where it is known.
+    pub(super) fn own_contact(&self, flow: Option<FlowId>) -> Option<Contact> {
+        let info = flow.and_then(|flow| self.flows.get(flow)).map(|flow| &flow.info);
+        let (host, port, transport) = match (info, self.config.sent_by.first()) {
+            (Some(info), _) => {
+                let (host, port) = self.sent_by(info);
+                (host, port, info.transport)
+            }
+            (None, Some(own)) => (own.host.clone(), own.port, own.transport),
+            (None, None) => return None,
+        };
+        let uri = SipUri::new(host).with_port(port);
+        let uri = match transport {
+            Transport::Udp => uri,
+            Transport::Tcp => uri.with_param("transport", Some("tcp")),
+            Transport::Tls => uri.with_param("transport", Some("tls")),
+        };
+        Some(Contact::new(Uri::Sip(uri)))
+    }
+}

@@ -1,0 +1,245 @@
+//! The server side (RFC 3261 §8.2, §9.2, §12.2.2, §13.3): requests in dialogs, CANCEL, 2xx to INVITE, ACK.
+
+use super::Endpoint;
+use super::dialogs::{Dialog, Phase};
+use super::server::Owner;
+use super::via::Head;
+use crate::error::{Refusal, Refused, RespondRefused};
+use crate::event::{DialogId, Event, Fault, RequestId};
+use cpm_base::{FlowId, Now};
+use cpm_sip::{Contact, HeaderName, Method, Request, Response, StatusCode};
+
+impl Endpoint {
+    /// A request in one of our dialogs (RFC 3261 §12.2.2).
+    pub(super) fn request_in_dialog(
+        &mut self,
+        now: Now,
+        flow: FlowId,
+        id: RequestId,
+        head: &Head,
+        dialog: DialogId,
+    ) {
+        let request = self.servers.get(&id).and_then(|server| server.request.clone());
+        let (Some(request), Some(known)) = (request, self.dialogs.get_mut(&dialog)) else { return };
+        let status = match known.phase {
+            Phase::Ended { .. } => Some(StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST),
+            // A number that was used already, in another transaction, is out of order as well.
+            _ if known.remote_cseq.is_some_and(|last| head.cseq.number <= last) => {
+                Some(StatusCode::SERVER_INTERNAL_ERROR)
+            }
+            // The BYE of both sides crossed: ours says all there is to say.
+            _ if known.bye.is_some() && *request.method() == Method::Bye => Some(StatusCode::OK),
+            _ => None,
+        };
+        if known.remote_cseq.is_none_or(|last| head.cseq.number > last) {
+            known.remote_cseq = Some(head.cseq.number);
+        }
+        match status {
+            Some(StatusCode::OK) => {
+                self.answer_ourselves(now, id, Response::for_request(&request, StatusCode::OK))
+            }
+            Some(status) => self.refuse(now, flow, id, Response::for_request(&request, status)),
+            None => {
+                if let Some(server) = self.servers.get_mut(&id) {
+                    server.in_dialog = Some(dialog);
+                }
+                self.event(Event::Request { id, flow, request, in_dialog: Some(dialog) });
+            }
+        }
+    }
+
+    /// The endpoint refuses a request on behalf of its function.
+    pub(super) fn refuse(&mut self, now: Now, flow: FlowId, id: RequestId, response: Response) {
+        let status = response.status();
+        self.answer_ourselves(now, id, response);
+        self.fault("ua.requests_refused", Fault::Refused { flow, status });
+    }
+
+    fn answer_ourselves(&mut self, now: Now, id: RequestId, mut response: Response) {
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.owner = Owner::Endpoint;
+        }
+        response.set_body(bytes::Bytes::new());
+        let _ = self.answer(now, id, response);
+    }
+
+    /// CANCEL (RFC 3261 §9.2, §16.10): 200 when its INVITE is known, with the To tag of the INVITE's responses, else 481.
+    /// It needs no transaction: every copy gets the same answer.
+    pub(super) fn cancel_received(&mut self, now: Now, flow: FlowId, head: &Head, request: &Request) {
+        let invite = self.find_server(&head.invite_key(request));
+        let Some((invite, server)) = invite.and_then(|id| self.servers.get(&id).map(|server| (id, server)))
+        else {
+            let status = StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST;
+            self.fault("ua.stray_cancel", Fault::Refused { flow, status });
+            return self.answer_statelessly(now, flow, head, Response::for_request(request, status));
+        };
+        let (owner, pending) = (server.owner, !server.answered() && !server.cancelled);
+        let mut response = Response::for_request(request, StatusCode::OK);
+        super::via::add_to_tag(response.headers_mut(), &server.local_tag);
+        response.set_body(bytes::Bytes::new());
+        self.answer_statelessly(now, flow, head, response);
+        if !pending {
+            return;
+        }
+        self.mark_cancelled(invite);
+        match owner {
+            Owner::Function => self.event(Event::Cancelled { id: invite }),
+            Owner::Proxy(proxy) => self.cancel_proxied(now, proxy),
+            Owner::Endpoint => {}
+        }
+    }
+
+    /// The peer ended the early dialog of an INVITE with BYE (RFC 3261 §15.1.2): the INVITE still awaits its answer.
+    pub(super) fn cancelled_by_bye(&mut self, invite: RequestId) {
+        let Some(server) = self.servers.get_mut(&invite) else { return };
+        server.early = None;
+        if !server.answered() && !server.cancelled {
+            self.mark_cancelled(invite);
+            self.event(Event::Cancelled { id: invite });
+        }
+    }
+
+    /// ACK: for a final response of a transaction, for the 2xx of a dialog, on its way through, or for nothing (C10: then
+    /// it leaves no trace but a counter).
+    pub(super) fn ack_received(&mut self, now: Now, flow: FlowId, head: &Head, ack: Request) {
+        if let Some(id) = self.find_server(&head.server_key(&ack))
+            && !self.ack_for_server(now, id)
+        {
+            return;
+        }
+        if let Some(id) = self.dialog_of(head) {
+            let Some(dialog) = self.dialogs.get(&id) else { return };
+            match dialog.phase {
+                Phase::AwaitsAck { cseq, .. } if cseq == head.cseq.number => {
+                    let bye = dialog.bye;
+                    self.set_phase(id, Phase::Confirmed);
+                    self.event(Event::Acknowledged { dialog: id, ack });
+                    if let Some(bye) = bye {
+                        self.release_held(now, bye);
+                    }
+                }
+                _ => self.metrics.count("ua.retransmissions_absorbed"),
+            }
+            return;
+        }
+        let proxy = self.config.role == cpm_sip::Role::Proxy;
+        if !(proxy && self.route_ack(now, flow, &ack, &head.branch_text())) {
+            self.fault("ua.stray_ack", Fault::StrayAck { flow });
+        }
+    }
+
+    /// Accepts an INVITE with a 2xx: the dialog is there, and the response is sent again until its ACK comes
+    /// ([`Event::Acknowledged`]; without one in 64*T1, [`Event::DialogEnded`]). Record-Route, To tag and a Contact are
+    /// added where they are missing. An INVITE inside of a dialog gives that dialog.
+    ///
+    /// # Errors
+    /// The response is no 2xx, the request no INVITE, over, answered, cancelled or being proxied; the request has no
+    /// usable Contact; too many dialogs.
+    pub fn accept(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        response: Response,
+    ) -> Result<DialogId, RespondRefused> {
+        let refusal = match self.servers.get(&id) {
+            None => Some(Refusal::Gone),
+            Some(server) if server.answered() => Some(Refusal::Gone),
+            Some(server) if !server.is_invite() || !response.status().is_success() => Some(Refusal::Status),
+            Some(server) if server.cancelled => Some(Refusal::Cancelled),
+            Some(server) => match server.owner {
+                Owner::Proxy(_) => Some(Refusal::Proxied),
+                Owner::Endpoint => Some(Refusal::Gone),
+                Owner::Function => None,
+            },
+        };
+        if let Some(why) = refusal {
+            return Err(Refused::new(why, response));
+        }
+        match self.accepted(now, id, &response) {
+            Ok(dialog) => {
+                self.settle(now);
+                Ok(dialog)
+            }
+            Err(why) => Err(Refused::new(why, response)),
+        }
+    }
+
+    fn accepted(&mut self, now: Now, id: RequestId, response: &Response) -> Result<DialogId, Refusal> {
+        let server = self.servers.get(&id).ok_or(Refusal::Gone)?;
+        let request = server.request.clone().ok_or(Refusal::Gone)?;
+        let (in_dialog, early) = (server.in_dialog, server.early);
+        let mut response = response.clone();
+        self.complete_dialog_response(id, &mut response);
+        let cseq = request.typed::<cpm_sip::CSeq>()?.ok_or(Refusal::Missing("CSeq"))?.number;
+        let t1 = self.config.timers.t1;
+        let phase = Phase::AwaitsAck {
+            invite: id,
+            cseq,
+            interval: t1,
+            again: now.mono.plus(t1),
+            until: now.mono.plus(self.config.timers.patience()),
+        };
+        let fresh = Dialog::as_server(&request, &response, phase)?;
+        if early.is_none() && in_dialog.is_none() {
+            self.room_for_dialog().map_err(Refusal::Limit)?;
+        }
+        // From here on nothing is refused.
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.early = None;
+        }
+        self.send_response(now, id, &response)?;
+        match in_dialog.or(early) {
+            Some(dialog) if self.dialogs.contains_key(&dialog) => {
+                self.refresh_dialog(dialog, Some(&request));
+                self.set_phase(dialog, phase);
+                Ok(dialog)
+            }
+            _ => Ok(self.insert_dialog(fresh)),
+        }
+    }
+
+    /// What a response that makes a dialog has (RFC 3261 §12.1.1): tag, Record-Route, Contact.
+    pub(super) fn complete_dialog_response(&mut self, id: RequestId, response: &mut Response) {
+        let Some(server) = self.servers.get(&id).filter(|server| server.is_invite()) else { return };
+        let Some(request) = server.request.as_ref() else { return };
+        if response.status() == StatusCode::TRYING {
+            return;
+        }
+        super::via::add_to_tag(response.headers_mut(), &server.local_tag);
+        if !response.headers().contains(&HeaderName::RecordRoute) {
+            response.headers_mut().copy_from(request.headers(), &HeaderName::RecordRoute);
+        }
+        if !response.headers().contains(&HeaderName::Contact)
+            && let Some(contact) = self.own_contact(server.came_on)
+        {
+            response.headers_mut().push_typed::<Contact>(&contact);
+        }
+        self.add_product(response.headers_mut(), HeaderName::Server);
+    }
+
+    /// The early dialog that a provisional response to an INVITE makes, when it makes one.
+    pub(super) fn early_dialog_as_server(&mut self, id: RequestId, response: &Response) -> Option<DialogId> {
+        let status = response.status();
+        let server = self.servers.get(&id).filter(|server| server.is_invite())?;
+        if !status.is_provisional()
+            || status == StatusCode::TRYING
+            || server.in_dialog.is_some()
+            || server.early.is_some()
+            || self.room_for_dialog().is_err()
+        {
+            return None;
+        }
+        let request = server.request.as_ref()?;
+        let dialog = Dialog::as_server(request, response, Phase::EarlyAsServer { invite: id }).ok()?;
+        let dialog = self.insert_dialog(dialog);
+        self.servers.get_mut(&id)?.early = Some(dialog);
+        Some(dialog)
+    }
+
+    /// The peer's target refresh took effect.
+    pub(super) fn refresh_dialog(&mut self, id: DialogId, request: Option<&Request>) {
+        if let (Some(dialog), Some(request)) = (self.dialogs.get_mut(&id), request) {
+            dialog.refresh_target(request.headers());
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Via: what is read from and written into it on the way in and out (RFC 3261 §18.1, §18.2, RFC 3581), and the head
+//! fields that transactions and dialogs are found by.
+
+use super::Endpoint;
+use super::outgoing::default_port;
+use super::server::ServerKey;
+use crate::event::TransactionId;
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::net::SocketAddr;
+use cpm_base::{FlowId, FlowInfo, Protocol, Target, Transport};
+use cpm_sip::{
+    CSeq, CallId, From, HeaderError, HeaderName, HeaderText, Headers, Host, Method, Request, Rport, To,
+    UserAgent, Via,
+};
+
+/// What begins every branch of RFC 3261.
+pub(super) const MAGIC_COOKIE: &str = Via::MAGIC_COOKIE;
+
+/// Letters of a branch after the magic cookie: 100 random bits.
+const BRANCH_LETTERS: usize = 20;
+
+/// The way of a response (RFC 3261 §18.2.2, RFC 3581 §4).
+#[derive(Debug, Clone)]
+pub(super) struct ReplyTo {
+    /// The flow that the request came on, when the response goes back there.
+    pub(super) flow: Option<FlowId>,
+    /// Where it goes otherwise: the address the request came from, at the port of sent-by.
+    pub(super) target: Target,
+}
+
+/// The fields of a request that decide where it belongs.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    pub(super) via: Via,
+    pub(super) reply: ReplyTo,
+    pub(super) from_tag: String,
+    pub(super) to_tag: Option<String>,
+    pub(super) call_id: String,
+    pub(super) cseq: CSeq,
+}
+
+impl Head {
+    /// Reads the fields and completes the topmost Via of the request.
+    pub(super) fn take(request: &mut Request, flow: FlowId, info: &FlowInfo) -> Result<Head, HeaderError> {
+        let (via, reply) = stamp(request.headers_mut(), flow, info)?;
+        let from = request.typed::<From>()?.ok_or(missing("From"))?;
+        let to = request.typed::<To>()?.ok_or(missing("To"))?;
+        let call_id = request.typed::<CallId>()?.ok_or(missing("Call-ID"))?;
+        let cseq = request.typed::<CSeq>()?.ok_or(missing("CSeq"))?;
+        Ok(Head {
+            via,
+            reply,
+            from_tag: from.tag().unwrap_or_default().to_string(),
+            to_tag: to.tag().map(ToString::to_string),
+            call_id: call_id.as_str().to_string(),
+            cseq,
+        })
+    }
+
+    pub(super) fn branch_text(&self) -> String {
+        self.via.branch().unwrap_or_default().to_string()
+    }
+
+    /// The key of the server transaction (RFC 3261 §17.2.3); of its INVITE for an ACK.
+    pub(super) fn server_key(&self, request: &Request) -> ServerKey {
+        let method = match request.method() {
+            Method::Ack => &Method::Invite,
+            method => method,
+        };
+        self.key_for(request, method)
+    }
+
+    /// The key of the INVITE that a CANCEL means.
+    pub(super) fn invite_key(&self, request: &Request) -> ServerKey {
+        self.key_for(request, &Method::Invite)
+    }
+
+    fn key_for(&self, request: &Request, method: &Method) -> ServerKey {
+        match self.via.rfc3261_branch() {
+            Some(branch) => {
+                ServerKey::Branch(branch.to_string(), self.via.sent_by_key(), method.as_str().to_string())
+            }
+            None => ServerKey::Rfc2543(format!(
+                "{}\n{}\n{}\n{}\n{}\n{}\n{}",
+                request.uri().key(),
+                self.from_tag,
+                self.call_id,
+                self.cseq.number,
+                method,
+                self.via.sent_by_key(),
+                self.branch_text(),
+            )),
+        }
+    }
+}
+
+/// RFC 3261 §18.2.1 and RFC 3581 §4: notes in the topmost Via where the message really came from, and says where its
+/// response goes.
+pub(super) fn stamp(
+    headers: &mut Headers,
+    flow: FlowId,
+    info: &FlowInfo,
+) -> Result<(Via, ReplyTo), HeaderError> {
+    let mut via = headers.typed::<Via>()?.ok_or(missing("Via"))?;
+    let symmetric = via.rport() != Rport::Absent;
+    let mut edited = false;
+    if symmetric || via.host().ip() != Some(info.peer.ip()) || via.received().is_some() {
+        via.set_received(info.peer.ip());
+        edited = true;
+    }
+    if symmetric {
+        via.set_rport(info.peer.port());
+        edited = true;
+    }
+    if edited {
+        headers.replace_first_typed(&via);
+    }
+    let port = via.port().unwrap_or(default_port(info.transport));
+    let remote = SocketAddr::new(info.peer.ip(), port);
+    let target = Target { protocol: Protocol::Sip, transport: info.transport, remote };
+    let same_flow = info.transport.is_stream() || symmetric || remote == info.peer;
+    Ok((via, ReplyTo { flow: same_flow.then_some(flow), target }))
+}
+
+fn missing(header: &'static str) -> HeaderError {
+    HeaderError::Missing { header }
+}
+
+/// The To tag of a message.
+pub(super) fn to_tag(headers: &Headers) -> Option<String> {
+    headers.typed::<To>().ok().flatten().and_then(|to| to.tag().map(ToString::to_string))
+}
+
+/// Adds a tag to a To field that has none; what was there stays as it was written.
+pub(super) fn add_to_tag(headers: &mut Headers, tag: &str) {
+    let Ok(Some(to)) = headers.typed::<To>() else { return };
+    if to.tag().is_some() {
+        return;
+    }
+    let as_written =
+        headers.get(&HeaderName::To).and_then(|value| value.to_text().map(|text| text.into_owned()));
+    let with_tag = as_written.and_then(|text| HeaderText::new(&format!("{text};tag={tag}")).ok());
+    match with_tag {
+        Some(text) => headers.replace(HeaderName::To, text),
+        None => headers.set_typed(&to.with_tag(tag)),
+    }
+}
+
+/// 64 bits of a keyed hash (FNV-1a over key, lengths and octets) as 16 hexadecimal digits. It marks what this endpoint
+/// wrote; nothing secret hangs on it.
+pub(super) fn hash_text(key: u64, parts: &[&str]) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut mix = |octet: u8| {
+        hash = (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3);
+    };
+    key.to_be_bytes().into_iter().for_each(&mut mix);
+    for part in parts {
+        part.len().to_be_bytes().into_iter().for_each(&mut mix);
+        part.bytes().for_each(&mut mix);
+    }
+    key.to_be_bytes().into_iter().for_each(&mut mix);
+    format!("{hash:016x}")
+}
+
+impl Endpoint {
+    /// A branch that nobody can guess; a proxied request's ends in the mark by which a loop is seen.
+    pub(super) fn new_branch(&mut self, id: TransactionId) -> String {
+        let random = self.random.public_token(BRANCH_LETTERS);
+        match self.loop_mark_of(id) {
+            Some(mark) => format!("{MAGIC_COOKIE}{random}.{mark}"),
+            None => format!("{MAGIC_COOKIE}{random}"),
+        }
+    }
+
+    /// Our Via for a request on this flow; `None` when the flow is not open.
+    pub(super) fn own_via(&self, flow: FlowId, branch: &str) -> Option<Via> {
+        let info = &self.flows.get(flow)?.info;
+        let (host, port) = self.sent_by(info);
+        let name = match info.transport {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+        };
+        Some(Via::new(name, host, port).with_branch(branch).with_rport())
+    }
+
+    /// How we name ourselves on a flow.
+    pub(super) fn sent_by(&self, info: &FlowInfo) -> (Host, Option<u16>) {
+        match self.config.sent_by.iter().find(|own| own.transport == info.transport) {
+            Some(own) => (own.host.clone(), own.port),
+            None => (Host::from(info.local.ip()), Some(info.local.port())),
+        }
+    }
+
+    /// Says who we are, unless that is said already.
+    pub(super) fn add_product(&self, headers: &mut Headers, name: HeaderName) {
+        if let Some(product) = &self.config.product
+            && !headers.contains(&name)
+            && (name != HeaderName::Server || !headers.contains(&HeaderName::UserAgent))
+        {
+            headers.push(name, product.clone());
+        }
+    }
+
+    /// `User-Agent` of a request.
+    pub(super) fn add_user_agent(&self, request: &mut Request) {
+        self.add_product(request.headers_mut(), <UserAgent as cpm_sip::TypedHeader>::NAME);
+    }
+}

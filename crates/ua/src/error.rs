@@ -1,0 +1,107 @@
+//! Why a command is refused: the caller's mistakes, never the peer's.
+
+use crate::event::{Body, DialogId};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use cpm_base::LimitExceeded;
+use cpm_sip::{HeaderError, Headers, Method, Request, Response};
+
+/// Why a command is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// What the handle names is over, or was never there.
+    Gone,
+    /// The destination names a flow that is not open.
+    UnknownFlow,
+    /// Neither Route, nor outbound hop, nor Request-URI say an address that can be reached (no SIP URI, or a transport
+    /// that is not known here).
+    NoRoute,
+    /// This method has a command of its own, or does not belong here.
+    Method(Method),
+    /// A 2xx to INVITE is sent with `accept`, everything else with `respond`.
+    Status,
+    /// The request is being proxied: its responses come from the branches, or through `release`.
+    Proxied,
+    /// The peer cancelled the request: the answer is 487.
+    Cancelled,
+    /// No response is held for release.
+    NothingHeld,
+    /// There is no branch.
+    NoBranch,
+    /// A header field that the command needs is missing or not well-formed.
+    Header(HeaderError),
+    /// A mandatory header field is missing.
+    Missing(&'static str),
+    /// The dialog is an early one: `cancel` ends it.
+    Early,
+    /// The request was here before (RFC 3261 §16.3 step 4): the answer is 482.
+    Loop,
+    /// Max-Forwards is used up: the answer is 483.
+    TooManyHops,
+    /// A limit is reached.
+    Limit(LimitExceeded),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Gone => f.write_str("it is over already"),
+            Refusal::UnknownFlow => f.write_str("the flow is not open"),
+            Refusal::NoRoute => f.write_str("there is no way to that destination"),
+            Refusal::Method(method) => write!(f, "{method} is not for this command"),
+            Refusal::Status => f.write_str("a 2xx to INVITE is sent with accept, all else with respond"),
+            Refusal::Proxied => f.write_str("the request is being proxied"),
+            Refusal::Cancelled => f.write_str("the request was cancelled"),
+            Refusal::NothingHeld => f.write_str("no response is held"),
+            Refusal::NoBranch => f.write_str("there is no branch"),
+            Refusal::Header(error) => error.fmt(f),
+            Refusal::Missing(name) => write!(f, "{name} is missing"),
+            Refusal::Early => f.write_str("the dialog is an early one"),
+            Refusal::Loop => f.write_str("the request was here before"),
+            Refusal::TooManyHops => f.write_str("Max-Forwards is used up"),
+            Refusal::Limit(exceeded) => exceeded.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+impl From<HeaderError> for Refusal {
+    fn from(error: HeaderError) -> Self {
+        Refusal::Header(error)
+    }
+}
+
+/// A refused command with what it was given.
+#[derive(Debug, Clone)]
+pub struct Refused<T> {
+    /// Why.
+    pub why: Refusal,
+    /// What the command was given.
+    pub given: Box<T>,
+}
+
+impl<T> Refused<T> {
+    pub(crate) fn new(why: Refusal, given: T) -> Self {
+        Refused { why, given: Box::new(given) }
+    }
+}
+
+impl<T> fmt::Display for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.why.fmt(f)
+    }
+}
+
+impl<T: fmt::Debug> core::error::Error for Refused<T> {}
+
+/// A request that is not sent; it comes back.
+pub type SendRefused = Refused<Request>;
+/// A response that is not sent; it comes back.
+pub type RespondRefused = Refused<Response>;
+/// Branches that are not taken; they come back.
+pub type ProxyRefused = Refused<Vec<crate::Branch>>;
+/// A request in a dialog that is not sent; header fields and body come back.
+pub type InDialogRefused = Refused<(DialogId, Headers, Option<Body>)>;

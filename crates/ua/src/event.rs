@@ -1,0 +1,308 @@
+//! What the endpoint says: actions for the host, events for the function, and the names of its objects.
+
+use alloc::string::String;
+use bytes::Bytes;
+use core::fmt;
+use cpm_base::{CloseReason, FlowId, FlowInfo, LimitExceeded, OpenId, Target, Transport};
+use cpm_sip::{HeaderText, ParseError, Request, Response, StatusCode};
+
+macro_rules! handle {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub(crate) u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+    };
+}
+
+handle! {
+    /// A client transaction. Never used twice: a stale handle is refused, it never names another transaction.
+    TransactionId
+}
+handle! {
+    /// A received request that awaits, or has got, its final response. Never used twice.
+    RequestId
+}
+handle! {
+    /// An INVITE that the function sent. Never used twice.
+    InviteId
+}
+handle! {
+    /// A dialog. Never used twice.
+    DialogId
+}
+handle! {
+    /// A request that is being proxied. Never used twice.
+    ProxyId
+}
+handle! {
+    /// A question for addresses. Never used twice.
+    ResolveId
+}
+
+/// What the host shall do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "taken apart at once, never stored in numbers")]
+pub enum Action {
+    /// Send one datagram on this flow.
+    Datagram(FlowId, Bytes),
+    /// Open a flow and report with [`Endpoint::handle_opened`](crate::Endpoint::handle_opened).
+    Open(OpenId, Target),
+    /// Close this flow; the endpoint has forgotten it already.
+    Close(FlowId, CloseReason),
+    /// Octets wait for [`Endpoint::poll_transmit`](crate::Endpoint::poll_transmit) on this flow.
+    WantsWrite(FlowId),
+    /// Look these addresses up and report with [`Endpoint::handle_resolved`](crate::Endpoint::handle_resolved).
+    Resolve(ResolveId, NameQuery),
+    /// For the function.
+    Event(Event),
+}
+
+/// A question for addresses (RFC 3263 is the host's work).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NameQuery {
+    /// A host name.
+    pub host: String,
+    /// The port, when the URI gave one (no SRV look-up then).
+    pub port: Option<u16>,
+    /// The transport, when the URI gave one.
+    pub transport: Option<Transport>,
+    /// Whether only TLS will do (`sips`).
+    pub secure: bool,
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// To the topmost Route; without one to the configured outbound hop; without that to the Request-URI.
+    Routed,
+    /// On this flow (a registered contact behind its own connection).
+    Flow(FlowId),
+    /// To this address.
+    To(Transport, core::net::SocketAddr),
+}
+
+/// A body with its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// The `Content-Type` value.
+    pub content_type: HeaderText,
+    /// The octets.
+    pub octets: Bytes,
+}
+
+/// What happened, for the function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A request came; it awaits its final response (see [`Endpoint::deadline`](crate::Endpoint::deadline)).
+    Request {
+        /// Answer, accept or proxy it under this name.
+        id: RequestId,
+        /// The flow it came on.
+        flow: FlowId,
+        /// The request, with `received` and `rport` in its topmost Via.
+        request: Request,
+        /// The endpoint's own dialog it belongs to.
+        in_dialog: Option<DialogId>,
+    },
+    /// The peer cancelled this INVITE (CANCEL, or BYE in the early dialog); it still awaits its final response: 487.
+    Cancelled {
+        /// The INVITE.
+        id: RequestId,
+    },
+    /// The ACK for a 2xx that the function sent came.
+    Acknowledged {
+        /// The dialog.
+        dialog: DialogId,
+        /// The ACK.
+        ack: Request,
+    },
+    /// The final response to a request that the function sent.
+    Response {
+        /// The transaction; it is over.
+        transaction: TransactionId,
+        /// The response.
+        response: Response,
+    },
+    /// A provisional response (not 100) to a request other than INVITE.
+    Provisional {
+        /// The transaction.
+        transaction: TransactionId,
+        /// The response.
+        response: Response,
+    },
+    /// No final response will come.
+    TransactionFailed {
+        /// The transaction; it is over.
+        transaction: TransactionId,
+        /// Why.
+        why: TransactionFailure,
+    },
+    /// A provisional response (not 100) to an INVITE.
+    InviteProvisional {
+        /// The INVITE.
+        invite: InviteId,
+        /// The early dialog; absent when the response made none (no To tag, too many of them).
+        dialog: Option<DialogId>,
+        /// The response.
+        response: Response,
+    },
+    /// The first 2xx to an INVITE: to be confirmed with [`Endpoint::confirm`](crate::Endpoint::confirm). Further 2xx of
+    /// other forks are acknowledged and ended with BYE by the endpoint.
+    InviteAccepted {
+        /// The INVITE; it is over.
+        invite: InviteId,
+        /// The dialog.
+        dialog: DialogId,
+        /// The response.
+        response: Response,
+    },
+    /// The INVITE came to nothing; its early dialogs are gone.
+    InviteFailed {
+        /// The INVITE; it is over.
+        invite: InviteId,
+        /// The final response, where there was one. For a cancelled INVITE that was accepted all the same, the 2xx: the
+        /// endpoint has sent ACK and BYE.
+        response: Option<Response>,
+        /// Why.
+        why: InviteFailure,
+    },
+    /// The dialog is over.
+    DialogEnded {
+        /// The dialog.
+        dialog: DialogId,
+        /// Why.
+        why: DialogEnd,
+    },
+    /// A final response to a proxied request is held for the function, which lets it go with
+    /// [`Endpoint::release`](crate::Endpoint::release). Comes once per 2xx to INVITE, else once.
+    ProxyFinal {
+        /// The proxied request.
+        proxy: ProxyId,
+        /// The request as it was received.
+        request: RequestId,
+        /// The best response, without the endpoint's Via.
+        response: Response,
+    },
+    /// A flow is there: accepted, or opened at the endpoint's wish.
+    FlowOpened {
+        /// The flow.
+        flow: FlowId,
+        /// What the host says of it.
+        info: FlowInfo,
+    },
+    /// A flow is gone.
+    FlowClosed {
+        /// The flow.
+        flow: FlowId,
+        /// Why.
+        why: CloseReason,
+    },
+    /// A peer did something wrong, or something of ours came to nothing. Counted; for logs and policies alone.
+    Fault(Fault),
+}
+
+/// Why no final response will come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionFailure {
+    /// Nothing final in 64*T1 (RFC 3261 §17.1).
+    Timeout,
+    /// The request could not be sent: no address, no flow, or the flow broke.
+    Transport,
+}
+
+/// Why an INVITE came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InviteFailure {
+    /// A final response other than 2xx.
+    Rejected,
+    /// The function cancelled it.
+    Cancelled,
+    /// Nothing came in 64*T1, or nothing final although it was waited for (Timer C).
+    Timeout,
+    /// It could not be sent: no address, no flow, or the flow broke.
+    Transport,
+}
+
+/// Why a dialog is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialogEnd {
+    /// The function's BYE got its final response, or none.
+    LocalBye,
+    /// The peer's BYE was answered.
+    RemoteBye,
+    /// The ACK for our 2xx never came (RFC 3261 §13.3.1.4). The handle still takes a
+    /// [`bye`](crate::Endpoint::bye) for 64*T1.
+    NotAcknowledged,
+    /// The function did not confirm the 2xx in 64*T1; the endpoint sent ACK and BYE.
+    NotConfirmed,
+    /// The peer does not know the dialog, or answers no more (481, 408: RFC 3261 §12.2.1.2).
+    Gone,
+}
+
+/// Something went wrong that a log wants to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A message could not be read.
+    Malformed {
+        /// The flow it came on.
+        flow: FlowId,
+        /// What is wrong with it.
+        error: ParseError,
+        /// The answer that went back.
+        answered: Option<StatusCode>,
+    },
+    /// A request was refused before it reached the function.
+    Refused {
+        /// The flow it came on.
+        flow: FlowId,
+        /// The answer that went back.
+        status: StatusCode,
+    },
+    /// A response that belongs to nothing.
+    StrayResponse {
+        /// The flow it came on.
+        flow: FlowId,
+    },
+    /// An ACK that belongs to nothing.
+    StrayAck {
+        /// The flow it came on.
+        flow: FlowId,
+    },
+    /// A request was turned away (503 once, or silence), or a flow closed, because a limit is reached.
+    Overload {
+        /// The flow it came on.
+        flow: FlowId,
+        /// The limit.
+        limit: LimitExceeded,
+    },
+    /// A datagram or octets for a flow that the host never announced, or that is closed.
+    UnknownFlow {
+        /// The flow.
+        flow: FlowId,
+    },
+    /// The function did not answer a request until its deadline: an INVITE got 500, another request nothing (RFC 4320).
+    Unanswered {
+        /// The request; it is over.
+        request: RequestId,
+    },
+    /// The ACK for a final response other than 2xx never came.
+    Unacknowledged {
+        /// The INVITE.
+        request: RequestId,
+    },
+    /// A response could not be sent: the flow is gone and none can be opened.
+    Undeliverable {
+        /// The request it answers.
+        request: RequestId,
+    },
+    /// An ACK, or a passed-on ACK, could not be sent.
+    AckUndeliverable,
+}

@@ -1,0 +1,228 @@
+//! The flows that the host announced, and the ones it was asked for.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use bytes::{Buf, Bytes};
+use core::net::SocketAddr;
+use cpm_base::{FlowId, FlowInfo, LimitExceeded, OpenId, Target, Transport, Trust};
+use cpm_sip::StreamFramer;
+
+/// Octets that wait for the host to write them.
+#[derive(Debug, Default)]
+pub(crate) struct OutQueue {
+    parts: VecDeque<Bytes>,
+    octets: usize,
+}
+
+impl OutQueue {
+    /// Queues octets; says whether the queue was empty before.
+    pub(crate) fn push(&mut self, octets: Bytes, max: usize) -> Result<bool, LimitExceeded> {
+        let was_empty = self.parts.is_empty();
+        let sum = self.octets.saturating_add(octets.len());
+        LimitExceeded::check("conn.out_queue", sum, max)?;
+        if !octets.is_empty() {
+            self.octets = sum;
+            self.parts.push_back(octets);
+        }
+        Ok(was_empty)
+    }
+
+    /// Moves up to `max` octets to `out`; says how many.
+    pub(crate) fn pull(&mut self, max: usize, out: &mut Vec<u8>) -> usize {
+        let mut written = 0usize;
+        while written < max {
+            let Some(part) = self.parts.front_mut() else { break };
+            let n = part.len().min(max.saturating_sub(written));
+            out.extend_from_slice(part.get(..n).unwrap_or_default());
+            part.advance(n);
+            written = written.saturating_add(n);
+            if part.is_empty() {
+                self.parts.pop_front();
+            }
+        }
+        self.octets = self.octets.saturating_sub(written);
+        written
+    }
+}
+
+/// What a stream flow keeps beyond its description.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) framer: StreamFramer,
+    pub(crate) out: OutQueue,
+    /// A message came: the deadline of the first one is met.
+    pub(crate) heard: bool,
+    pub(crate) faults: usize,
+    pub(crate) faults_in_a_row: usize,
+}
+
+impl Stream {
+    fn new(limits: &cpm_sip::Limits) -> Self {
+        Stream {
+            framer: StreamFramer::new(*limits),
+            out: OutQueue::default(),
+            heard: false,
+            faults: 0,
+            faults_in_a_row: 0,
+        }
+    }
+}
+
+/// One flow.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    pub(crate) info: FlowInfo,
+    /// `None` for datagrams.
+    pub(crate) stream: Option<Stream>,
+    /// The targets that requests may reach through it.
+    reaches: Vec<Target>,
+}
+
+impl Flow {
+    pub(crate) fn new(info: FlowInfo, limits: &cpm_sip::Limits) -> Self {
+        let stream = info.transport.is_stream().then(|| Stream::new(limits));
+        Flow { info, stream, reaches: Vec::new() }
+    }
+
+    pub(crate) fn reliable(&self) -> bool {
+        self.info.transport.is_stream()
+    }
+
+    pub(crate) fn trusted(&self) -> bool {
+        self.info.trust == Trust::Core
+    }
+}
+
+/// A flow that the host was asked for.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) target: Target,
+    pub(crate) waiting: Vec<Departure>,
+}
+
+/// What waits for a flow.
+#[derive(Debug)]
+pub(crate) enum Departure {
+    /// The request of a client transaction.
+    Client(crate::TransactionId),
+    /// The cached response of a server transaction.
+    Response(crate::RequestId),
+    /// An ACK for a 2xx, or a response without a transaction.
+    Stateless(alloc::boxed::Box<crate::endpoint::Stateless>),
+}
+
+/// All flows.
+#[derive(Debug, Default)]
+pub(crate) struct Flows {
+    pub(crate) by_id: BTreeMap<FlowId, Flow>,
+    by_target: BTreeMap<Target, FlowId>,
+    /// How many flows have this local address.
+    locals: BTreeMap<SocketAddr, usize>,
+    pub(crate) opening: BTreeMap<OpenId, Opening>,
+    by_opening: BTreeMap<Target, OpenId>,
+    /// What was queued on flows that the endpoint closed: the host may still fetch it until it says that they are gone.
+    pub(crate) closing: BTreeMap<FlowId, OutQueue>,
+}
+
+impl Flows {
+    pub(crate) fn get(&self, id: FlowId) -> Option<&Flow> {
+        self.by_id.get(&id)
+    }
+
+    /// The flow to a target, if one may be used for it.
+    pub(crate) fn to(&self, target: &Target) -> Option<FlowId> {
+        self.by_target.get(target).copied()
+    }
+
+    /// Takes a flow in. `asked` is the target that the host was asked for; an accepted flow has none.
+    ///
+    /// A stream that the peer opened is used for requests to the very address it comes from, under TLS from the core
+    /// alone: what a certificate says about who listens there is not known here (RFC 5923 §9).
+    pub(crate) fn insert(&mut self, id: FlowId, mut flow: Flow, asked: Option<Target>) {
+        let info = &flow.info;
+        let own = Target { protocol: info.protocol, transport: info.transport, remote: info.peer };
+        flow.reaches.extend(asked);
+        if asked.is_some() || info.transport != Transport::Tls || info.trust == Trust::Core {
+            flow.reaches.push(own);
+        }
+        for target in &flow.reaches {
+            self.by_target.insert(*target, id);
+        }
+        let count = self.locals.entry(flow.info.local).or_default();
+        *count = count.saturating_add(1);
+        self.by_id.insert(id, flow);
+    }
+
+    /// Whether a flow has this local address.
+    pub(crate) fn is_local(&self, address: SocketAddr) -> bool {
+        self.locals.contains_key(&address)
+    }
+
+    /// Keeps what a closed flow had still to write.
+    pub(crate) fn keep_queue(&mut self, id: FlowId, queue: OutQueue) {
+        if !queue.parts.is_empty() {
+            self.closing.insert(id, queue);
+        }
+    }
+
+    /// A known flow also reaches this target.
+    pub(crate) fn reach(&mut self, id: FlowId, asked: Option<Target>) {
+        if let (Some(flow), Some(asked)) = (self.by_id.get_mut(&id), asked)
+            && !flow.reaches.contains(&asked)
+        {
+            flow.reaches.push(asked);
+            self.by_target.insert(asked, id);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: FlowId) -> Option<Flow> {
+        let flow = self.by_id.remove(&id)?;
+        if let Some(count) = self.locals.get_mut(&flow.info.local) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.locals.remove(&flow.info.local);
+            }
+        }
+        for target in &flow.reaches {
+            if self.by_target.get(target) == Some(&id) {
+                self.by_target.remove(target);
+            }
+        }
+        Some(flow)
+    }
+
+    /// The wish for this target that is under way.
+    pub(crate) fn opening_to(&mut self, target: &Target) -> Option<&mut Opening> {
+        let id = self.by_opening.get(target)?;
+        self.opening.get_mut(id)
+    }
+
+    pub(crate) fn begin_opening(&mut self, id: OpenId, target: Target, first: Departure) {
+        self.by_opening.insert(target, id);
+        self.opening.insert(id, Opening { target, waiting: alloc::vec![first] });
+    }
+
+    pub(crate) fn end_opening(&mut self, id: OpenId) -> Option<Opening> {
+        let opening = self.opening.remove(&id)?;
+        self.by_opening.remove(&opening.target);
+        Some(opening)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_out_queue_is_bounded_and_cut_anywhere() {
+        let mut queue = OutQueue::default();
+        assert_eq!(queue.push(Bytes::from_static(b"hello "), 11), Ok(true));
+        assert_eq!(queue.push(Bytes::from_static(b"world"), 11), Ok(false));
+        let over = LimitExceeded { limit: "conn.out_queue", value: 12, max: 11 };
+        assert_eq!(queue.push(Bytes::from_static(b"!"), 11), Err(over));
+        let mut out = Vec::new();
+        while queue.pull(4, &mut out) > 0 {}
+        assert_eq!(out, b"hello world");
+        assert_eq!(queue.push(Bytes::from_static(b"more"), 11), Ok(true));
+    }
+}
