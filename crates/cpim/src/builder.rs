@@ -292,3 +292,6 @@ pub(crate) fn check_limits(message: &CpimMessage) -> Result<(), BuildError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,8 @@ pub enum CpimError {
         /// The line it stands in.
         line: usize,
     },
+    /// The message begins with MIME header fields that announce message/cpim: those of the enclosing body once more.
+    RepeatedMimeBlock,
     /// The input ends before the blank line that ends the message header fields.
     HeadersNotEnded,
     /// A message without any message header field.
@@ -83,6 +85,9 @@ impl fmt::Display for CpimError {
             CpimError::HeaderSyntax { line } => write!(f, "line {line}: no CPIM header field"),
             CpimError::Whitespace { line } => {
                 write!(f, "line {line}: white space other than one space after the colon")
+            }
+            CpimError::RepeatedMimeBlock => {
+                f.write_str("the MIME header fields of the enclosing body once more")
             }
             CpimError::HeadersNotEnded => f.write_str("no blank line ends the CPIM header fields"),
             CpimError::NoHeaders => f.write_str("no CPIM header fields"),

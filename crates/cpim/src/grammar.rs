@@ -186,3 +186,6 @@ pub(crate) fn escape(text: &str, in_quotes: bool) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,6 +56,9 @@ impl Header {
         params: &str,
         value: &str,
     ) -> Result<Self, BuildError> {
+        if !prefix.is_none_or(grammar::is_name) || !grammar::is_name(name) {
+            return Err(BuildError::Name);
+        }
         let full_name = match prefix {
             Some(prefix) => alloc::format!("{prefix}.{name}"),
             None => String::from(name),

@@ -79,8 +79,13 @@ fn read_once(
     depth: usize,
 ) -> Result<(CpimMessage, Vec<Tolerated>), CpimError> {
     let mut tolerated = Vec::new();
-    let start = if leniency.repeated_mime_block { repeated_block(bytes, limits) } else { 0 };
+    // To the letter this is a message with one header field that nobody knows, and its own header fields are read as
+    // those of its content. Nobody means that.
+    let start = repeated_block(bytes, limits);
     if start > 0 {
+        if !leniency.repeated_mime_block {
+            return Err(CpimError::RepeatedMimeBlock);
+        }
         tolerated.push(Tolerated::RepeatedMimeBlock);
     }
     let (headers, content_start) = read_headers(bytes, start, limits, leniency, &mut tolerated)?;
@@ -167,7 +172,9 @@ fn read_headers(
         let line_start = lines.at;
         let line = lines.next()?;
         if line.is_empty() {
-            let goes_on = leniency.blank_line_between_headers && !list.is_empty();
+            // A block that begins with a MIME field is another deviation.
+            let begun = list.first().is_some_and(|first| !is_mime_field(first.raw()));
+            let goes_on = leniency.blank_line_between_headers && begun;
             if goes_on && lines.peek().is_ok_and(|next| is_known(&next, &list)) {
                 tolerated.push(Tolerated::BlankLineBetweenHeaders);
                 continue;
@@ -263,3 +270,6 @@ fn repeated_block(bytes: &Bytes, limits: &Limits) -> usize {
     }
     0
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,3 +213,6 @@ impl fmt::Display for ContentDisposition {
         params::write(&self.params, f)
     }
 }
+
+#[cfg(test)]
+mod tests;

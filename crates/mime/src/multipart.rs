@@ -308,3 +308,6 @@ fn delimiter_line(body: &[u8], at: usize, length: usize) -> Option<DelimiterLine
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -181,3 +181,6 @@ impl fmt::Debug for Part {
         f.debug_struct("Part").field("headers", &self.headers).field("body_octets", &self.body.len()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Limits {
     /// `xml.max_bytes`: octets of a document. Default 65,536.
     pub max_bytes: usize,
-    /// `xml.max_depth`: elements inside one another, the root counted. Default 32.
+    /// `xml.max_depth`: elements inside one another, the root counted; 65,535 at most. Default 32.
     pub max_depth: usize,
     /// `xml.max_attrs`: attributes of one element, namespace declarations counted. Default 64.
     pub max_attrs: usize,

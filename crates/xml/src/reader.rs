@@ -157,6 +157,10 @@ impl<'a> DocumentReader<'a> {
                 let max = u64::try_from(self.limits.max_ns).unwrap_or(u64::MAX);
                 XmlError::Limit(LimitExceeded { limit: "xml.max_ns", value: max.saturating_add(1), max })
             }
+            // The tokenizer counts in 16 bits, whatever our own limit is.
+            Error::Namespace(NamespaceError::TooDeeplyNested(_)) => {
+                XmlError::Limit(LimitExceeded { limit: "xml.max_depth", value: 65_536, max: 65_535 })
+            }
             Error::Namespace(_) => XmlError::Namespace,
             Error::InvalidAttr(_) => XmlError::Attribute,
             Error::Escape(_) => XmlError::Entity,
