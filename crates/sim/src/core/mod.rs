@@ -74,3 +74,214 @@
 //! * With `Privacy: id`, P-Asserted-Identity does not go out to the client.
 //! * 404: nobody here has this address. 480: the user has no device that fits.
 //! * In a dialog requests follow the Record-Route values that the core put in (it does so for INVITE, on each pass).
+
+mod features;
+mod registrar;
+mod routing;
+mod third_party;
+
+use cpm_base::{FlowId, FlowInfo, Instant, Now, Random, Seed, Trust};
+use cpm_core::{Function, Input, NodeConfig, Ports};
+use cpm_sip::{ContactAddr, Method, Request, Response, SipUri, StatusCode, Uri};
+use cpm_ua::{RequestId, TransactionId};
+use registrar::Binding;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use third_party::ThirdParty;
+
+/// A user of the core.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The public identities, all registered at once. The first is the default one, asserted for what the user sends
+    /// without preference. A user without any is never found.
+    pub identities: Vec<Uri>,
+    /// The Participating Function that serves the user's CPM requests; `None`: nobody does.
+    pub participating: Option<SipUri>,
+}
+
+/// What a [`SipIpCore`] is made with.
+#[derive(Debug, Clone)]
+pub struct CoreConfig {
+    /// The core's own URI, without parameters.
+    pub uri: SipUri,
+    /// Everybody it serves.
+    pub users: Vec<User>,
+    /// The shortest registration; briefer wishes get 423. Default 60 s.
+    pub min_expires: Duration,
+    /// The longest registration; longer wishes are cut. Default 1 h.
+    pub max_expires: Duration,
+    /// The registration of those who wish for nothing. Default 10 min.
+    pub default_expires: Duration,
+    /// Devices of one user at most; one more gets 403. Default 10.
+    pub max_bindings: usize,
+}
+
+impl CoreConfig {
+    /// Default times and limits.
+    #[must_use]
+    pub fn new(uri: SipUri, users: Vec<User>) -> Self {
+        CoreConfig {
+            uri,
+            users,
+            min_expires: Duration::from_secs(60),
+            max_expires: Duration::from_secs(3600),
+            default_expires: Duration::from_secs(600),
+            max_bindings: 10,
+        }
+    }
+
+    /// The configuration of a node for this core: a proxy that knows its own name.
+    #[must_use]
+    pub fn node(&self, seed: Seed) -> NodeConfig {
+        let mut config = NodeConfig::proxy(seed, "cpm-sim-core");
+        config.sip.own_names.push((self.uri.host().clone(), self.uri.port()));
+        config
+    }
+}
+
+/// What the core tells its user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CoreEvent {
+    /// The devices of a user changed; how many there are now.
+    Registered {
+        /// The default identity.
+        user: String,
+        /// Devices.
+        bindings: usize,
+    },
+    /// A Participating Function did not take a third-party registration; it is told again with the next REGISTER.
+    NotTold {
+        /// The default identity.
+        user: String,
+    },
+    /// A request was refused.
+    Refused {
+        /// The method.
+        method: Method,
+        /// With what.
+        status: StatusCode,
+    },
+}
+
+/// A user with what is known at the moment.
+#[derive(Debug)]
+struct UserState {
+    user: User,
+    bindings: Vec<Binding>,
+    third_party: ThirdParty,
+}
+
+impl UserState {
+    fn name(&self) -> String {
+        self.user.identities.first().map(Uri::to_string).unwrap_or_default()
+    }
+}
+
+/// The core: see the module's description.
+#[derive(Debug)]
+pub struct SipIpCore {
+    config: CoreConfig,
+    random: Random,
+    users: Vec<UserState>,
+    by_identity: BTreeMap<String, usize>,
+    flows: BTreeMap<FlowId, FlowInfo>,
+    /// Third-party registrations that are not answered: whose they are.
+    telling: BTreeMap<TransactionId, usize>,
+}
+
+type CorePorts<'a> = Ports<'a, CoreEvent>;
+
+impl SipIpCore {
+    /// A core at which nobody is registered.
+    #[must_use]
+    pub fn new(config: CoreConfig, seed: Seed) -> Self {
+        let mut random = Random::new(seed);
+        let mut by_identity = BTreeMap::new();
+        let mut users = Vec::new();
+        for (index, user) in config.users.iter().enumerate() {
+            for identity in &user.identities {
+                by_identity.insert(identity.address_key(), index);
+            }
+            let third_party = ThirdParty::new(&mut random);
+            users.push(UserState { user: user.clone(), bindings: Vec::new(), third_party });
+        }
+        SipIpCore { config, random, users, by_identity, flows: BTreeMap::new(), telling: BTreeMap::new() }
+    }
+
+    /// The registered contacts of a user, oldest first, as they were registered.
+    #[must_use]
+    pub fn contacts(&self, identity: &Uri) -> Vec<&ContactAddr> {
+        let user = self.user(identity).and_then(|index| self.users.get(index));
+        user.map(|user| user.bindings.iter().map(|binding| &binding.contact).collect()).unwrap_or_default()
+    }
+
+    /// Whose identity this is.
+    fn user(&self, identity: &Uri) -> Option<usize> {
+        self.by_identity.get(&identity.address_key()).copied()
+    }
+
+    fn is_trusted(&self, flow: FlowId) -> bool {
+        self.flows.get(&flow).is_some_and(|info| info.trust == Trust::Core)
+    }
+
+    /// Answers a request; a request that is over by now has no use for it.
+    fn respond(now: Now, id: RequestId, response: Response, ports: &mut CorePorts<'_>) {
+        let _ = ports.sip.respond(now, id, response);
+    }
+
+    fn refuse(now: Now, id: RequestId, request: &Request, status: StatusCode, ports: &mut CorePorts<'_>) {
+        ports.host.event(CoreEvent::Refused { method: request.method().clone(), status });
+        Self::respond(now, id, Response::for_request(request, status), ports);
+    }
+
+    fn bindings_changed(&self, user: usize, ports: &mut CorePorts<'_>) {
+        if let Some(state) = self.users.get(user) {
+            ports.host.event(CoreEvent::Registered { user: state.name(), bindings: state.bindings.len() });
+        }
+    }
+
+    fn flow_closed(&mut self, flow: FlowId) {
+        self.flows.remove(&flow);
+        for binding in self.users.iter_mut().flat_map(|user| user.bindings.iter_mut()) {
+            if binding.flow == Some(flow) {
+                binding.flow = None;
+            }
+        }
+    }
+}
+
+impl Function for SipIpCore {
+    type Event = CoreEvent;
+
+    fn handle(&mut self, now: Now, input: Input, ports: &mut CorePorts<'_>) {
+        // It has no media, and asks its host nothing.
+        let Input::Sip(event) = input else { return };
+        match event {
+            cpm_ua::Event::Request { id, flow, request, .. } if *request.method() == Method::Register => {
+                self.register(now, id, flow, &request, ports);
+            }
+            cpm_ua::Event::Request { id, flow, request, .. } => self.route(now, id, flow, request, ports),
+            cpm_ua::Event::Response { transaction, response } => {
+                self.told(now, transaction, response.status().is_success(), ports);
+            }
+            cpm_ua::Event::TransactionFailed { transaction, .. } => self.told(now, transaction, false, ports),
+            cpm_ua::Event::FlowOpened { flow, info } => {
+                self.flows.insert(flow, info);
+            }
+            cpm_ua::Event::FlowClosed { flow, .. } => self.flow_closed(flow),
+            // Proxied requests take care of themselves; faults are counted below.
+            _ => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Now, ports: &mut CorePorts<'_>) {
+        self.let_expire(now, ports);
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.users.iter().flat_map(|user| user.bindings.iter()).map(|binding| binding.expires_at).min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

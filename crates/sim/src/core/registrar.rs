@@ -1,0 +1,300 @@
+//! The registrar (RFC 3261 §10.3): bindings of a user, told apart by +sip.instance.
+
+use super::features::instance;
+use super::{CorePorts, SipIpCore, UserState};
+use cpm_base::{FlowId, Instant, Now};
+use cpm_sip::{
+    CSeq, CallId, Contact, ContactAddr, Expires, From, HeaderError, Method, MinExpires, PAssociatedUri, Path,
+    Request, Require, Response, Route, ServiceRoute, StatusCode, To, Unsupported, Uri, Via,
+};
+use cpm_ua::RequestId;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// One device of a user.
+#[derive(Debug, Clone)]
+pub(super) struct Binding {
+    /// As it was registered, without `expires`.
+    pub(super) contact: ContactAddr,
+    /// What tells it from the others: the instance, without one the address.
+    key: String,
+    call_id: CallId,
+    cseq: u32,
+    pub(super) expires_at: Instant,
+    pub(super) path: Vec<Path>,
+    /// Where it registered from, as long as that flow is there.
+    pub(super) flow: Option<FlowId>,
+    /// The source address and Via sent-by: by these it is known on another flow.
+    source: Option<IpAddr>,
+    sent_by: String,
+}
+
+/// Why a REGISTER does nothing.
+enum Refused {
+    /// With this status.
+    Status(StatusCode),
+    /// 420 with these option tags.
+    Extensions(Vec<Unsupported>),
+    /// 423.
+    TooBrief,
+}
+
+impl std::convert::From<HeaderError> for Refused {
+    fn from(_: HeaderError) -> Self {
+        Refused::Status(StatusCode::BAD_REQUEST)
+    }
+}
+
+/// What a REGISTER asks for, read and checked.
+struct Wish {
+    user: usize,
+    call_id: CallId,
+    cseq: u32,
+    contacts: Contacts,
+    path: Vec<Path>,
+    source: Option<IpAddr>,
+    sent_by: String,
+    flow: FlowId,
+}
+
+enum Contacts {
+    /// No Contact: only to be told.
+    None,
+    /// `*`.
+    RemoveAll,
+    /// Each with how long it shall stay; zero: it shall go.
+    Each(Vec<(ContactAddr, Duration)>),
+}
+
+impl SipIpCore {
+    pub(super) fn register(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        flow: FlowId,
+        request: &Request,
+        ports: &mut CorePorts<'_>,
+    ) {
+        match self.wish(flow, request).and_then(|wish| self.grant(now, wish)) {
+            Ok((user, changed)) => {
+                let tag = self.random.public_token(13);
+                let Some(state) = self.users.get(user) else { return };
+                let response = self.accepted(now, state, request, &tag);
+                Self::respond(now, id, response.clone(), ports);
+                if changed {
+                    self.bindings_changed(user, ports);
+                    self.tell(now, user, Some((request.clone(), response)), ports);
+                }
+            }
+            Err(Refused::Status(status)) => Self::refuse(now, id, request, status, ports),
+            Err(Refused::Extensions(tags)) => {
+                let mut response = Response::for_request(request, StatusCode::BAD_EXTENSION);
+                response.headers_mut().set_typed_list(&tags);
+                Self::respond(now, id, response, ports);
+            }
+            Err(Refused::TooBrief) => {
+                let min = u32::try_from(self.config.min_expires.as_secs()).unwrap_or(u32::MAX);
+                let response = Response::for_request(request, StatusCode::INTERVAL_TOO_BRIEF);
+                Self::respond(now, id, response.with_typed(&MinExpires(min)), ports);
+            }
+        }
+    }
+
+    /// RFC 3261 §10.3 steps 2 to 6.
+    fn wish(&self, flow: FlowId, request: &Request) -> Result<Wish, Refused> {
+        let missing = Refused::Status(StatusCode::BAD_REQUEST);
+        let unknown = |tag: &Require| !tag.as_str().eq_ignore_ascii_case("path");
+        let unsupported: Vec<Unsupported> = request
+            .typed_list::<Require>()?
+            .iter()
+            .filter(|tag| unknown(tag))
+            .filter_map(|tag| Unsupported::new(tag.as_str()).ok())
+            .collect();
+        if !unsupported.is_empty() {
+            return Err(Refused::Extensions(unsupported));
+        }
+        let (Some(to), Some(from)) = (request.typed::<To>()?, request.typed::<From>()?) else {
+            return Err(missing);
+        };
+        let user = self.user(to.uri()).ok_or(Refused::Status(StatusCode::NOT_FOUND))?;
+        if self.user(from.uri()) != Some(user) {
+            return Err(Refused::Status(StatusCode::FORBIDDEN));
+        }
+        let (Some(call_id), Some(cseq)) = (request.typed::<CallId>()?, request.typed::<CSeq>()?) else {
+            return Err(missing);
+        };
+        Ok(Wish {
+            user,
+            call_id,
+            cseq: cseq.number,
+            contacts: self.contacts_of(request)?,
+            path: request.typed_list::<Path>()?,
+            source: self.flows.get(&flow).map(|info| info.peer.ip()),
+            sent_by: request.typed_list::<Via>()?.first().map(Via::sent_by_key).unwrap_or_default(),
+            flow,
+        })
+    }
+
+    fn contacts_of(&self, request: &Request) -> Result<Contacts, Refused> {
+        let expires = request.typed::<Expires>()?.map(|expires| expires.0);
+        let contacts = request.typed_list::<Contact>()?;
+        if contacts.contains(&Contact::Star) {
+            let alone = contacts.len() == 1 && expires == Some(0);
+            return if alone {
+                Ok(Contacts::RemoveAll)
+            } else {
+                Err(Refused::Status(StatusCode::BAD_REQUEST))
+            };
+        }
+        if contacts.is_empty() {
+            return Ok(Contacts::None);
+        }
+        let mut each = Vec::new();
+        for contact in contacts {
+            let Contact::Addr(mut contact) = contact else { continue };
+            let wished = contact.expires().or(expires).map(|seconds| Duration::from_secs(u64::from(seconds)));
+            let time = wished.unwrap_or(self.config.default_expires).min(self.config.max_expires);
+            if !time.is_zero() && time < self.config.min_expires {
+                return Err(Refused::TooBrief);
+            }
+            contact.params_mut().remove("expires");
+            each.push((contact, time));
+        }
+        Ok(Contacts::Each(each))
+    }
+
+    /// RFC 3261 §10.3 step 7: all or nothing. Whose bindings, and whether any was touched.
+    fn grant(&mut self, now: Now, wish: Wish) -> Result<(usize, bool), Refused> {
+        let max_bindings = self.config.max_bindings;
+        let not_found = Refused::Status(StatusCode::NOT_FOUND);
+        let Some(state) = self.users.get_mut(wish.user) else { return Err(not_found) };
+        let late = |binding: &Binding| binding.call_id == wish.call_id && wish.cseq <= binding.cseq;
+        let mut bindings = state.bindings.clone();
+        match wish.contacts {
+            Contacts::None => return Ok((wish.user, false)),
+            Contacts::RemoveAll => {
+                if bindings.iter().any(late) {
+                    return Err(Refused::Status(StatusCode::SERVER_INTERNAL_ERROR));
+                }
+                bindings.clear();
+            }
+            Contacts::Each(each) => {
+                for (contact, time) in each {
+                    let key = instance(contact.params())
+                        .unwrap_or_else(|| contact.uri().key())
+                        .to_ascii_lowercase();
+                    let place = bindings.iter().position(|binding| binding.key == key);
+                    if place.and_then(|place| bindings.get(place)).is_some_and(late) {
+                        return Err(Refused::Status(StatusCode::SERVER_INTERNAL_ERROR));
+                    }
+                    let binding = Binding {
+                        contact,
+                        key,
+                        call_id: wish.call_id.clone(),
+                        cseq: wish.cseq,
+                        expires_at: now.mono.plus(time),
+                        path: wish.path.clone(),
+                        flow: Some(wish.flow),
+                        source: wish.source,
+                        sent_by: wish.sent_by.clone(),
+                    };
+                    match (place, time.is_zero()) {
+                        (Some(place), true) => {
+                            bindings.remove(place);
+                        }
+                        (None, true) => {}
+                        (Some(place), false) => bindings[place] = binding,
+                        (None, false) => bindings.push(binding),
+                    }
+                }
+            }
+        }
+        if bindings.len() > max_bindings {
+            return Err(Refused::Status(StatusCode::FORBIDDEN));
+        }
+        state.bindings = bindings;
+        Ok((wish.user, true))
+    }
+
+    /// RFC 3261 §10.3 step 8, RFC 3608 §5, RFC 7315 §4.1.
+    fn accepted(&self, now: Now, state: &UserState, request: &Request, tag: &str) -> Response {
+        let mut response = Response::for_request(request, StatusCode::OK);
+        if let Ok(Some(to)) = request.typed::<To>() {
+            response.headers_mut().set_typed(&to.with_tag(tag));
+        }
+        let headers = response.headers_mut();
+        headers.set_typed_list(&state.current_contacts(now));
+        headers.set_typed_list(&request.typed_list::<Path>().unwrap_or_default());
+        headers.push_typed(&ServiceRoute::new(self.own_route("orig", None)));
+        let identities = state.user.identities.iter().cloned();
+        headers.set_typed_list(&identities.map(PAssociatedUri::new).collect::<Vec<_>>());
+        response
+    }
+
+    /// The core's own URI as a Route value with one parameter.
+    pub(super) fn own_route(&self, name: &str, value: Option<&str>) -> Uri {
+        Uri::Sip(self.config.uri.clone().with_param("lr", None).with_param(name, value))
+    }
+
+    /// Takes bindings out whose time is over.
+    pub(super) fn let_expire(&mut self, now: Now, ports: &mut CorePorts<'_>) {
+        for user in 0..self.users.len() {
+            let Some(state) = self.users.get_mut(user) else { continue };
+            let before = state.bindings.len();
+            state.bindings.retain(|binding| binding.expires_at > now.mono);
+            let after = state.bindings.len();
+            if after < before {
+                self.bindings_changed(user, ports);
+            }
+            // Each binding's own end is known to the Participating Function from the list that it has.
+            if after == 0 && before > 0 {
+                self.tell(now, user, None, ports);
+            }
+        }
+    }
+
+    /// The registered device that sent a request: whose it is.
+    pub(super) fn sender(&mut self, flow: FlowId, request: &Request) -> Option<usize> {
+        if let Some(user) =
+            self.users.iter().position(|user| user.bindings.iter().any(|b| b.flow == Some(flow)))
+        {
+            return Some(user);
+        }
+        let source = self.flows.get(&flow).map(|info| info.peer.ip());
+        let sent_by = request.typed_list::<Via>().ok()?.first().map(Via::sent_by_key)?;
+        let same =
+            |binding: &Binding| source.is_some() && binding.source == source && binding.sent_by == sent_by;
+        let user = self.users.iter().position(|user| user.bindings.iter().any(same))?;
+        // Its former flow is gone: this is the one to reach it on.
+        for binding in self.users.get_mut(user)?.bindings.iter_mut().filter(|binding| same(binding)) {
+            binding.flow.get_or_insert(flow);
+        }
+        Some(user)
+    }
+}
+
+impl UserState {
+    /// All bindings with what is left of their time, as a 200 lists them.
+    pub(super) fn current_contacts(&self, now: Now) -> Vec<Contact> {
+        let left = |binding: &Binding| {
+            let seconds = binding.expires_at.since(now.mono).as_secs();
+            u32::try_from(seconds).unwrap_or(u32::MAX)
+        };
+        self.bindings
+            .iter()
+            .map(|binding| Contact::Addr(binding.contact.clone().with_expires(left(binding))))
+            .collect()
+    }
+}
+
+impl Binding {
+    /// The Route values of a request to this device.
+    pub(super) fn route(&self) -> Vec<Route> {
+        self.path.iter().cloned().map(Route::from).collect()
+    }
+}
+
+/// Methods that make dialogs: the core stays on the way.
+pub(super) const fn makes_dialog(method: &Method) -> bool {
+    matches!(method, Method::Invite | Method::Subscribe)
+}

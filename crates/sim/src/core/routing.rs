@@ -1,0 +1,257 @@
+//! The way of a request through the core: originating side, terminating side, delivery, and what is inside dialogs.
+
+use super::features::{Wanted, is_cpm};
+use super::registrar::{Binding, makes_dialog};
+use super::{CorePorts, SipIpCore};
+use cpm_base::{FlowId, Now};
+use cpm_sip::{
+    HeaderError, HeaderName, PAssertedIdentity, PCalledPartyId, PPreferredIdentity, PServedUser, Privacy,
+    Request, Route, SipUri, StatusCode, To, Uri,
+};
+use cpm_ua::{Branch, Destination, ProxyOptions, Refusal, RequestId};
+
+/// Header fields that nobody outside of the core may bring (RFC 3325 §5, RFC 5502 §7, RFC 6050 §5, RFC 7315 §4.2).
+const ASSERTED: [HeaderName; 4] = [
+    HeaderName::PAssertedIdentity,
+    HeaderName::PAssertedService,
+    HeaderName::PServedUser,
+    HeaderName::PCalledPartyId,
+];
+
+/// The session case of P-Served-User (RFC 5502 §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SessionCase {
+    Orig,
+    Term,
+}
+
+impl SessionCase {
+    const fn token(self) -> &'static str {
+        match self {
+            SessionCase::Orig => "orig",
+            SessionCase::Term => "term",
+        }
+    }
+}
+
+/// Where a request goes from here, or how it ends.
+type Way = Result<Vec<Branch>, StatusCode>;
+
+fn bad_request(_: HeaderError) -> StatusCode {
+    StatusCode::BAD_REQUEST
+}
+
+impl SipIpCore {
+    /// Any request but REGISTER.
+    pub(super) fn route(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        flow: FlowId,
+        request: Request,
+        ports: &mut CorePorts<'_>,
+    ) {
+        let own = match request.typed_list::<Route>() {
+            Ok(routes) => routes.into_iter().next().map(|route| route.uri().clone()),
+            Err(_) => return Self::refuse(now, id, &request, StatusCode::BAD_REQUEST, ports),
+        };
+        let own = own.filter(|uri| ports.sip.is_own(uri)).as_ref().and_then(Uri::as_sip).cloned();
+        let way = self.way(flow, request.clone(), own.as_ref());
+        match way {
+            Err(status) => Self::refuse(now, id, &request, status, ports),
+            Ok(branches) => {
+                let in_dialog = is_in_dialog(&request).unwrap_or(false);
+                let stay = makes_dialog(request.method()) && !in_dialog;
+                let record_route = stay.then(|| self.own_route("dialog", None));
+                let options = ProxyOptions { record_route, hold_final: false };
+                if let Err(refused) = ports.sip.proxy(now, id, branches, options) {
+                    Self::not_proxied(now, id, &request, &refused.why, ports);
+                }
+            }
+        }
+    }
+
+    fn not_proxied(now: Now, id: RequestId, request: &Request, why: &Refusal, ports: &mut CorePorts<'_>) {
+        let status = match why {
+            // Answered or cancelled meanwhile; a cancelled INVITE still gets its 487.
+            Refusal::Gone => return,
+            Refusal::Cancelled => StatusCode::REQUEST_TERMINATED,
+            Refusal::Loop => StatusCode::LOOP_DETECTED,
+            Refusal::TooManyHops => StatusCode::TOO_MANY_HOPS,
+            Refusal::Header(_) | Refusal::Missing(_) => StatusCode::BAD_REQUEST,
+            _ => StatusCode::SERVER_INTERNAL_ERROR,
+        };
+        Self::refuse(now, id, request, status, ports);
+    }
+
+    fn way(&mut self, flow: FlowId, mut request: Request, own: Option<&SipUri>) -> Way {
+        let trusted = self.is_trusted(flow);
+        let sender = if trusted { None } else { self.sender(flow, &request) };
+        if is_in_dialog(&request).map_err(bad_request)? {
+            return self.in_dialog(request, own, trusted, sender);
+        }
+        if own.is_some() {
+            request.headers_mut().pop_first_value(&HeaderName::Route);
+        }
+        if !trusted {
+            let sender = sender.ok_or(StatusCode::FORBIDDEN)?;
+            return self.originating(request, sender);
+        }
+        request.headers_mut().remove(&HeaderName::PServedUser);
+        match own.and_then(|own| own.param("after")) {
+            Some("term") => self.deliver(request),
+            _ => self.terminating(request),
+        }
+    }
+
+    /// A registered device asks: say who it is, then its user's services, then the other side.
+    fn originating(&self, mut request: Request, user: usize) -> Way {
+        self.assert_identity(&mut request, user).map_err(bad_request)?;
+        request.headers_mut().remove(&HeaderName::Route);
+        let Some(state) = self.users.get(user) else { return Err(StatusCode::FORBIDDEN) };
+        match &state.user.participating {
+            Some(participating) if is_cpm(&request).map_err(bad_request)? => {
+                self.to_service(request, user, participating, SessionCase::Orig)
+            }
+            _ => self.terminating(request),
+        }
+    }
+
+    /// RFC 3325 §5: what the device asserts itself goes; what it prefers counts when it is its user's.
+    fn assert_identity(&self, request: &mut Request, user: usize) -> Result<(), HeaderError> {
+        let preferred = request.typed_list::<PPreferredIdentity>()?;
+        for name in &ASSERTED {
+            request.headers_mut().remove(name);
+        }
+        request.headers_mut().remove(&HeaderName::PPreferredIdentity);
+        let own = |identity: &&PPreferredIdentity| self.user(identity.uri()) == Some(user);
+        let wished = preferred.iter().find(own).map(|identity| identity.uri().clone());
+        let default = || self.users.get(user).and_then(|state| state.user.identities.first().cloned());
+        if let Some(identity) = wished.or_else(default) {
+            request.headers_mut().push_typed(&PAssertedIdentity::new(identity));
+        }
+        Ok(())
+    }
+
+    /// The other side: its user's services, then its devices.
+    fn terminating(&self, request: Request) -> Way {
+        let user = self.user(request.uri()).ok_or(StatusCode::NOT_FOUND)?;
+        let participating = self.users.get(user).and_then(|state| state.user.participating.as_ref());
+        match participating {
+            Some(participating) if is_cpm(&request).map_err(bad_request)? => {
+                self.to_service(request, user, participating, SessionCase::Term)
+            }
+            _ => self.deliver(request),
+        }
+    }
+
+    fn to_service(
+        &self,
+        mut request: Request,
+        user: usize,
+        participating: &SipUri,
+        case: SessionCase,
+    ) -> Way {
+        let Some(state) = self.users.get(user) else { return Err(StatusCode::NOT_FOUND) };
+        let participating = participating.clone().with_param("lr", None);
+        let routes =
+            [Route::new(Uri::Sip(participating)), Route::new(self.own_route("after", Some(case.token())))];
+        request.headers_mut().set_typed_list(&routes);
+        let served = match case {
+            SessionCase::Orig => request
+                .typed_list::<PAssertedIdentity>()
+                .map_err(bad_request)?
+                .first()
+                .map(|a| a.uri().clone()),
+            SessionCase::Term => Some(request.uri().clone()),
+        };
+        let registered = if state.bindings.is_empty() { "unreg" } else { "reg" };
+        if let Some(served) = served {
+            let mut served = PServedUser::new(served);
+            // Both are tokens.
+            let _ = served.params_mut().set("sescase", Some(case.token()));
+            let _ = served.params_mut().set("regstate", Some(registered));
+            request.headers_mut().set_typed(&served);
+        }
+        Ok(vec![Branch { request, destination: Destination::Routed }])
+    }
+
+    /// To the device whose contact address this is, else to all devices of the user that are what the request asks for.
+    fn deliver(&self, mut request: Request) -> Way {
+        let wanted = Wanted::of(&request).map_err(bad_request)?;
+        request.headers_mut().remove(&HeaderName::PServedUser);
+        let all = || self.users.iter().flat_map(|user| user.bindings.iter());
+        let same = |binding: &&Binding| binding.contact.uri().equivalent(request.uri());
+        let devices: Vec<&Binding> = match all().find(same) {
+            Some(device) => vec![device],
+            None => {
+                let user = self.user(request.uri()).ok_or(StatusCode::NOT_FOUND)?;
+                self.users.get(user).map(|user| user.bindings.iter().collect()).unwrap_or_default()
+            }
+        };
+        let fitting: Vec<&Binding> =
+            devices.into_iter().filter(|device| wanted.fits(&device.contact)).collect();
+        if fitting.is_empty() {
+            return Err(StatusCode::TEMPORARILY_UNAVAILABLE);
+        }
+        fitting.into_iter().map(|device| self.to_device(request.clone(), device)).collect()
+    }
+
+    fn to_device(&self, mut request: Request, device: &Binding) -> Result<Branch, StatusCode> {
+        if self.user(request.uri()).is_some() {
+            let called = PCalledPartyId::new(request.uri().clone());
+            request.headers_mut().set_typed(&called);
+        }
+        request.set_uri(device.contact.uri().clone());
+        request.headers_mut().set_typed_list(&device.route());
+        let trusted = device.flow.is_some_and(|flow| self.is_trusted(flow));
+        let hide =
+            request.typed::<Privacy>().map_err(bad_request)?.is_some_and(|privacy| privacy.contains("id"));
+        if hide && !trusted {
+            request.headers_mut().remove(&HeaderName::PAssertedIdentity);
+        }
+        Ok(Branch { request, destination: Self::destination(device) })
+    }
+
+    /// The flow on which it registered; a device behind a Path, or whose flow is gone, by its addresses.
+    fn destination(device: &Binding) -> Destination {
+        match device.flow {
+            Some(flow) if device.path.is_empty() => Destination::Flow(flow),
+            _ => Destination::Routed,
+        }
+    }
+
+    /// Inside a dialog that the core recorded itself into: on to the next hop.
+    fn in_dialog(
+        &self,
+        mut request: Request,
+        own: Option<&SipUri>,
+        trusted: bool,
+        sender: Option<usize>,
+    ) -> Way {
+        if !own.is_some_and(|own| own.has_param("dialog")) {
+            return Err(StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST);
+        }
+        if !trusted {
+            for name in &ASSERTED {
+                request.headers_mut().remove(name);
+            }
+            if let Some(user) = sender {
+                self.assert_identity(&mut request, user).map_err(bad_request)?;
+            }
+        }
+        request.headers_mut().pop_first_value(&HeaderName::Route);
+        let last = !request.headers().contains(&HeaderName::Route);
+        let target = |binding: &&Binding| binding.contact.uri().equivalent(request.uri());
+        let device = self.users.iter().flat_map(|user| user.bindings.iter()).find(target);
+        let destination = match device {
+            Some(device) if last => Self::destination(device),
+            _ => Destination::Routed,
+        };
+        Ok(vec![Branch { request, destination }])
+    }
+}
+
+fn is_in_dialog(request: &Request) -> Result<bool, HeaderError> {
+    Ok(request.typed::<To>()?.is_some_and(|to| to.tag().is_some()))
+}
