@@ -1,1 +1,28 @@
-//! TODO front page
+//! The CPM Participating Function of OMA CPM Conversation Functions 2.1 (section 8), as logic that a
+//! [`cpm_core::Node`] drives.
+//!
+//! It serves its users in both roles, as the SIP/IP core asks it to (P-Served-User, RFC 5502). So far: third-party
+//! registration (8.1.1), and passing on pager-mode messages with their notifications and the sessions of large messages, as
+//! a SIP proxy: originating it turns P-Preferred-Service into P-Asserted-Service (8.2.1.1-7), terminating it forks to the
+//! devices of its user that registered the feature (8.3.1.1) and says 480 when there is none. Its answer is the far
+//! side's final response. MSRP runs end to end.
+//!
+//! ```
+//! use cpm_base::Seed;
+//! use cpm_participating::{ParticipatingConfig, ParticipatingFunction};
+//! use cpm_sip::{SipUri, Uri};
+//!
+//! let Uri::Sip(own) = Uri::parse("sip:pf.example.com")? else { unreachable!() };
+//! let node = ParticipatingFunction::node(ParticipatingConfig::new(own), Seed::new([1; 32]));
+//! assert_eq!(node.function().users(), 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod function;
+mod originating;
+mod registrations;
+mod terminating;
+mod third_party;
+
+pub use function::{Limits, ParticipatingConfig, ParticipatingEvent, ParticipatingFunction, ServedRole};
+pub use registrations::Device;

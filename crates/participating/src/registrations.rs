@@ -1,0 +1,152 @@
+//! Which devices the served users have (TS 8.1.4), from third-party registrations.
+
+use core::time::Duration;
+use cpm_base::Instant;
+use cpm_core::feature::CpmFeature;
+use cpm_sip::Uri;
+use std::collections::BTreeMap;
+
+/// A registered device of a served user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its contact address as registered.
+    pub contact: Uri,
+    /// `+sip.instance`, without angle brackets; `None` when it registered without one.
+    pub instance: Option<String>,
+    /// The CPM features that it registered.
+    pub features: Vec<CpmFeature>,
+    /// When its registration runs out.
+    pub until: Instant,
+}
+
+/// The served users that have devices.
+#[derive(Debug, Default)]
+pub(crate) struct Registrations {
+    users: BTreeMap<String, User>,
+    /// Any identity of a user to the key of `users`.
+    identities: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+struct User {
+    identities: Vec<String>,
+    devices: Vec<Device>,
+}
+
+impl Registrations {
+    /// Replaces what is known of a user; no device takes the user out. Returns whether there was room.
+    pub(crate) fn replace(&mut self, user: &Uri, identities: &[Uri], devices: Vec<Device>, max_users: usize) -> bool {
+        let key = user.address_key();
+        self.remove(&key);
+        if devices.is_empty() {
+            return true;
+        }
+        if self.users.len() >= max_users {
+            return false;
+        }
+        let mut names: Vec<String> = identities.iter().map(Uri::address_key).collect();
+        if !names.contains(&key) {
+            names.push(key.clone());
+        }
+        for name in &names {
+            self.identities.insert(name.clone(), key.clone());
+        }
+        self.users.insert(key, User { identities: names, devices });
+        true
+    }
+
+    fn remove(&mut self, key: &str) {
+        let Some(user) = self.users.remove(key) else { return };
+        for name in &user.identities {
+            if self.identities.get(name).is_some_and(|owner| owner == key) {
+                self.identities.remove(name);
+            }
+        }
+    }
+
+    /// The devices of a user, by any of the user's identities, that registered a feature and are still registered.
+    pub(crate) fn devices(&self, now: Instant, user: &Uri, feature: CpmFeature) -> Vec<Device> {
+        let key = self.identities.get(&user.address_key());
+        let user = key.and_then(|key| self.users.get(key));
+        let all = user.map_or(&[][..], |user| &user.devices);
+        all.iter().filter(|device| device.until > now && device.features.contains(&feature)).cloned().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// When the next device runs out.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.users.values().flat_map(|user| &user.devices).map(|device| device.until).min()
+    }
+
+    /// Forgets what ran out.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        let mut empty = Vec::new();
+        for (key, user) in &mut self.users {
+            user.devices.retain(|device| device.until > now);
+            if user.devices.is_empty() {
+                empty.push(key.clone());
+            }
+        }
+        for key in empty {
+            self.remove(&key);
+        }
+    }
+}
+
+/// The end of a registration that lasts so many seconds from now.
+pub(crate) fn until(now: Instant, seconds: u32) -> Instant {
+    now.plus(Duration::from_secs(u64::from(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &str) -> Uri {
+        Uri::parse(text).unwrap()
+    }
+
+    fn device(name: &str, seconds: u32) -> Device {
+        Device {
+            contact: uri(&format!("sip:{name}@192.0.2.1")),
+            instance: None,
+            features: vec![CpmFeature::PagerMessage],
+            until: until(Instant::ZERO, seconds),
+        }
+    }
+
+    #[test]
+    fn a_user_is_found_by_every_identity() {
+        let mut known = Registrations::default();
+        let (sip, tel) = (uri("sip:bob@home.test"), uri("tel:+15550002"));
+        assert!(known.replace(&sip, &[sip.clone(), tel.clone()], vec![device("b1", 60), device("b2", 30)], 10));
+        assert_eq!(known.devices(Instant::ZERO, &tel, CpmFeature::PagerMessage).len(), 2);
+        assert_eq!(known.devices(Instant::ZERO, &uri("sip:BOB@home.test"), CpmFeature::PagerMessage).len(), 0);
+        assert_eq!(known.devices(Instant::ZERO, &sip, CpmFeature::LargeMessage).len(), 0);
+        assert!(known.replace(&sip, &[], vec![], 10));
+        assert_eq!((known.len(), known.identities.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_ran_out_is_gone() {
+        let mut known = Registrations::default();
+        let sip = uri("sip:bob@home.test");
+        known.replace(&sip, &[], vec![device("b1", 60), device("b2", 30)], 10);
+        let later = until(Instant::ZERO, 30);
+        assert_eq!(known.next_expiry(), Some(later));
+        assert_eq!(known.devices(later, &sip, CpmFeature::PagerMessage).len(), 1);
+        known.expire(until(Instant::ZERO, 60));
+        assert_eq!((known.len(), known.next_expiry()), (0, None));
+    }
+
+    #[test]
+    fn users_are_limited() {
+        let mut known = Registrations::default();
+        assert!(known.replace(&uri("sip:a@x.test"), &[], vec![device("a", 60)], 1));
+        assert!(!known.replace(&uri("sip:b@x.test"), &[], vec![device("b", 60)], 1));
+        assert!(known.replace(&uri("sip:a@x.test"), &[], vec![device("a", 90)], 1));
+    }
+}
