@@ -22,6 +22,7 @@ pub struct DispositionRequest {
     pub extensions: Vec<String>,
 }
 
+// req: O.1-abnf
 /// The literals, case-sensitive, with their place.
 const LITERALS: [&str; 5] =
     ["positive-delivery", "negative-delivery", "processing", "display", "interworking"];

@@ -221,6 +221,7 @@ impl CpimMessage {
     }
 
     /// Message-Direction (TS C.1.9); `None` where it is absent, says something else, or stands more than once.
+    // req: C.1.9-T4, C.1.9-abnf, C.1.9-p2
     #[must_use]
     pub fn message_direction(&self) -> Option<MessageDirection> {
         match self.headers.single(CPIM_NAMESPACE, "Message-Direction").ok()??.value() {

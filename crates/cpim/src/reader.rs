@@ -172,9 +172,7 @@ fn read_headers(
         let line_start = lines.at;
         let line = lines.next()?;
         if line.is_empty() {
-            // A block that begins with a MIME field is another deviation.
-            let begun = list.first().is_some_and(|first| !is_mime_field(first.raw()));
-            let goes_on = leniency.blank_line_between_headers && begun;
+            let goes_on = leniency.blank_line_between_headers && !list.is_empty();
             if goes_on && lines.peek().is_ok_and(|next| is_known(&next, &list)) {
                 tolerated.push(Tolerated::BlankLineBetweenHeaders);
                 continue;

@@ -287,6 +287,7 @@ fn push_subject(out: &mut String, subject: &Subject) {
     out.push_str("</subject>");
 }
 
+// req: O-p1, O-p2, O-p3, O.2-schema
 fn push_notification(out: &mut String, notification: &Notification) {
     let name = notification.kind().element();
     out.push('<');

@@ -32,6 +32,7 @@ const FULL: &str = "From: <sip:alice@example.com>\r\nTo: \"Bob, B.\"<sip:bob@exa
     Subject:;lang=fr deux\r\ncc: <sip:carol@example.com>\r\nMessage-Direction: sent\r\nX-Unknown: \u{e4}\r\n\r\n\
     Content-Type: text/plain\r\n\r\nHello\n";
 
+// req: O.1-abnf
 #[test]
 fn reads_all_fields_and_keeps_every_octet() {
     let message = strict(FULL).unwrap();
@@ -91,6 +92,20 @@ fn names_and_literals_are_case_sensitive() {
     let message = strict(&with("ns: i <urn:ietf:params:imdn>\r\n")).unwrap();
     assert!(message.namespaces().is_empty());
     assert_eq!(strict(&with("Message-Direction: Sent\r\n")).unwrap().message_direction(), None);
+}
+
+// req: C.1.9-T4, C.1.9-abnf, C.1.9-p2
+#[test]
+fn message_direction_is_one_of_two_words_or_ignored() {
+    let direction = |headers: &str| strict(&with(headers)).unwrap().message_direction();
+    assert_eq!(direction("Message-Direction: sent\r\n"), Some(MessageDirection::Sent));
+    assert_eq!(direction("Message-Direction: received\r\n"), Some(MessageDirection::Received));
+    for ignored in
+        ["", "Message-Direction: \r\n", "Message-Direction: forwarded\r\n", "Message-Direction: SENT\r\n"]
+    {
+        assert_eq!(direction(ignored), None, "{ignored:?}");
+    }
+    assert_eq!(direction("Message-Direction: sent\r\nMessage-Direction: sent\r\n"), None);
 }
 
 #[test]
@@ -176,8 +191,6 @@ fn broken_fields_do_not_break_the_message() {
     let to = "imdn.Original-To: <im:a@x>\r\n";
     assert_eq!(imdn(&to.repeat(2)).original_to(), Err(CpimError::Repeated("Original-To")));
     assert_eq!(imdn(to).original_to().unwrap(), Some(Address::new("im:a@x")));
-    assert_eq!(imdn("Message-Direction: sent\r\nMessage-Direction: sent\r\n").message_direction(), None);
-    assert_eq!(imdn("Message-Direction: received\r\n").message_direction(), Some(MessageDirection::Received));
     assert_eq!(imdn("Require: A B\r\n").require(), Err(CpimError::RequireSyntax));
     assert_eq!(imdn("Require: x.A\r\n").require(), Err(CpimError::UndeclaredPrefix { prefix: "x".into() }));
     let known =
