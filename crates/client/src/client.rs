@@ -83,7 +83,7 @@ impl Client {
         let mut node = NodeConfig::user_agent(random.fork(), &product);
         // req: 7.2.1.2-12
         node.sip.supported = vec!["timer".to_owned()];
-        Ok(Node::new(Client::new(config, random.fork())?, node))
+        Node::new(Client::new(config, random.fork())?, node).map_err(ConfigError::Node)
     }
 
     /// The configuration it was made with.
@@ -116,7 +116,9 @@ impl Client {
                 (None, Method::Invite) => self.handle_invite(now, ports, id, flow, &request),
                 (None, Method::Options) => self.handle_options(now, ports, id, &request),
                 // A session for one message is never changed (TS 5.1-p1).
-                (Some(_), Method::Invite) => self.refuse(now, ports, id, &request, StatusCode::NOT_ACCEPTABLE_HERE),
+                (Some(_), Method::Invite) => {
+                    self.refuse(now, ports, id, &request, StatusCode::NOT_ACCEPTABLE_HERE)
+                }
                 _ => self.refuse(now, ports, id, &request, StatusCode::METHOD_NOT_ALLOWED),
             },
             Event::Response { transaction, response } => self.answered(now, ports, transaction, &response),
@@ -134,7 +136,13 @@ impl Client {
     }
 
     /// What this client can do, as an answer to OPTIONS (RFC 3261 §11.2).
-    fn handle_options(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, id: RequestId, request: &Request) {
+    fn handle_options(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        id: RequestId,
+        request: &Request,
+    ) {
         let mut response = Response::for_request(request, StatusCode::OK);
         for method in &ports.sip.config().allow {
             response.headers_mut().push_typed(&cpm_sip::Allow(method.clone()));

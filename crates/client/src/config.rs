@@ -90,14 +90,19 @@ pub enum ConfigError {
     NotAHeaderValue(&'static str),
     /// A limit is zero; the text names it.
     ZeroLimit(&'static str),
+    /// The endpoints refuse their part.
+    Node(cpm_core::NodeConfigError),
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConfigError::Instance => f.write_str("the instance identifier is no URN"),
-            ConfigError::NotAHeaderValue(name) => write!(f, "{name} holds a character that no header field allows"),
+            ConfigError::NotAHeaderValue(name) => {
+                write!(f, "{name} holds a character that no header field allows")
+            }
             ConfigError::ZeroLimit(name) => write!(f, "the limit {name} is zero"),
+            ConfigError::Node(error) => error.fmt(f),
         }
     }
 }

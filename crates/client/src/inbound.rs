@@ -76,11 +76,15 @@ impl Client {
         request: &Request,
         trust: Trust,
     ) -> Result<(), Box<Response>> {
-        let bad = |why: &dyn core::fmt::Display| Box::new(refusal(request, StatusCode::BAD_REQUEST, Some(&why.to_string())));
+        let bad = |why: &dyn core::fmt::Display| {
+            Box::new(refusal(request, StatusCode::BAD_REQUEST, Some(&why.to_string())))
+        };
         let content_type = request.typed::<ContentType>().map_err(|error| bad(&error))?;
         if !content_type.is_some_and(|content_type| content_type.is("message/cpim")) {
             let response = refusal(request, StatusCode::UNSUPPORTED_MEDIA_TYPE, None);
-            return Err(Box::new(response.with_header(HeaderName::Accept, HeaderText::sanitized("message/cpim"))));
+            return Err(Box::new(
+                response.with_header(HeaderName::Accept, HeaderText::sanitized("message/cpim")),
+            ));
         }
         let origin = Origin::read(request, trust).map_err(|error| bad(&error))?;
         // req: 7.2.2.1-p1
@@ -94,7 +98,9 @@ impl Client {
             Ok(()) => Ok(()),
             Err(Unacceptable::Malformed(why)) => Err(bad(&why)),
             // req: 7.2.2.1-pre-1
-            Err(Unacceptable::NoResources) => Err(Box::new(refusal(request, StatusCode::TEMPORARILY_UNAVAILABLE, None))),
+            Err(Unacceptable::NoResources) => {
+                Err(Box::new(refusal(request, StatusCode::TEMPORARILY_UNAVAILABLE, None)))
+            }
         }
     }
 
@@ -275,7 +281,8 @@ impl Client {
 /// The three identifiers go back as they came (TS 7.2.2.1-4, 7.2.2.2-2.d).
 // req: 7.2.2.1-4, 7.2.2.2-2.d
 pub(crate) fn copy_ids(request: &Request, response: &mut Response) {
-    for name in [HeaderName::ConversationId, HeaderName::ContributionId, HeaderName::InReplyToContributionId] {
+    for name in [HeaderName::ConversationId, HeaderName::ContributionId, HeaderName::InReplyToContributionId]
+    {
         response.headers_mut().copy_from(request.headers(), &name);
     }
 }
@@ -283,7 +290,8 @@ pub(crate) fn copy_ids(request: &Request, response: &mut Response) {
 /// A refusal with a Warning 399 that says why, where there is something to say.
 pub(crate) fn refusal(request: &Request, status: StatusCode, why: Option<&str>) -> Response {
     let mut response = Response::for_request(request, status);
-    let printable = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    let printable =
+        |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     if let Some(warning) = why.and_then(|text| Warning::new(399, "cpm", &printable(text)).ok()) {
         response.headers_mut().push_typed(&warning);
     }

@@ -126,7 +126,8 @@ impl Client {
         if !content_type.is_some_and(|content_type| content_type.is("application/sdp")) {
             return Err(refuse(StatusCode::NOT_ACCEPTABLE_HERE, "no session description"));
         }
-        let description = read_sdp(request.body()).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error))?;
+        let description =
+            read_sdp(request.body()).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error))?;
         let offer = RemoteOffer::read(&description)
             .map_err(|error| refuse(StatusCode::NOT_ACCEPTABLE_HERE, &error.to_string()))?;
         if !offer.accepts("message/cpim") {
@@ -205,7 +206,12 @@ impl Client {
     }
 
     /// Everything that the MSRP endpoint says.
-    pub(crate) fn handle_msrp(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, event: cpm_msrp::Event) {
+    pub(crate) fn handle_msrp(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        event: cpm_msrp::Event,
+    ) {
         use cpm_msrp::Event;
         match event {
             Event::Bound { session } => {
@@ -220,7 +226,9 @@ impl Client {
                 self.incoming(now, session, transfer, &content_type, total);
             }
             Event::Data { transfer, offset, bytes } => self.data(now, transfer, offset, &bytes),
-            Event::ChunkEnd { transfer, chunk, complete, .. } => self.chunk_end(now, ports, transfer, chunk, complete),
+            Event::ChunkEnd { transfer, chunk, complete, .. } => {
+                self.chunk_end(now, ports, transfer, chunk, complete)
+            }
             Event::Aborted { transfer, .. } => self.aborted(now, ports, transfer),
             Event::Sent { transfer } => self.transfer_sent(now, ports, transfer),
             Event::SendFailed { transfer, status, .. } => {
@@ -312,7 +320,13 @@ impl Client {
     }
 
     /// The store has the message, or not: the last chunk gets its answer.
-    pub(crate) fn large_kept(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, chunk: ChunkId, kept: bool) {
+    pub(crate) fn large_kept(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        chunk: ChunkId,
+        kept: bool,
+    ) {
         ports.msrp.respond(now, chunk, if kept { Status::OK } else { Status::STOP });
         self.stored_stage(now, chunk);
     }

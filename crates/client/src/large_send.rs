@@ -58,11 +58,13 @@ impl Client {
         // req: 7.2.1.2-18, 7.2.1.2-18.a, 7.2.1.2-18.b, 7.2.1.2-18.c, 7.2.1.2-18.d, 7.2.1.2-18.e, 7.2.1.2-18.f
         // req: 7.2.1.2-18.g, 7.2.1.2-18.g-n1
         let wrapped = vec![message.content_type.essence()];
-        let (local, media) = self.local_media(ports, Setup::ActPass, Direction::SendOnly, wrapped, Some(size));
+        let (local, media) =
+            self.local_media(ports, Setup::ActPass, Direction::SendOnly, wrapped, Some(size));
         let ids = self.session_ids();
         let (offer, pending) =
             cpm_sdp::offer(&ids, &media).map_err(|error| SendRefusal::Content(error.to_string()))?;
-        let mut request = self.request(&Self::envelope(Method::Invite, CpmFeature::LargeMessage, message, sent));
+        let mut request =
+            self.request(&Self::envelope(Method::Invite, CpmFeature::LargeMessage, message, sent));
         let headers = request.headers_mut();
         headers.push_typed(&self.contact(CpmFeature::LargeMessage));
         // req: 7.2.1.2-12
@@ -114,7 +116,8 @@ impl Client {
         response: &Response,
     ) {
         let confirmed = ports.sip.confirm(now, dialog, None);
-        let Some(mut large) = self.take_sending(|large| matches!(large.stage, Stage::Inviting(id, _) if id == invite))
+        let Some(mut large) =
+            self.take_sending(|large| matches!(large.stage, Stage::Inviting(id, _) if id == invite))
         else {
             return;
         };
@@ -238,7 +241,12 @@ impl Client {
     }
 
     /// Every chunk was answered with 200.
-    pub(crate) fn transfer_sent(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, transfer: TransferId) {
+    pub(crate) fn transfer_sent(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        transfer: TransferId,
+    ) {
         let ours = |large: &LargeOut| matches!(large.stage, Stage::Sending(id) if id == transfer);
         if let Some(large) = self.take_sending(ours) {
             self.close(now, ports, large, Ok(()));
@@ -261,7 +269,12 @@ impl Client {
     }
 
     /// The MSRP session is gone. Returns whether it was ours.
-    pub(crate) fn sending_lost(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, session: SessionId) -> bool {
+    pub(crate) fn sending_lost(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        session: SessionId,
+    ) -> bool {
         let Some(mut large) = self.take_sending(|large| large.session == Some(session)) else { return false };
         large.session = None;
         match large.stage {
@@ -331,7 +344,12 @@ impl Client {
     }
 
     /// The far side ended the dialog. Returns whether it was ours.
-    pub(crate) fn sending_ended(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, dialog: DialogId) -> bool {
+    pub(crate) fn sending_ended(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        dialog: DialogId,
+    ) -> bool {
         let Some(mut large) = self.take_sending(|large| large.dialog == Some(dialog)) else { return false };
         match core::mem::replace(&mut large.stage, Stage::Binding) {
             // Both sides said BYE: what was acknowledged stays acknowledged. Ours still gets its answer.

@@ -5,7 +5,8 @@ use cpm_base::Trust;
 use cpm_core::feature::{CpmFeature, CpmService, ICSI_REF, decode_list};
 use cpm_core::{ContributionId, ConversationId};
 use cpm_sip::{
-    AcceptContact, From, HeaderError, HeaderName, MessageUid, PAssertedIdentity, PAssertedService, ReplyTo, Request, Uri,
+    AcceptContact, From, HeaderError, HeaderName, MessageUid, PAssertedIdentity, PAssertedService, ReplyTo,
+    Request, Uri,
 };
 
 /// The sender and the place of a received message.

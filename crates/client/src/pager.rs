@@ -43,7 +43,10 @@ impl Client {
         let cpim = self.standalone(now, message, &message_id)?.to_bytes();
         let sent = SentMessage {
             id: SentId(self.last_sent.saturating_add(1)),
-            conversation: message.conversation.clone().unwrap_or_else(|| ConversationId::generate(&mut self.random)),
+            conversation: message
+                .conversation
+                .clone()
+                .unwrap_or_else(|| ConversationId::generate(&mut self.random)),
             contribution: ContributionId::generate(&mut self.random),
             message_id,
             large: cpim.len() > MAX_PAGER,
@@ -89,7 +92,8 @@ impl Client {
         sent: &SentMessage,
         cpim: Bytes,
     ) -> Result<(), SendRefusal> {
-        let mut request = self.request(&Self::envelope(Method::Message, CpmFeature::PagerMessage, message, sent));
+        let mut request =
+            self.request(&Self::envelope(Method::Message, CpmFeature::PagerMessage, message, sent));
         // req: 7.2.1.1-7
         if let Some(seconds) = message.expires {
             request.headers_mut().push_typed(&Expires(seconds));
@@ -103,7 +107,12 @@ impl Client {
         Ok(())
     }
 
-    pub(crate) fn pager_answered(&mut self, ports: &mut Ports<'_, ClientEvent>, id: SentId, response: &Response) {
+    pub(crate) fn pager_answered(
+        &mut self,
+        ports: &mut Ports<'_, ClientEvent>,
+        id: SentId,
+        response: &Response,
+    ) {
         if response.status().is_success() {
             // req: 7.2.1.1-17
             let message_uid = message_uid(response);
@@ -113,7 +122,12 @@ impl Client {
         }
     }
 
-    pub(crate) fn pager_lost(&mut self, ports: &mut Ports<'_, ClientEvent>, id: SentId, why: TransactionFailure) {
+    pub(crate) fn pager_lost(
+        &mut self,
+        ports: &mut Ports<'_, ClientEvent>,
+        id: SentId,
+        why: TransactionFailure,
+    ) {
         ports.host.event(ClientEvent::SendFailed { id, why: why.into() });
     }
 }

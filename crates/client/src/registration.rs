@@ -6,8 +6,8 @@ use cpm_base::{Instant, Now};
 use cpm_core::Ports;
 use cpm_core::feature::{ICSI_REF, encode_list};
 use cpm_sip::{
-    CSeq, Contact, ContactAddr, Expires, HeaderName, HeaderText, Method, MinExpires, NameAddr, PAssociatedUri, Params,
-    Request, Response, ServiceRoute, StatusCode, Uri,
+    CSeq, Contact, ContactAddr, Expires, HeaderName, HeaderText, Method, MinExpires, NameAddr,
+    PAssociatedUri, Params, Request, Response, ServiceRoute, StatusCode, Uri,
 };
 use cpm_ua::{Destination, TransactionFailure, TransactionId};
 
@@ -156,7 +156,8 @@ impl Client {
             .and_then(|()| params.set_quoted("methods", "INVITE,ACK,CANCEL,BYE,MESSAGE"));
         debug_assert!(set.is_ok(), "the configuration was validated");
         let plain = NameAddr::new(Uri::Sip(self.config.contact.clone()));
-        let named = self.config.display_name.as_deref().and_then(|name| plain.clone().with_display_name(name).ok());
+        let named =
+            self.config.display_name.as_deref().and_then(|name| plain.clone().with_display_name(name).ok());
         Contact::Addr(ContactAddr::new(named.unwrap_or(plain)).with_params(params))
     }
 
@@ -167,7 +168,9 @@ impl Client {
             return self.registration_stands(now, ports, pending, response);
         }
         let min = response.typed::<MinExpires>().ok().flatten().map(|min| min.0);
-        if let (StatusCode::INTERVAL_TOO_BRIEF, Some(min), true) = (response.status(), min, pending.expires > 0) {
+        if let (StatusCode::INTERVAL_TOO_BRIEF, Some(min), true) =
+            (response.status(), min, pending.expires > 0)
+        {
             let again = min > pending.expires && pending.brief < MAX_BRIEF;
             if again && self.send_register(now, ports, min, pending.brief.saturating_add(1)).is_ok() {
                 return;
@@ -179,7 +182,12 @@ impl Client {
     }
 
     /// No final response to the REGISTER under way.
-    pub(crate) fn register_lost(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, why: TransactionFailure) {
+    pub(crate) fn register_lost(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        why: TransactionFailure,
+    ) {
         let Some(pending) = self.registration.pending.take() else { return };
         self.registration_failed(now, ports, pending, why.into(), true);
     }
@@ -202,10 +210,13 @@ impl Client {
         let refresh = Duration::from_secs(u64::from(expires.saturating_sub(margin)));
         self.registration.refresh = self.registration.wanted.then(|| now.mono.plus(refresh));
         let routes = response.typed_list::<ServiceRoute>().unwrap_or_default();
-        self.registration.service_route = routes.iter().map(|route| route_text(route.uri(), route.params())).collect();
+        self.registration.service_route =
+            routes.iter().map(|route| route_text(route.uri(), route.params())).collect();
         let associated = response.typed_list::<PAssociatedUri>().unwrap_or_default();
         self.registration.associated = associated.iter().map(|uri| uri.uri().clone()).collect();
-        ports.host.event(ClientEvent::Registered { expires, associated: self.registration.associated.clone() });
+        ports
+            .host
+            .event(ClientEvent::Registered { expires, associated: self.registration.associated.clone() });
     }
 
     /// The lifetime that the registrar granted to this client: in our own Contact, else in Expires.

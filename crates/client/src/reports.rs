@@ -79,7 +79,12 @@ impl Client {
 
     /// Tells the sender that a message was delivered.
     // req: 5.4.1-p1
-    pub(crate) fn report_delivery(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, receipt: &Receipt) {
+    pub(crate) fn report_delivery(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        receipt: &Receipt,
+    ) {
         self.send_report(now, ports, receipt, Notification::Delivery(DeliveryStatus::Delivered));
     }
 

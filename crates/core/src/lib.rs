@@ -23,7 +23,7 @@
 //!     }
 //! }
 //!
-//! let mut node = Node::new(Counter(0), NodeConfig::user_agent(Seed::new([1; 32]), "example"));
+//! let mut node = Node::new(Counter(0), NodeConfig::user_agent(Seed::new([1; 32]), "example")).unwrap();
 //! assert!(node.poll_action().is_none());
 //! assert_eq!(node.next_timeout(), None);
 //! ```
@@ -35,5 +35,5 @@ mod queries;
 pub mod release;
 
 pub use ids::{ContributionId, ConversationId, IdError};
-pub use node::{Action, Function, HostQueue, Input, Node, NodeConfig, Ports};
+pub use node::{Action, Function, HostQueue, Input, Node, NodeConfig, NodeConfigError, Ports};
 pub use queries::{Query, QueryId, ReceivedRecord, Record, Reply, StoreError};

@@ -3,7 +3,8 @@
 use crate::{Query, QueryId, Reply};
 use bytes::Bytes;
 use cpm_base::{
-    CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Protocol, Random, Seed, Target,
+    CloseReason, FlowId, FlowInfo, Instant, LimitExceeded, Metrics, Now, OpenError, OpenId, Protocol, Random,
+    Seed, Target,
 };
 use cpm_ua::ResolveId;
 use std::collections::{BTreeMap, VecDeque};
@@ -102,24 +103,46 @@ impl NodeConfig {
     #[must_use]
     pub fn user_agent(seed: Seed, product: &str) -> Self {
         let mut random = Random::new(seed);
-        NodeConfig {
-            sip: cpm_ua::Config::user_agent(random.fork(), product),
-            msrp: cpm_msrp::Config::new(random.fork()),
-            max_turns: 10_000,
-        }
+        let sip = cpm_ua::Config::user_agent(random.fork(), product);
+        NodeConfig { sip, msrp: msrp(random.fork()), max_turns: 10_000 }
     }
 
     /// The same for a function that passes on what it need not understand.
     #[must_use]
     pub fn proxy(seed: Seed, product: &str) -> Self {
         let mut random = Random::new(seed);
-        NodeConfig {
-            sip: cpm_ua::Config::proxy(random.fork(), product),
-            msrp: cpm_msrp::Config::new(random.fork()),
-            max_turns: 10_000,
+        let sip = cpm_ua::Config::proxy(random.fork(), product);
+        NodeConfig { sip, msrp: msrp(random.fork()), max_turns: 10_000 }
+    }
+}
+
+fn msrp(seed: Seed) -> cpm_msrp::Config {
+    cpm_msrp::Config { seed, limits: cpm_msrp::Limits::default() }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeConfigError {
+    /// A value of the SIP endpoint.
+    Sip(cpm_ua::ConfigError),
+    /// A limit of the MSRP endpoint.
+    Msrp(LimitExceeded),
+    /// `max_turns` is zero.
+    MaxTurns,
+}
+
+impl core::fmt::Display for NodeConfigError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            NodeConfigError::Sip(error) => write!(f, "SIP: {error}"),
+            NodeConfigError::Msrp(error) => write!(f, "MSRP: {error}"),
+            NodeConfigError::MaxTurns => f.write_str("max_turns is zero"),
         }
     }
 }
+
+impl core::error::Error for NodeConfigError {}
 
 /// A function with its endpoints, driven by a host.
 ///
@@ -142,21 +165,27 @@ pub struct Node<F: Function> {
 
 impl<F: Function> Node<F> {
     /// A node at rest.
-    #[must_use]
-    pub fn new(function: F, config: NodeConfig) -> Self {
-        Node {
+    ///
+    /// # Errors
+    /// A limit or timer of the configuration is out of range.
+    pub fn new(function: F, config: NodeConfig) -> Result<Self, NodeConfigError> {
+        config.sip.validate().map_err(NodeConfigError::Sip)?;
+        if config.max_turns == 0 {
+            return Err(NodeConfigError::MaxTurns);
+        }
+        Ok(Node {
             function,
             sip: cpm_ua::Endpoint::new(config.sip),
-            msrp: cpm_msrp::Endpoint::new(config.msrp),
+            msrp: cpm_msrp::Endpoint::new(config.msrp).map_err(NodeConfigError::Msrp)?,
             host: HostQueue { actions: VecDeque::new(), last_query: 0 },
             flows: BTreeMap::new(),
             opening: BTreeMap::new(),
             last_open: 0,
             resolving: BTreeMap::new(),
-            max_turns: config.max_turns.max(1),
+            max_turns: config.max_turns,
             unsettled: false,
             metrics: Metrics::default(),
-        }
+        })
     }
 
     /// The function, to read what it knows.
@@ -307,7 +336,10 @@ impl<F: Function> Node<F> {
     /// Whether the endpoints hold nothing and no query of theirs is open: what a test asks at the end.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.sip.is_idle() && self.msrp.is_idle() && self.resolving.is_empty() && self.opening.is_empty()
+        self.sip.is_idle()
+            && self.msrp.next_timeout().is_none()
+            && self.resolving.is_empty()
+            && self.opening.is_empty()
     }
 
     fn turn(&mut self, now: Now, input: Input) {

@@ -5,10 +5,8 @@ use crate::third_party::ThirdParty;
 use cpm_base::{FlowId, Instant, Metrics, Now, Seed, Trust};
 use cpm_core::feature::{CpmFeature, ICSI_REF, decode_list};
 use cpm_core::release::Release;
-use cpm_core::{Function, Input, Node, NodeConfig, Ports};
-use cpm_sip::{
-    AcceptContact, Method, PServedUser, Request, Response, SipUri, StatusCode, To, Uri, Warning,
-};
+use cpm_core::{Function, Input, Node, NodeConfig, NodeConfigError, Ports};
+use cpm_sip::{AcceptContact, Method, PServedUser, Request, Response, SipUri, StatusCode, To, Uri, Warning};
 use cpm_ua::{Branch, Event, ProxyId, ProxyOptions, Refusal, RequestId};
 use std::collections::BTreeMap;
 
@@ -102,9 +100,14 @@ impl ParticipatingFunction {
     }
 
     /// The function in a node of its own.
+    ///
+    /// # Errors
+    /// The endpoints refuse their configuration.
     // req: D-p2
-    #[must_use]
-    pub fn node(config: ParticipatingConfig, seed: Seed) -> Node<ParticipatingFunction> {
+    pub fn node(
+        config: ParticipatingConfig,
+        seed: Seed,
+    ) -> Result<Node<ParticipatingFunction>, NodeConfigError> {
         let product = Release::SERVER_2_1.with_product(&config.product);
         let mut node = NodeConfig::proxy(seed, &product);
         node.sip.own_names = vec![(config.address.host().clone(), config.address.port())];
@@ -168,7 +171,13 @@ impl ParticipatingFunction {
     }
 
     /// An initial MESSAGE or INVITE: the core says for whom, in which role (RFC 5502 §4.3).
-    fn initial(&mut self, now: Now, ports: &mut Ports<'_, ParticipatingEvent>, id: RequestId, request: &Request) {
+    fn initial(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        id: RequestId,
+        request: &Request,
+    ) {
         let served = match request.typed::<PServedUser>() {
             Ok(Some(served)) => served,
             Ok(None) => {
@@ -192,7 +201,13 @@ impl ParticipatingFunction {
     }
 
     /// Within a dialog that runs through here: on to the next Route.
-    fn onward(&mut self, now: Now, ports: &mut Ports<'_, ParticipatingEvent>, id: RequestId, request: &Request) {
+    fn onward(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        id: RequestId,
+        request: &Request,
+    ) {
         if let Err(refused) = ports.sip.route_onward(now, id) {
             self.refuse(now, ports, id, request, status_of(&refused.why), None);
         }
@@ -260,7 +275,8 @@ impl ParticipatingFunction {
         why: Option<&str>,
     ) {
         let mut response = Response::for_request(request, status);
-        let printable = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+        let printable =
+            |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
         if let Some(warning) = why.and_then(|text| Warning::new(399, "cpm", &printable(text)).ok()) {
             response.headers_mut().push_typed(&warning);
         }
@@ -296,7 +312,10 @@ fn status_of(why: &Refusal) -> StatusCode {
 /// The CPM feature that a request asks for: the first in its Accept-Contact (TS 8.2, 8.3).
 pub(crate) fn feature_of(request: &Request) -> Option<CpmFeature> {
     let wishes = request.typed_list::<AcceptContact>().ok()?;
-    wishes.iter().filter_map(|wish| wish.params().get(ICSI_REF)).find_map(|value| decode_list(value).first().copied())
+    wishes
+        .iter()
+        .filter_map(|wish| wish.params().get(ICSI_REF))
+        .find_map(|value| decode_list(value).first().copied())
 }
 
 impl Function for ParticipatingFunction {

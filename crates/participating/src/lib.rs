@@ -13,7 +13,7 @@
 //! use cpm_sip::{SipUri, Uri};
 //!
 //! let Uri::Sip(own) = Uri::parse("sip:pf.example.com")? else { unreachable!() };
-//! let node = ParticipatingFunction::node(ParticipatingConfig::new(own), Seed::new([1; 32]));
+//! let node = ParticipatingFunction::node(ParticipatingConfig::new(own), Seed::new([1; 32]))?;
 //! assert_eq!(node.function().users(), 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -47,7 +47,9 @@ fn refusal(request: &Request) -> Option<(StatusCode, &'static str)> {
 // req: 8.2.1.1-7.i.1, H.5-p1
 fn assert_service(request: &mut Request) {
     let preferred = request.typed_list::<PPreferredService>().unwrap_or_default();
-    let Some(service) = preferred.iter().find_map(|service| CpmService::from_icsi(service.as_str())) else { return };
+    let Some(service) = preferred.iter().find_map(|service| CpmService::from_icsi(service.as_str())) else {
+        return;
+    };
     request.headers_mut().remove(&HeaderName::PPreferredService);
     if request.headers().contains(&HeaderName::PAssertedService) {
         return;

@@ -35,7 +35,13 @@ struct User {
 
 impl Registrations {
     /// Replaces what is known of a user; no device takes the user out. Returns whether there was room.
-    pub(crate) fn replace(&mut self, user: &Uri, identities: &[Uri], devices: Vec<Device>, max_users: usize) -> bool {
+    pub(crate) fn replace(
+        &mut self,
+        user: &Uri,
+        identities: &[Uri],
+        devices: Vec<Device>,
+        max_users: usize,
+    ) -> bool {
         let key = user.address_key();
         self.remove(&key);
         if devices.is_empty() {
@@ -69,7 +75,10 @@ impl Registrations {
         let key = self.identities.get(&user.address_key());
         let user = key.and_then(|key| self.users.get(key));
         let all = user.map_or(&[][..], |user| &user.devices);
-        all.iter().filter(|device| device.until > now && device.features.contains(&feature)).cloned().collect()
+        all.iter()
+            .filter(|device| device.until > now && device.features.contains(&feature))
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -122,9 +131,17 @@ mod tests {
     fn a_user_is_found_by_every_identity() {
         let mut known = Registrations::default();
         let (sip, tel) = (uri("sip:bob@home.test"), uri("tel:+15550002"));
-        assert!(known.replace(&sip, &[sip.clone(), tel.clone()], vec![device("b1", 60), device("b2", 30)], 10));
+        assert!(known.replace(
+            &sip,
+            &[sip.clone(), tel.clone()],
+            vec![device("b1", 60), device("b2", 30)],
+            10
+        ));
         assert_eq!(known.devices(Instant::ZERO, &tel, CpmFeature::PagerMessage).len(), 2);
-        assert_eq!(known.devices(Instant::ZERO, &uri("sip:BOB@home.test"), CpmFeature::PagerMessage).len(), 0);
+        assert_eq!(
+            known.devices(Instant::ZERO, &uri("sip:BOB@home.test"), CpmFeature::PagerMessage).len(),
+            0
+        );
         assert_eq!(known.devices(Instant::ZERO, &sip, CpmFeature::LargeMessage).len(), 0);
         assert!(known.replace(&sip, &[], vec![], 10));
         assert_eq!((known.len(), known.identities.len()), (0, 0));

@@ -9,7 +9,7 @@ use cpm_sip::{AcceptContact, Params, Request, StatusCode, Uri};
 use cpm_ua::{Branch, Destination, RequestId};
 
 impl ParticipatingFunction {
-    // req: 8.1.4-2
+    // req: 8.1.4-p2
     pub(crate) fn terminating(
         &mut self,
         now: Now,
@@ -19,7 +19,8 @@ impl ParticipatingFunction {
         served: &Uri,
     ) {
         let feature = feature_of(request);
-        let devices = feature.map(|feature| self.registrations.devices(now.mono, served, feature)).unwrap_or_default();
+        let devices =
+            feature.map(|feature| self.registrations.devices(now.mono, served, feature)).unwrap_or_default();
         let branches: Vec<Branch> = devices
             .iter()
             .filter_map(|device| {
@@ -38,7 +39,7 @@ impl ParticipatingFunction {
 
 /// The request for one device (TS 6.1.2): its instance in an Accept-Contact of its own with `require` and `explicit`;
 /// without an instance, its contact as Request-URI.
-// req: 6.1.2-p2, 6.1.2-p3
+// req: 6.1.2-p1, 6.1.2-p3
 fn for_device(request: &Request, feature: CpmFeature, device: &Device) -> Request {
     let mut copy = request.clone();
     // A device that the sender's side named is none of ours to aim at (readings C8).

@@ -6,7 +6,8 @@ use cpm_base::Instant;
 use cpm_core::feature::{ICSI_REF, decode_list};
 use cpm_mime::{ContentType, Part};
 use cpm_sip::{
-    Contact, ContactAddr, Expires, HeaderName, Message, PAssociatedUri, Request, Response, To, Uri, parse_datagram,
+    Contact, ContactAddr, Expires, HeaderName, Message, PAssociatedUri, Request, Response, To, Uri,
+    parse_datagram,
 };
 
 /// What a third-party REGISTER says.
@@ -22,7 +23,8 @@ impl ThirdParty {
     // req: 8.1.1-3, 8.1.1-4
     pub(crate) fn read(now: Instant, request: &Request, limits: &Limits) -> Result<ThirdParty, String> {
         let to = request.typed::<To>().map_err(|error| error.to_string())?.ok_or("To is missing")?;
-        let expires = request.typed::<Expires>().map_err(|error| error.to_string())?.map_or(0, |expires| expires.0);
+        let expires =
+            request.typed::<Expires>().map_err(|error| error.to_string())?.map_or(0, |expires| expires.0);
         let user = to.uri().clone();
         if expires == 0 {
             return Ok(ThirdParty { user, identities: Vec::new(), devices: Vec::new() });
