@@ -64,8 +64,9 @@
 //!
 //! ## Everything else
 //!
-//! * A request from outside (a flow without trust) that no registered client sent gets 403. A client is known by the flow on which it
-//!   registered, or by the same source IP address and the same Via sent-by on another flow.
+//! * A request from outside (a flow without trust) that no registered client sent gets 403. A client is known by the
+//!   flow on which it registered; on another flow by its source IP address and the user that its P-Preferred-Identity
+//!   or From names. The Service-Route has `transport=tcp` when the client registered over TCP.
 //! * P-Asserted-Identity, P-Asserted-Service, P-Served-User and P-Called-Party-ID from outside are taken out, further Route values too
 //!   (nobody goes past the services); then P-Asserted-Identity is set: the P-Preferred-Identity when it is one of the
 //!   user's identities, else the default one.

@@ -2,10 +2,11 @@
 
 use super::features::instance;
 use super::{CorePorts, SipIpCore, UserState};
-use cpm_base::{FlowId, Instant, Now};
+use cpm_base::{FlowId, Instant, Now, Transport};
 use cpm_sip::{
-    CSeq, CallId, Contact, ContactAddr, Expires, From, HeaderError, Method, MinExpires, PAssociatedUri, Path,
-    Request, Require, Response, Route, ServiceRoute, StatusCode, To, Unsupported, Uri, Via,
+    CSeq, CallId, Contact, ContactAddr, Expires, From, HeaderError, Method, MinExpires, PAssociatedUri,
+    PPreferredIdentity, Path, Request, Require, Response, Route, ServiceRoute, StatusCode, To, Unsupported,
+    Uri,
 };
 use cpm_ua::RequestId;
 use std::net::IpAddr;
@@ -24,9 +25,8 @@ pub(super) struct Binding {
     pub(super) path: Vec<Path>,
     /// Where it registered from, as long as that flow is there.
     pub(super) flow: Option<FlowId>,
-    /// The source address and Via sent-by: by these it is known on another flow.
+    /// The source address: by it, it is known on another flow.
     source: Option<IpAddr>,
-    sent_by: String,
 }
 
 /// Why a REGISTER does nothing.
@@ -53,7 +53,6 @@ struct Wish {
     contacts: Contacts,
     path: Vec<Path>,
     source: Option<IpAddr>,
-    sent_by: String,
     flow: FlowId,
 }
 
@@ -79,7 +78,7 @@ impl SipIpCore {
             Ok((user, changed)) => {
                 let tag = self.random.public_token(13);
                 let Some(state) = self.users.get(user) else { return };
-                let response = self.accepted(now, state, request, &tag);
+                let response = self.accepted(now, state, flow, request, &tag);
                 Self::respond(now, id, response.clone(), ports);
                 if changed {
                     self.bindings_changed(user, ports);
@@ -130,7 +129,6 @@ impl SipIpCore {
             contacts: self.contacts_of(request)?,
             path: request.typed_list::<Path>()?,
             source: self.flows.get(&flow).map(|info| info.peer.ip()),
-            sent_by: request.typed_list::<Via>()?.first().map(Via::sent_by_key).unwrap_or_default(),
             flow,
         })
     }
@@ -196,7 +194,6 @@ impl SipIpCore {
                         path: wish.path.clone(),
                         flow: Some(wish.flow),
                         source: wish.source,
-                        sent_by: wish.sent_by.clone(),
                     };
                     match (place, time.is_zero()) {
                         (Some(place), true) => {
@@ -217,7 +214,7 @@ impl SipIpCore {
     }
 
     /// RFC 3261 §10.3 step 8, RFC 3608 §5, RFC 7315 §4.1.
-    fn accepted(&self, now: Now, state: &UserState, request: &Request, tag: &str) -> Response {
+    fn accepted(&self, now: Now, state: &UserState, flow: FlowId, request: &Request, tag: &str) -> Response {
         let mut response = Response::for_request(request, StatusCode::OK);
         if let Ok(Some(to)) = request.typed::<To>() {
             response.headers_mut().set_typed(&to.with_tag(tag));
@@ -225,10 +222,19 @@ impl SipIpCore {
         let headers = response.headers_mut();
         headers.set_typed_list(&state.current_contacts(now));
         headers.set_typed_list(&request.typed_list::<Path>().unwrap_or_default());
-        headers.push_typed(&ServiceRoute::new(self.own_route("orig", None)));
+        headers.push_typed(&ServiceRoute::new(self.service_route(flow)));
         let identities = state.user.identities.iter().cloned();
         headers.set_typed_list(&identities.map(PAssociatedUri::new).collect::<Vec<_>>());
         response
+    }
+
+    /// The way for requests of a device: with the transport on which it registered, where that is a stream.
+    fn service_route(&self, flow: FlowId) -> Uri {
+        let transport = self.flows.get(&flow).map(|info| info.transport);
+        match (self.own_route("orig", None), transport) {
+            (Uri::Sip(uri), Some(Transport::Tcp)) => Uri::Sip(uri.with_param("transport", Some("tcp"))),
+            (uri, _) => uri,
+        }
     }
 
     /// The core's own URI as a Route value with one parameter.
@@ -253,23 +259,27 @@ impl SipIpCore {
         }
     }
 
-    /// The registered device that sent a request: whose it is.
-    pub(super) fn sender(&mut self, flow: FlowId, request: &Request) -> Option<usize> {
+    /// Whose registered device sent a request: by its flow; on another flow by its source address and the user it names.
+    pub(super) fn sender(&mut self, flow: FlowId, request: &Request) -> Result<Option<usize>, HeaderError> {
         if let Some(user) =
             self.users.iter().position(|user| user.bindings.iter().any(|b| b.flow == Some(flow)))
         {
-            return Some(user);
+            return Ok(Some(user));
         }
-        let source = self.flows.get(&flow).map(|info| info.peer.ip());
-        let sent_by = request.typed_list::<Via>().ok()?.first().map(Via::sent_by_key)?;
-        let same =
-            |binding: &Binding| source.is_some() && binding.source == source && binding.sent_by == sent_by;
-        let user = self.users.iter().position(|user| user.bindings.iter().any(same))?;
-        // Its former flow is gone: this is the one to reach it on.
-        for binding in self.users.get_mut(user)?.bindings.iter_mut().filter(|binding| same(binding)) {
-            binding.flow.get_or_insert(flow);
+        let preferred = request.typed_list::<PPreferredIdentity>()?;
+        let from = request.typed::<From>()?;
+        let named = preferred.iter().map(PPreferredIdentity::uri).chain(from.iter().map(From::uri));
+        let Some(user) = named.into_iter().find_map(|identity| self.user(identity)) else { return Ok(None) };
+        let Some(source) = self.flows.get(&flow).map(|info| info.peer.ip()) else { return Ok(None) };
+        let Some(state) = self.users.get_mut(user) else { return Ok(None) };
+        let mut devices = state.bindings.iter_mut().filter(|binding| binding.source == Some(source));
+        let (first, second) = (devices.next(), devices.next());
+        let Some(device) = first else { return Ok(None) };
+        if second.is_none() {
+            // Where its former flow is gone, this is the one to reach it on.
+            device.flow.get_or_insert(flow);
         }
-        Some(user)
+        Ok(Some(user))
     }
 }
 

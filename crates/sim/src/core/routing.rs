@@ -86,7 +86,7 @@ impl SipIpCore {
 
     fn way(&mut self, flow: FlowId, mut request: Request, own: Option<&SipUri>) -> Way {
         let trusted = self.is_trusted(flow);
-        let sender = if trusted { None } else { self.sender(flow, &request) };
+        let sender = if trusted { None } else { self.sender(flow, &request).map_err(bad_request)? };
         if is_in_dialog(&request).map_err(bad_request)? {
             return self.in_dialog(request, own, trusted, sender);
         }
