@@ -1,5 +1,6 @@
 //! What an endpoint wants of its host and tells its user.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -126,7 +127,7 @@ pub struct SendError {
     /// Why.
     pub why: SendRefusal,
     /// The message, given back.
-    pub outgoing: Outgoing,
+    pub outgoing: Box<Outgoing>,
 }
 
 /// Why a message was not taken.
@@ -205,7 +206,7 @@ pub enum Event {
         /// Its length, where the sender said it.
         total: Option<u64>,
         /// The head of its first chunk, all fields.
-        head: Head,
+        head: Box<Head>,
     },
     /// Octets of it, as they come: a position may come twice.
     Data {

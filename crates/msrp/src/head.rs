@@ -145,7 +145,7 @@ impl Head {
     /// # Errors
     /// See [`BadHead`].
     pub fn parse(text: Bytes, has_body: bool) -> Result<Head, BadHead> {
-        let mut reading = Reading::new(&text);
+        let reading = Reading::new(&text);
         let error = match reading.head(&text, has_body) {
             Ok(head) => return Ok(head),
             Err(error) => error,

@@ -185,10 +185,10 @@ impl StreamParser {
                 self.input.pop_front();
             }
             begins_like_msrp(&self.head, &[])?;
-            if self.head.ends_with(b"\r\n") {
-                if let Some(frame) = self.line()? {
-                    return Ok(Some(frame));
-                }
+            if self.head.ends_with(b"\r\n")
+                && let Some(frame) = self.line()?
+            {
+                return Ok(Some(frame));
             }
         }
         Ok(None)
