@@ -104,7 +104,7 @@ impl StreamFramer {
     }
 
     /// Forgets the CRLFs counted so far. The owner of a long-lived connection calls this as time passes, so that keep-alives
-    /// of hours do not add up to [`Limits::max_leading_crlf`].
+    /// of hours do not add up to `Limits::max_leading_crlf`.
     pub fn reset_keep_alives(&mut self) {
         // The half of a ping stays.
         self.line_ends = self.line_ends.checked_rem(2).unwrap_or(0);
@@ -149,29 +149,30 @@ impl StreamFramer {
     }
 
     fn head(&mut self, scanned: usize, first_line: bool) -> Step {
+        // A head that is too long is found to be so at the same octet however it came: nothing beyond is looked at.
+        let most = self.buffer.len().min(self.limits.max_header_bytes);
+        let seen = self.buffer.get(..most).unwrap_or_default();
         // Only what is new is looked at, and three octets before it that may begin the empty line.
         let from = scanned.saturating_sub(3);
         #[cfg(test)]
         {
-            self.steps = self.steps.saturating_add(self.buffer.len().saturating_sub(from));
+            self.steps = self.steps.saturating_add(most.saturating_sub(from));
         }
-        let first_line = first_line || {
-            let line_end = memchr::memchr(b'\n', self.buffer.get(scanned..).unwrap_or_default());
-            if let Some(end) = line_end {
-                let line = self.buffer.get(..scanned.saturating_add(end)).unwrap_or_default();
-                if !looks_like_sip(line) {
-                    return self.lost(ParseFailure { error: ParseError::NotSip, context: None });
-                }
+        let line_end = memchr::memchr(b'\n', seen.get(scanned..).unwrap_or_default());
+        if let (false, Some(end)) = (first_line, line_end)
+            && !looks_like_sip(seen.get(..scanned.saturating_add(end)).unwrap_or_default())
+        {
+            return self.lost(ParseFailure { error: ParseError::NotSip, context: None });
+        }
+        let Some(end) = head::find_end(seen, from) else {
+            if self.buffer.len() > most {
+                let value = most.saturating_add(1);
+                return match self.limits.max_header_bytes(value) {
+                    Err(exceeded) => self.lost_in_head(value, exceeded.into()),
+                    Ok(()) => Step::Wait,
+                };
             }
-            line_end.is_some()
-        };
-        let Some(end) = head::find_end(&self.buffer, from) else {
-            if let Err(exceeded) = self.limits.max_header_bytes(self.buffer.len()) {
-                return self.lost_in_head(self.buffer.len(), exceeded.into());
-            }
-            if self.buffer.len() > scanned {
-                self.state = State::Head { scanned: self.buffer.len(), first_line };
-            }
+            self.state = State::Head { scanned: most, first_line: first_line || line_end.is_some() };
             return Step::Wait;
         };
         match self.announced(end) {
@@ -182,7 +183,6 @@ impl StreamFramer {
 
     /// Octets of the whole message, as its head announces them.
     fn announced(&self, head_end: usize) -> Result<usize, ParseError> {
-        self.limits.max_header_bytes(head_end)?;
         let length = content_length(self.buffer.get(..head_end).unwrap_or_default())?;
         self.limits.max_body(length)?;
         let total = head_end.saturating_add(length);

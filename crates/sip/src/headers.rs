@@ -162,19 +162,22 @@ impl Headers {
     /// # Errors
     /// The value is malformed, or a field that may stand once stands more often in whatever spelling.
     pub fn typed<H: TypedHeader>(&self) -> Result<Option<H>, HeaderError> {
-        let mut values = self.get_all(&H::NAME);
-        let Some(value) = values.next() else { return Ok(None) };
-        if H::NAME.occurrence() == Occurrence::Single && values.next().is_some() {
+        if H::NAME.occurrence() == Occurrence::Single && self.count(&H::NAME) > 1 {
             return Err(HeaderError::Repeated { header: H::NAME.label() });
         }
-        let text = text_of::<H>(value)?;
-        let first = match H::NAME.occurrence() {
-            Occurrence::List => {
-                split_list(&text).next().and_then(|(start, end)| text.get(start..end)).unwrap_or_default()
+        for value in self.get_all(&H::NAME) {
+            let text = text_of::<H>(value)?;
+            if text.is_empty() && H::EMPTY_LIST {
+                continue;
             }
-            _ => &text,
-        };
-        H::read(first.trim_matches([' ', '\t']), &self.limits).map(Some)
+            let first = match H::NAME.occurrence() {
+                Occurrence::List => split_list(&text).next().and_then(|(start, end)| text.get(start..end)),
+                _ => Some(&*text),
+            };
+            let first = first.unwrap_or_default().trim_matches([' ', '\t']);
+            return H::read(first, &self.limits).map(Some);
+        }
+        Ok(None)
     }
 
     /// All typed values of all fields of this name, in order; lists are split at their commas.
@@ -405,3 +408,6 @@ fn first_comma(value: &[u8]) -> Option<usize> {
     let (_, end) = split_list(text).next()?;
     (end < value.len()).then_some(end)
 }
+
+#[cfg(test)]
+mod tests;

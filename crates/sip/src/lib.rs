@@ -1,4 +1,52 @@
 //! SIP messages (RFC 3261): octets to messages and back, without a loss.
+//!
+//! A datagram is read by [`parse_datagram`], a stream is cut by a [`StreamFramer`]. A [`Request`] or [`Response`] holds the
+//! octets it was read from: lines that nobody edits are written as they came, whatever their spelling, spacing and folding.
+//! Values are read when they are asked for, as typed values ([`Via`], [`Contact`], [`CSeq`]…), so that a fault in one field
+//! harms nobody who does not need it; [`validate_request`] says whether a request may be worked on. What cannot be read comes
+//! back as a [`ParseFailure`] that knows the answer it deserves. What is written into a header field was checked for control
+//! characters when it was made: a value never begins another field.
+//!
+//! Everything that a peer controls is bounded by [`Limits`].
+//!
+//! ```
+//! use cpm_sip::*;
+//!
+//! let datagram = "MESSAGE sip:bob@example.com SIP/2.0\r\n\
+//!     Via: SIP/2.0/UDP pc33.example.com;branch=z9hG4bK776;rport\r\n\
+//!     Max-Forwards: 70\r\n\
+//!     f: Alice <sip:alice@example.com>;tag=49583\r\n\
+//!     t: <sip:bob@example.com>\r\n\
+//!     Call-ID: asd88asd77a@1.2.3.4\r\n\
+//!     CSeq: 1 MESSAGE\r\n\
+//!     Content-Type: text/plain\r\n\
+//!     Content-Length: 6\r\n\r\nWatson";
+//!
+//! let Ok(Message::Request(mut request)) = parse_datagram(datagram.into(), &Limits::default()) else { panic!() };
+//! assert!(validate_request(&request, &RequestPolicy::user_agent()).is_ok());
+//! assert_eq!(request.typed::<From>().unwrap().unwrap().display_name(), Some("Alice"));
+//! assert_eq!(request.to_bytes(), datagram);
+//!
+//! // A proxy puts its Via on top and counts down; the rest stays octet for octet.
+//! let host = Host::parse("proxy.example.com").unwrap();
+//! request.headers_mut().prepend_typed(&Via::new("UDP", host, None).with_branch("z9hG4bK1").with_rport());
+//! request.headers_mut().set_typed(&MaxForwards(69));
+//! let forwarded = request.to_bytes();
+//! assert!(forwarded.starts_with(b"MESSAGE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP proxy.example.com;branch="));
+//! assert!(forwarded.ends_with(b"\r\nWatson"));
+//!
+//! // The answer carries what a response must carry.
+//! let mut response = Response::for_request(&request, StatusCode::OK);
+//! let to = response.typed::<To>().unwrap().unwrap().with_tag("ab8asdasd9");
+//! response.headers_mut().set_typed(&to);
+//! assert_eq!(response.typed_list::<Via>().unwrap().len(), 2);
+//!
+//! // What cannot be read says why, and what to answer.
+//! let broken = datagram.replace("Content-Length: 6", "Content-Length: 60");
+//! let failure = parse_datagram(broken.into(), &Limits::default()).unwrap_err();
+//! assert_eq!(failure.error, ParseError::BodyShort { announced: 60, present: 6 });
+//! assert_eq!(failure.reply().unwrap().status(), StatusCode::BAD_REQUEST);
+//! ```
 #![no_std]
 extern crate alloc;
 

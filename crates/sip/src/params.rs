@@ -121,6 +121,10 @@ impl Params {
         while let Ok((after, ())) = separator(';')(rest) {
             limits.max_params(params.0.len().saturating_add(1)).map_err(failure)?;
             let (after, param) = Param::read(after, limits)?;
+            // A name stands once (RFC 3261 §7.3.1): readers would pick different ones.
+            if params.contains(&param.name) {
+                return syntax("a parameter stands twice");
+            }
             params.0.push(param);
             rest = after;
         }

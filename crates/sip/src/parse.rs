@@ -93,3 +93,6 @@ fn check(
     }
     Ok(head_end.saturating_add(length))
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,28 +150,44 @@ pub fn validate_request(request: &Request, policy: &RequestPolicy) -> Result<(),
     }
 }
 
-/// Whether a response can be routed and matched: the fields for that are there, once, and well-formed.
+/// Whether a response can be routed and matched: the topmost Via, Call-ID and CSeq are there and well-formed, From and To are
+/// there, and nothing stands too often. Other faults are for those who need the field (RFC 3261 §18.1.2, §17.1.3).
 ///
 /// # Errors
 /// What was found first. A response with a fault is dropped.
 pub fn validate_response(response: &Response) -> Result<(), HeaderError> {
-    check_common(response.headers())?;
-    needed::<CSeq>(response.headers()).map(|_| ())
+    let headers = response.headers();
+    check_single(headers)?;
+    needed::<Via>(headers)?;
+    needed::<CallId>(headers)?;
+    needed::<CSeq>(headers)?;
+    for name in [HeaderName::From, HeaderName::To] {
+        if !headers.contains(&name) {
+            return Err(HeaderError::Missing { header: name.label() });
+        }
+    }
+    Ok(())
 }
 
 fn check_common(headers: &Headers) -> Result<(), HeaderError> {
-    let mut seen = BTreeSet::new();
-    for (name, _) in headers.iter() {
-        if name.occurrence() == Occurrence::Single && !seen.insert(name) {
-            return Err(HeaderError::Repeated { header: name.label() });
-        }
-    }
+    check_single(headers)?;
     if headers.typed_list::<Via>()?.is_empty() {
         return Err(HeaderError::Missing { header: HeaderName::Via.label() });
     }
     needed::<From>(headers)?;
     needed::<To>(headers)?;
     needed::<CallId>(headers)?;
+    Ok(())
+}
+
+/// Fields that may stand once stand once, in whatever spelling: two readers would pick different ones.
+fn check_single(headers: &Headers) -> Result<(), HeaderError> {
+    let mut seen = BTreeSet::new();
+    for (name, _) in headers.iter() {
+        if name.occurrence() == Occurrence::Single && !seen.insert(name) {
+            return Err(HeaderError::Repeated { header: name.label() });
+        }
+    }
     Ok(())
 }
 

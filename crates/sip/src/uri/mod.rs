@@ -88,7 +88,7 @@ impl OpaqueUri {
 }
 
 impl Uri {
-    /// Reads a URI, at most as long as the default of [`Limits::max_uri`].
+    /// Reads a URI, at most as long as the default of `Limits::max_uri`.
     ///
     /// # Errors
     /// It is not well-formed; a scheme that SIP gives no meaning to only has to hold characters that URIs hold.

@@ -390,6 +390,7 @@ fn host_length(text: &str) -> usize {
 
 fn host_and_port(text: &str) -> Result<(Host, Option<u16>), UriError> {
     let colon = match text.find(']') {
+        None if text.starts_with('[') => return Err(UriError::Host),
         Some(bracket) => text.get(bracket..).and_then(|t| t.find(':')).map(|c| bracket.saturating_add(c)),
         None => text.find(':'),
     };
@@ -413,9 +414,11 @@ fn pairs(text: &str, lead: char, between: char) -> impl Iterator<Item = (&str, O
 fn check_params(params: &str, limits: &Limits) -> Result<(), UriError> {
     let Some(list) = params.strip_prefix(';') else { return Ok(()) };
     limits.max_params(list.split(';').count())?;
-    for param in list.split(';') {
+    for (i, param) in list.split(';').enumerate() {
         let (name, value) = param.split_once('=').map_or((param, None), |(n, v)| (n, Some(v)));
-        if name.is_empty() || value == Some("") {
+        // A name stands once (§19.1.1): readers would pick different ones.
+        let before = |p: &str| p.split('=').next().is_some_and(|n| n.eq_ignore_ascii_case(name));
+        if name.is_empty() || value == Some("") || list.split(';').take(i).any(before) {
             return Err(UriError::Parameter);
         }
         if !is_made_of(name, is_param) || !is_made_of(value.unwrap_or(""), is_param) {

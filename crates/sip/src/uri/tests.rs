@@ -1,1 +1,202 @@
+#![allow(clippy::arithmetic_side_effects)]
+
 use super::*;
+use alloc::string::ToString;
+use core::net::IpAddr;
+use proptest::prelude::*;
+
+fn uri(text: &str) -> Uri {
+    Uri::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+fn sip(text: &str) -> SipUri {
+    uri(text).as_sip().unwrap().clone()
+}
+
+#[test]
+fn parts_of_a_sip_uri() {
+    let uri = sip(
+        "sips:alice;day=tuesday:se%20cret@[2001:db8::1]:5061;Transport=tls;lr;maddr=1.2.3.4?Subject=Hi&to=x",
+    );
+    assert!(uri.is_secure() && uri.is_loose_router() && uri.has_headers());
+    assert_eq!((uri.user(), uri.password()), (Some("alice;day=tuesday"), Some("se%20cret")));
+    assert_eq!(uri.host().ip(), Some("2001:db8::1".parse::<IpAddr>().unwrap()));
+    assert_eq!(uri.port(), Some(5061));
+    assert_eq!((uri.param("transport"), uri.param("LR"), uri.param("ttl")), (Some("tls"), Some(""), None));
+    assert_eq!(uri.headers().collect::<alloc::vec::Vec<_>>(), [("Subject", Some("Hi")), ("to", Some("x"))]);
+    assert_eq!(sip("sip:%61%20b@h").user_unescaped().unwrap(), "a b");
+}
+
+#[test]
+fn well_formed_uris_print_as_they_were() {
+    for text in [
+        "sip:alice@example.com",
+        "SIPS:bob@[::ffff:192.0.2.1]",
+        "sip:+1-212-555-1212:1234@gateway.com;user=phone",
+        "sip:1212@gateway.com.",
+        "sip:example.com;method=REGISTER?to=alice%40example.com",
+        "sip:[2001:db8::10:5070]",
+        "sip:[2001:db8:::192.0.2.1]",
+        "sip:a:@b",
+        "tel:+1-201-555-0123",
+        "tel:7042;phone-context=example.com",
+        "tel:*21#;phone-context=+1914555;ext=22",
+        "urn:service:sos",
+        "urn:urn-7:3gpp-service.ims.icsi.oma.cpm.msg",
+        "soap.beep://192.0.2.103:3002",
+        "nobodyKnowsThisScheme:totallyopaquecontent",
+        "mailto:a@b",
+    ] {
+        assert_eq!(uri(text).to_string(), text);
+    }
+}
+
+#[test]
+fn malformed_uris_are_named() {
+    for (text, error) in [
+        ("", UriError::Scheme),
+        ("alice@example.com", UriError::Scheme),
+        ("1sip:x", UriError::Scheme),
+        ("sip:", UriError::Host),
+        ("sip:@example.com", UriError::User),
+        ("sip:a@b@c", UriError::Host),
+        ("sip:a@", UriError::Host),
+        ("sip:2001:db8::10", UriError::Port),
+        ("sip:[2001:db8::10", UriError::Host),
+        ("sip:a@10.0.0.300", UriError::Host),
+        ("sip:a@-x.com", UriError::Host),
+        ("sip:a@x..com", UriError::Host),
+        ("sip:a@h:65536", UriError::Port),
+        ("sip:a@h:", UriError::Port),
+        ("sip:a@h:+5", UriError::Port),
+        ("sip:a@h;", UriError::Parameter),
+        ("sip:a@h;;lr", UriError::Parameter),
+        ("sip:a@h;x=", UriError::Parameter),
+        ("sip:a@h;x=1;y;X=2", UriError::Parameter),
+        ("sip:a@h?x", UriError::Header),
+        ("sip:%4@h", UriError::Escape),
+        ("sip:%zz@h", UriError::Escape),
+        ("sip:a b@h", UriError::Character),
+        ("<sip:a@h>", UriError::Character),
+        ("sip:ä@h", UriError::Character),
+        ("sip:a\r\n@h", UriError::Character),
+        ("tel:", UriError::Number),
+        ("tel:+", UriError::Number),
+        ("tel:+abc", UriError::Number),
+        ("tel:7042", UriError::Number),
+        ("tel:+1;=x", UriError::Parameter),
+        ("urn:x", UriError::Urn),
+        ("urn:isbn:", UriError::Urn),
+    ] {
+        assert_eq!(Uri::parse(text), Err(error), "{text}");
+    }
+}
+
+/// The equal and unequal pairs of RFC 3261 §19.1.4, and those of the other schemes.
+#[test]
+fn equality_follows_the_scheme() {
+    for (a, b) in [
+        ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
+        ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
+        ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;newparam=5"),
+        (
+            "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
+            "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
+        ),
+        (
+            "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
+            "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
+        ),
+        ("sip:a@[2001:db8::1]", "sip:a@[2001:0DB8:0::1]"),
+        ("tel:+1-201-555-0123", "tel:+1(201)5550123"),
+        ("tel:7042;phone-context=+1-914;ext=1", "tel:7042;ext=1;phone-context=+1914"),
+        ("urn:URN-7:3gpp", "URN:urn-7:3gpp"),
+    ] {
+        assert!(uri(a).equivalent(&uri(b)) && uri(b).equivalent(&uri(a)), "{a} {b}");
+        assert_eq!(uri(a).key(), uri(b).key());
+    }
+    for (a, b) in [
+        ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),
+        ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
+        ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
+        ("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp"),
+        ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
+        ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
+        ("sip:bob@h", "sips:bob@h"),
+        ("sip:bob@h;user=phone", "sip:bob@h"),
+        ("sip:a%3bb@h", "sip:a;b@h"),
+        ("tel:+12015550123", "tel:+12015550124"),
+        ("tel:+1;ext=5", "tel:+1"),
+        ("urn:a1:X", "urn:a1:x"),
+        ("x:a", "x:A"),
+        ("sip:1@h", "tel:+1"),
+    ] {
+        assert!(!uri(a).equivalent(&uri(b)) && !uri(b).equivalent(&uri(a)), "{a} {b}");
+    }
+}
+
+#[test]
+fn edits_escape_and_leave_the_rest() {
+    let host = Host::parse("example.com").unwrap();
+    let edited = SipUri::new(host)
+        .with_user("al ice@<evil>\r\n")
+        .with_port(Some(5070))
+        .with_param("lr", None)
+        .with_param("x", Some("a;b\"c"))
+        .with_param("lr", None);
+    assert_eq!(edited.as_str(), "sip:al%20ice%40%3Cevil%3E%0D%0A@example.com:5070;lr;x=a%3Bb%22c");
+    assert_eq!(edited.user_unescaped().unwrap(), "al ice@<evil>\r\n");
+    let edited = sip("SIP:%61@Example.com:1;a=%20;b?x=y").without_param("A").with_secure(true);
+    assert_eq!(edited.as_str(), "sips:%61@Example.com:1;b?x=y");
+    assert_eq!(edited.without_headers().without_params().with_port(None).as_str(), "sips:%61@Example.com");
+    let moved = sip("sip:a@b;lr").with_host(Host::parse("[::1]").unwrap(), Some(9));
+    assert_eq!((moved.as_str(), moved.port()), ("sip:a@[::1]:9;lr", Some(9)));
+    assert_eq!(sip("sip:a:p@b").with_user("").as_str(), "sip:b");
+}
+
+#[test]
+fn the_longest_uri_and_the_most_parameters() {
+    let of_length = |n: usize| alloc::format!("sip:{}@h", "a".repeat(n - 6));
+    assert!(Uri::parse(&of_length(1023)).is_ok());
+    assert!(Uri::parse(&of_length(1024)).is_ok());
+    let error = Uri::parse(&of_length(1025)).unwrap_err();
+    assert!(
+        matches!(error, UriError::Limit(e) if e.limit == "sip.max_uri" && e.value == 1025 && e.max == 1024)
+    );
+    let with_params =
+        |n: usize| alloc::format!("sip:h{}", (0..n).map(|i| alloc::format!(";p{i}=1")).collect::<String>());
+    assert!(Uri::parse(&with_params(64)).is_ok());
+    assert!(matches!(Uri::parse(&with_params(65)), Err(UriError::Limit(e)) if e.limit == "sip.max_params"));
+    let with_headers = |n: usize| alloc::format!("sip:h?p=1{}", "&p=1".repeat(n - 1));
+    assert!(Uri::parse(&with_headers(64)).is_ok());
+    assert!(matches!(Uri::parse(&with_headers(65)), Err(UriError::Limit(e)) if e.limit == "sip.max_params"));
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics_and_what_reads_prints_the_same(text in "(sip:|sips:|tel:|urn:|x:)?[ -~é\r\n]{0,60}") {
+        if let Ok(uri) = Uri::parse(&text) {
+            prop_assert_eq!(uri.to_string(), text);
+            prop_assert!(uri.equivalent(&uri));
+            prop_assert_eq!(uri.key(), uri.clone().key());
+        }
+    }
+
+    #[test]
+    fn every_user_survives(user in "\\PC{1,20}", name in "[a-z]{1,5}", value in "\\PC{1,20}") {
+        let made = SipUri::new(Host::parse("h.example").unwrap()).with_user(&user).with_param(&name, Some(&value));
+        let read = sip(made.as_str());
+        prop_assert_eq!(read.user_unescaped().unwrap(), user);
+        prop_assert_eq!(escape::unescape(read.param(&name).unwrap()), value.into_bytes());
+    }
+
+    #[test]
+    fn the_order_of_octets_and_equality_agree(a in "sip:[ab%0-9]{1,4}@h(;[abmtu]=[12])?", b in "sip:[ab%0-9]{1,4}@h(;[abmtu]=[12])?") {
+        if let (Ok(a), Ok(b)) = (Uri::parse(&a), Uri::parse(&b)) {
+            prop_assert_eq!(a.equivalent(&b), b.equivalent(&a));
+            if a.equivalent(&b) {
+                prop_assert_eq!(a.key(), b.key());
+            }
+        }
+    }
+}

@@ -1,1 +1,213 @@
 use super::*;
+use crate::*;
+use alloc::format;
+use bytes::Bytes;
+
+const LINES: [&str; 7] = [
+    "Via: SIP/2.0/UDP h;branch=z9hG4bK1",
+    "From: <sip:a@b>;tag=1",
+    "To: <sip:c@d>",
+    "Call-ID: x",
+    "CSeq: 7 MESSAGE",
+    "Max-Forwards: 70",
+    "Content-Type: text/plain",
+];
+
+fn request_of(start: &str, lines: &[&str], body: &str) -> Request {
+    let octets = format!("{start} SIP/2.0\r\n{}\r\n\r\n{body}", lines.join("\r\n"));
+    match parse_datagram(Bytes::from(octets), &Limits::default()).unwrap() {
+        Message::Request(request) => request,
+        Message::Response(_) => panic!(),
+    }
+}
+
+fn with(more: &[&str]) -> Request {
+    request_of("MESSAGE sip:c@d", &[&LINES[..], more].concat(), "hi")
+}
+
+fn finding(request: &Request, policy: &RequestPolicy) -> Finding {
+    validate_request(request, policy).unwrap_err()
+}
+
+fn status(request: &Request) -> u16 {
+    validate_request(request, &RequestPolicy::user_agent()).map_or_else(|f| f.status.as_u16(), |()| 0)
+}
+
+#[test]
+fn a_good_request_passes_both() {
+    assert_eq!(validate_request(&with(&[]), &RequestPolicy::user_agent()), Ok(()));
+    assert_eq!(validate_request(&with(&[]), &RequestPolicy::proxy()), Ok(()));
+}
+
+#[test]
+fn missing_fields_are_named() {
+    for missing in 0..5 {
+        let lines: Vec<&str> =
+            LINES.iter().enumerate().filter(|(i, _)| *i != missing).map(|(_, l)| *l).collect();
+        let request = request_of("MESSAGE sip:c@d", &lines, "");
+        let name = LINES[missing].split(':').next().unwrap();
+        for policy in [RequestPolicy::user_agent(), RequestPolicy::proxy()] {
+            let finding = finding(&request, &policy);
+            assert_eq!(
+                (finding.status, finding.text.clone()),
+                (StatusCode::BAD_REQUEST, format!("{name} is missing"))
+            );
+            assert_eq!(finding.reply(&request).reason(), format!("{name} is missing"));
+        }
+    }
+    assert_eq!(status(&request_of("MESSAGE sip:c@d", &LINES[..6], "body without a type")), 400);
+}
+
+/// Threats A3: a second field of any that may stand once, in any spelling, is refused by everyone.
+#[test]
+fn single_fields_that_stand_twice() {
+    let singles = HeaderName::KNOWN.iter().filter(|name| name.occurrence() == Occurrence::Single);
+    for name in singles.filter(|name| **name != HeaderName::ContentLength) {
+        let value = LINES.iter().find_map(|l| l.strip_prefix(name.as_str())).unwrap_or(": 1");
+        let mut spellings = alloc::vec![
+            name.as_str().to_string(),
+            name.as_str().to_ascii_lowercase(),
+            name.as_str().to_ascii_uppercase(),
+            format!("{name} \t"),
+        ];
+        if let Some(compact) = name.compact() {
+            spellings.extend([compact.to_string(), compact.to_ascii_uppercase().to_string()]);
+        }
+        for spelling in spellings {
+            let first = format!("{name}{value}");
+            let second = format!("{spelling}{value}");
+            let present = LINES.iter().any(|l| l.starts_with(&format!("{name}:")));
+            let request = if present { with(&[&second]) } else { with(&[&first, &second]) };
+            for policy in [RequestPolicy::user_agent(), RequestPolicy::proxy()] {
+                let finding = finding(&request, &policy);
+                assert_eq!(finding.text, format!("{name} stands more than once"), "{spelling}");
+                assert_eq!(finding.status, StatusCode::BAD_REQUEST);
+            }
+        }
+    }
+}
+
+#[test]
+fn malformed_fields_that_are_needed() {
+    for bad in ["Contact: <sip:a", "Route: sip:a", "Record-Route: x", "Expires: -1", "Path: x", "Via: x"] {
+        assert_eq!(status(&with(&[bad])), 400, "{bad}");
+    }
+    for passed_over in ["Date: x", "X: \u{e9}", "P-Asserted-Identity: x", "Warning: x", "Subject: "] {
+        assert_eq!(status(&with(&[passed_over])), 0, "{passed_over}");
+    }
+    // A proxy passes on what it does not act on.
+    let request = with(&["Contact: <sip:a", "Expires: -1"]);
+    assert_eq!(validate_request(&request, &RequestPolicy::proxy()), Ok(()));
+    for (i, bad) in [
+        (0, "Via: SIP/2.0 h"),
+        (1, "From: x"),
+        (2, "To: <"),
+        (3, "Call-ID: a b"),
+        (4, "CSeq: x"),
+        (5, "Max-Forwards: 300"),
+    ] {
+        let mut lines = LINES;
+        lines[i] = bad;
+        assert_eq!(status(&request_of("MESSAGE sip:c@d", &lines, "")), 400, "{bad}");
+    }
+    assert_eq!(status(&request_of("INVITE sip:c@d", &LINES, "")), 400, "the method of CSeq");
+    assert_eq!(status(&request_of("MESSAGE sip:c@d?Route=x", &LINES, "")), 400, "headers in the Request-URI");
+}
+
+#[test]
+fn methods_schemes_and_hops() {
+    let new_method = |method: &str| {
+        let mut lines = LINES;
+        let cseq = format!("CSeq: 7 {method}");
+        lines[4] = &cseq;
+        request_of(&format!("{method} sip:c@d"), &lines, "")
+    };
+    assert_eq!(status(&new_method("NEWMETHOD")), 501);
+    let policy =
+        RequestPolicy { methods: alloc::vec![Method::Message, Method::Ack], ..RequestPolicy::user_agent() };
+    let publish = new_method("PUBLISH");
+    let refused = finding(&publish, &policy);
+    assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED);
+    let reply = refused.reply(&publish);
+    assert_eq!(reply.reason(), "Method Not Allowed");
+    assert_eq!(reply.headers().get(&HeaderName::Allow).unwrap().as_str(), Some("MESSAGE, ACK"));
+    assert_eq!(validate_request(&new_method("NEWMETHOD"), &RequestPolicy::proxy()), Ok(()));
+    for policy in [RequestPolicy::user_agent(), RequestPolicy::proxy()] {
+        let request = request_of("MESSAGE nobody:x", &LINES, "");
+        assert_eq!(finding(&request, &policy).status, StatusCode::UNSUPPORTED_URI_SCHEME);
+        assert_eq!(validate_request(&request_of("MESSAGE TEL:+1", &LINES, ""), &policy), Ok(()));
+    }
+    let mut lines = LINES;
+    lines[5] = "Max-Forwards: 0";
+    let last_hop = request_of("MESSAGE sip:c@d", &lines, "");
+    assert_eq!(status(&last_hop), 0);
+    assert_eq!(finding(&last_hop, &RequestPolicy::proxy()).status, StatusCode::TOO_MANY_HOPS);
+}
+
+#[test]
+fn extensions() {
+    let request = with(&["Require: timer, A", "Require: b", "Proxy-Require: c"]);
+    let policy =
+        RequestPolicy { option_tags: alloc::vec!["TIMER".to_string()], ..RequestPolicy::user_agent() };
+    let refused = finding(&request, &policy);
+    assert_eq!(refused.status, StatusCode::BAD_EXTENSION);
+    let reply = refused.reply(&request);
+    assert_eq!(reply.headers().get(&HeaderName::Unsupported).unwrap().as_str(), Some("A, b"));
+    let proxy = RequestPolicy { role: Role::Proxy, ..policy };
+    let reply = finding(&request, &proxy).reply(&request);
+    assert_eq!(reply.headers().get(&HeaderName::Unsupported).unwrap().as_str(), Some("c"));
+    for method in ["ACK", "CANCEL"] {
+        let mut lines = LINES.to_vec();
+        let cseq = format!("CSeq: 7 {method}");
+        lines[4] = &cseq;
+        lines.push("Require: unknown");
+        assert_eq!(status(&request_of(&format!("{method} sip:c@d"), &lines, "")), 0);
+    }
+}
+
+#[test]
+fn bodies() {
+    let cpim = RequestPolicy {
+        content_types: alloc::vec![Accept::new("message/cpim").unwrap(), Accept::new("multipart/*").unwrap()],
+        ..RequestPolicy::user_agent()
+    };
+    let request = with(&[]);
+    let refused = finding(&request, &cpim);
+    assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let reply = refused.reply(&request);
+    assert_eq!(reply.headers().get(&HeaderName::Accept).unwrap().as_str(), Some("message/cpim, multipart/*"));
+    assert!(reply.to_bytes().ends_with(b"Content-Length: 0\r\n\r\n"));
+    assert_eq!(validate_request(&with(&["Content-Disposition: x;handling=optional"]), &cpim), Ok(()));
+    assert_eq!(validate_request(&request_of("MESSAGE sip:c@d", &LINES, ""), &cpim), Ok(()));
+    let mut lines = LINES;
+    lines[6] = "c: Message/CPIM;charset=utf-8";
+    assert_eq!(validate_request(&request_of("MESSAGE sip:c@d", &lines, "x"), &cpim), Ok(()));
+    let request = with(&["e: identity, gzip"]);
+    let reply = finding(&request, &RequestPolicy::user_agent()).reply(&request);
+    assert_eq!(reply.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(reply.headers().get(&HeaderName::AcceptEncoding).unwrap().as_str(), Some("identity"));
+    assert_eq!(status(&with(&["Content-Encoding: identity"])), 0);
+}
+
+#[test]
+fn responses() {
+    let response = |lines: &[&str]| {
+        let octets = format!("SIP/2.0 200 OK\r\n{}\r\n\r\n", lines.join("\r\n"));
+        match parse_datagram(Bytes::from(octets), &Limits::default()).unwrap() {
+            Message::Response(response) => validate_response(&response),
+            Message::Request(_) => panic!(),
+        }
+    };
+    assert_eq!(response(&LINES), Ok(()));
+    // RFC 3428 §10 prints a doubled semicolon in a Via and in a From that nobody needs to match the response.
+    assert_eq!(response(&[&LINES[..], &["Via: SIP/2.0/TCP h;;branch=z9hG4bK776sgdkse"]].concat()), Ok(()));
+    for missing in 0..5 {
+        let lines: Vec<&str> =
+            LINES.iter().enumerate().filter(|(i, _)| *i != missing).map(|(_, l)| *l).collect();
+        assert!(matches!(response(&lines), Err(HeaderError::Missing { .. })), "{missing}");
+    }
+    assert!(matches!(
+        response(&[&LINES[..], &["i: y"]].concat()),
+        Err(HeaderError::Repeated { header: "Call-ID" })
+    ));
+}

@@ -1,0 +1,234 @@
+#![allow(clippy::arithmetic_side_effects)]
+
+use crate::*;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use proptest::prelude::*;
+
+fn parsed(fields: &str) -> Message {
+    let octets = format!("SIP/2.0 200 OK\r\n{fields}\r\n");
+    parse_datagram(Bytes::from(octets), &Limits::default()).unwrap()
+}
+
+fn lines(message: &Message) -> String {
+    let octets = message.to_bytes();
+    let text = core::str::from_utf8(&octets).unwrap();
+    text.strip_prefix("SIP/2.0 200 OK\r\n").unwrap().strip_suffix("\r\n").unwrap().into()
+}
+
+#[test]
+fn known_names_in_every_spelling() {
+    for name in HeaderName::KNOWN {
+        for spelling in [name.as_str().to_ascii_lowercase(), name.as_str().to_ascii_uppercase()] {
+            assert_eq!(&HeaderName::parse(&spelling).unwrap(), name);
+        }
+        if let Some(compact) = name.compact() {
+            assert_eq!(&HeaderName::parse(&format!("{compact}")).unwrap(), name);
+            assert_eq!(&HeaderName::parse(&format!("{}", compact.to_ascii_uppercase())).unwrap(), name);
+        }
+    }
+    let mut compacts: Vec<char> = HeaderName::KNOWN.iter().filter_map(HeaderName::compact).collect();
+    let count = compacts.len();
+    compacts.sort_unstable();
+    compacts.dedup();
+    assert_eq!(compacts.len(), count);
+    assert_eq!(HeaderName::parse("X-a").unwrap(), HeaderName::parse("x-A").unwrap());
+    assert_eq!(
+        HeaderName::parse("X-a").unwrap().cmp(&HeaderName::parse("x-A").unwrap()),
+        core::cmp::Ordering::Equal
+    );
+    assert_ne!(HeaderName::parse("z").unwrap(), HeaderName::parse("zz").unwrap());
+    assert!(
+        HeaderName::parse("").is_err()
+            && HeaderName::parse("a b").is_err()
+            && HeaderName::parse("a:").is_err()
+    );
+}
+
+#[test]
+fn edits_leave_the_neighbours_alone() {
+    let odd =
+        "v : SIP/2.0/UDP  a\r\nX-Odd\t:\r\n  folded \r\nVIA:SIP/2.0/UDP b , SIP/2.0/UDP c\r\nf:<sip:a@b>\r\n";
+    let mut message = parsed(odd);
+    assert_eq!(lines(&message), odd);
+    let _ = message.headers_mut();
+    assert_eq!(lines(&message), odd);
+    message.headers_mut().prepend_typed(&Via::new("TCP", Host::parse("new").unwrap(), None));
+    message.headers_mut().push_typed(&MaxForwards(70));
+    assert_eq!(lines(&message), format!("Via: SIP/2.0/TCP new\r\n{odd}Max-Forwards: 70\r\n"));
+    let vias = message.typed_list::<Via>().unwrap();
+    assert_eq!(vias.iter().map(|v| format!("{}", v.host())).collect::<Vec<_>>(), ["new", "a", "b", "c"]);
+    message.headers_mut().set_typed(&MaxForwards(69));
+    assert_eq!(message.headers_mut().remove(&HeaderName::From), 1);
+    assert!(message.headers_mut().pop_first_value(&HeaderName::Via));
+    assert!(message.headers_mut().pop_first_value(&HeaderName::Via));
+    let rest = "X-Odd\t:\r\n  folded \r\nVIA:SIP/2.0/UDP b , SIP/2.0/UDP c\r\nMax-Forwards: 69\r\n";
+    assert_eq!(lines(&message), rest);
+    let received = Via::new("UDP", Host::parse("b").unwrap(), None).with_rport();
+    assert!(message.headers_mut().replace_first_typed(&received));
+    assert_eq!(lines(&message), rest.replace("UDP b", "UDP b;rport"));
+    assert!(message.headers_mut().pop_first_value(&HeaderName::Via));
+    assert_eq!(lines(&message), "X-Odd\t:\r\n  folded \r\nVIA:SIP/2.0/UDP c\r\nMax-Forwards: 69\r\n");
+    assert!(message.headers_mut().replace_first_typed(&received));
+    assert_eq!(message.headers().get(&HeaderName::Via).unwrap().as_str(), Some("SIP/2.0/UDP b;rport"));
+    assert!(message.headers_mut().pop_first_value(&HeaderName::Via));
+    assert!(!message.headers_mut().pop_first_value(&HeaderName::Via));
+    assert!(!message.headers_mut().replace_first_typed(&received));
+    assert_eq!(message.headers().count(&HeaderName::Via), 0);
+}
+
+#[test]
+fn popping_keeps_the_octets_of_the_other_values() {
+    for (before, after) in [
+        ("Route: <sip:a>,<sip:b>\r\n", "Route: <sip:b>\r\n"),
+        (
+            "Route:\t<sip:a;x=\",\">;y=\"<,\" \t,\r\n  <sip:b,c> ,\t<sip:d>  \r\n",
+            "Route:\t<sip:b,c> ,\t<sip:d>  \r\n",
+        ),
+        ("Route: <sip:a>\r\nRoute: <sip:b>\r\n", "Route: <sip:b>\r\n"),
+        ("route: <sip:a>,\r\n", "route: \r\n"),
+    ] {
+        let mut message = parsed(before);
+        assert!(message.headers_mut().pop_first_value(&HeaderName::Route));
+        assert_eq!(lines(&message), after, "{before}");
+        assert!(parse_datagram(message.to_bytes(), &Limits::default()).is_ok());
+    }
+    // A comma of a field that is no list is part of its value.
+    let mut message = parsed("Subject: a, b\r\nX: c, d\r\n");
+    assert!(message.headers_mut().pop_first_value(&HeaderName::Subject));
+    assert!(message.headers_mut().pop_first_value(&HeaderName::parse("x").unwrap()));
+    assert_eq!(lines(&message), "");
+}
+
+#[test]
+fn typed_values_over_lines_and_commas() {
+    let message = parsed("k: a, b\r\nSupported:\r\nSUPPORTED:c ,\r\n d\r\nExpires: 5\r\ne: x\r\n");
+    let tags: Vec<String> =
+        message.typed_list::<Supported>().unwrap().iter().map(|s| s.as_str().into()).collect();
+    assert_eq!(tags, ["a", "b", "c", "d"]);
+    assert_eq!(message.typed::<Supported>().unwrap().unwrap().as_str(), "a");
+    assert_eq!(message.typed::<Expires>(), Ok(Some(Expires(5))));
+    assert_eq!(message.typed::<MinExpires>(), Ok(None));
+    assert!(parsed("Supported: a,,b\r\n").typed_list::<Supported>().is_err());
+    assert_eq!(parsed("Supported:\r\n").typed::<Supported>(), Ok(None));
+    assert_eq!(parsed("Supported:\r\nk: x\r\n").typed::<Supported>().unwrap().unwrap().as_str(), "x");
+    assert!(parsed("Require:\r\n").typed_list::<Require>().is_err());
+    let repeated = parsed("To: <sip:a>\r\nt: <sip:b>\r\n").typed::<To>();
+    assert_eq!(repeated, Err(HeaderError::Repeated { header: "To" }));
+}
+
+#[test]
+fn lists_are_written_and_replaced_as_one() {
+    let mut message = parsed("X: 1\r\nAllow: A\r\nY: 2\r\nAllow: B\r\n");
+    message.headers_mut().set_typed_list(&[Allow(Method::Invite), Allow(Method::parse("NEW").unwrap())]);
+    assert_eq!(lines(&message), "X: 1\r\nAllow: INVITE, NEW\r\nY: 2\r\n");
+    message.headers_mut().set_typed_list::<Allow>(&[]);
+    message.headers_mut().set_typed_list(&[Supported::new("path").unwrap()]);
+    assert_eq!(lines(&message), "X: 1\r\nY: 2\r\nSupported: path\r\n");
+}
+
+#[test]
+fn the_most_values_of_a_list() {
+    let of = |name: &str, value: &str, n: usize| {
+        parsed(&format!("{name}: {}\r\n", alloc::vec![value; n].join(",")))
+    };
+    let limit = |error: HeaderError| match error {
+        HeaderError::Limit { exceeded, .. } => (exceeded.limit, exceeded.value, exceeded.max),
+        other => panic!("{other}"),
+    };
+    assert_eq!(of("Supported", "a", 127).typed_list::<Supported>().unwrap().len(), 127);
+    assert_eq!(of("Supported", "a", 128).typed_list::<Supported>().unwrap().len(), 128);
+    assert_eq!(
+        limit(of("k", "a", 129).typed_list::<Supported>().unwrap_err()),
+        ("sip.max_list_values", 129, 128)
+    );
+    let via = "SIP/2.0/UDP h";
+    assert!(of("v", via, 69).typed_list::<Via>().is_ok() && of("v", via, 70).typed_list::<Via>().is_ok());
+    assert_eq!(limit(of("v", via, 71).typed_list::<Via>().unwrap_err()), ("sip.max_via", 71, 70));
+    let route = "<sip:a;lr>";
+    assert!(
+        of("Route", route, 63).typed_list::<Route>().is_ok()
+            && of("Route", route, 64).typed_list::<Route>().is_ok()
+    );
+    assert_eq!(limit(of("Route", route, 65).typed_list::<Route>().unwrap_err()), ("sip.max_routes", 65, 64));
+    assert_eq!(limit(of("Path", route, 65).typed_list::<Path>().unwrap_err()).0, "sip.max_routes");
+}
+
+#[test]
+fn folded_and_foreign_octets() {
+    let message = parsed("Subject: a\r\n b\r\n\tc\r\nX: \u{e9}\r\n");
+    let value = message.headers().get(&HeaderName::Subject).unwrap();
+    assert_eq!((value.as_bytes(), value.as_str()), (&b"a\r\n b\r\n\tc"[..], None));
+    assert_eq!(value.to_text().unwrap(), "a b\tc");
+    assert_eq!(message.typed::<Subject>().unwrap().unwrap().as_str(), "a b\tc");
+    let mut octets = b"SIP/2.0 200 OK\r\nSubject: \xff\r\nCall-ID: a\r\n\r\n".to_vec();
+    let message = parse_datagram(octets.clone().into(), &Limits::default()).unwrap();
+    assert!(message.typed::<Subject>().is_err() && message.typed::<CallId>().is_ok());
+    assert_eq!(&message.to_bytes()[..], &octets[..]);
+    octets.truncate(octets.len() - 2);
+    octets.extend_from_slice(b"Via: \xff,b\r\n\r\n");
+    let mut message = parse_datagram(octets.into(), &Limits::default()).unwrap();
+    assert!(message.headers_mut().pop_first_value(&HeaderName::Via));
+    assert!(!message.headers().contains(&HeaderName::Via));
+}
+
+#[test]
+fn header_text_refuses_every_control_character_but_tab() {
+    for octet in 0u8..=0x7f {
+        let text = format!("a{}b", char::from(octet));
+        let fine = octet == b'\t' || !octet.is_ascii_control();
+        assert_eq!(HeaderText::new(&text).is_ok(), fine, "{octet}");
+        assert_eq!(Subject::new(&text).is_ok(), fine);
+        assert_eq!(Params::new().set("a", Some(&text)).is_ok(), fine);
+        assert!(!HeaderText::sanitized(&text).as_str().bytes().any(|o| o.is_ascii_control()));
+    }
+    for text in ["\r", "a\n", "\0", "a\r\nb"] {
+        assert!(HeaderText::new(text).is_err());
+    }
+}
+
+proptest! {
+    /// Threats E4: what is written as one field is read as one field with the same value.
+    #[test]
+    fn header_injection_is_impossible(name in "\\PC{0,12}|[A-Za-z-]{1,12}", value in any::<String>()) {
+        let mut request = Request::new(Method::Options, Uri::parse("sip:a").unwrap());
+        if let (Ok(name), Ok(value)) = (HeaderName::parse(&name), HeaderText::new(&value)) {
+            prop_assume!(name != HeaderName::ContentLength);
+            request.headers_mut().push(name.clone(), value.clone());
+            let again = parse_datagram(request.to_bytes(), &Limits::default()).unwrap();
+            prop_assert_eq!(again.headers().len(), 2);
+            let read = again.headers().get(&name).unwrap();
+            prop_assert_eq!(read.to_text().unwrap(), value.as_str());
+        }
+        let mut response = Response::new(StatusCode::OK);
+        response.set_reason(&value);
+        response.headers_mut().push(HeaderName::Subject, HeaderText::sanitized(&value));
+        let again = parse_datagram(response.to_bytes(), &Limits::default()).unwrap();
+        prop_assert_eq!(again.headers().len(), 2);
+    }
+
+    /// Threats A4: after a field is removed no reader finds it in the octets.
+    #[test]
+    fn what_is_removed_is_gone(
+        names in prop::collection::vec("(v|Via|VIA|via ?|V\t|f|From|X-Via|Vi)", 0..8),
+        octet in any::<u8>(),
+    ) {
+        let mut octets = b"SIP/2.0 200 OK\r\n".to_vec();
+        for (i, name) in names.iter().enumerate() {
+            octets.extend_from_slice(name.as_bytes());
+            if i == 3 {
+                octets.push(octet);
+            }
+            octets.extend_from_slice(b": x, y\r\n");
+        }
+        octets.extend_from_slice(b"\r\n");
+        if let Ok(mut message) = parse_datagram(octets.into(), &Limits::default()) {
+            message.headers_mut().remove(&HeaderName::Via);
+            let again = parse_datagram(message.to_bytes(), &Limits::default()).unwrap();
+            prop_assert!(!again.headers().contains(&HeaderName::Via));
+            prop_assert_eq!(again.headers().len(), message.headers().len());
+        }
+    }
+}
