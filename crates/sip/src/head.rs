@@ -90,6 +90,11 @@ fn read_fields(source: &Bytes, (mut at, end): Span, limits: &Limits, head: &mut 
         let line = octets.get(at..field_end).unwrap_or_default();
         let span = (at, field_end);
         at = field_end;
+        if !line.ends_with(b"\n") {
+            // A field that was cut says nothing, not even where to answer to.
+            head.note(ParseError::Truncated);
+            return;
+        }
         if let Err(exceeded) = limits
             .max_header_line(line.len())
             .and_then(|()| limits.max_folds(folds))
@@ -151,7 +156,8 @@ pub(crate) fn field(line: &[u8], start: usize) -> Result<(Span, Span), ParseErro
     check_controls(line)?;
     let colon = memchr(b':', line).ok_or(ParseError::HeaderLine("no colon"))?;
     let (name, rest) = line.split_at_checked(colon).ok_or(ParseError::HeaderLine("no colon"))?;
-    let name_end = start.saturating_add(trim_end(name).len());
+    let blanks = name.iter().rev().take_while(|o| matches!(o, b' ' | b'\t')).count();
+    let name_end = start.saturating_add(colon).saturating_sub(blanks);
     let value = rest.get(1..).unwrap_or_default();
     let value_start = value.len().saturating_sub(trim_start(value).len());
     let from = start.saturating_add(colon).saturating_add(1).saturating_add(value_start);
@@ -188,7 +194,6 @@ fn check_controls(line: &[u8]) -> Result<(), ParseError> {
         after_cr = *octet == b'\r';
         escaped = *octet == b'\\' && !escaped;
     }
-    // The line of a head that was cut ends without LF: that is for the reader of the head to say.
     if after_cr { Err(ParseError::Control) } else { Ok(()) }
 }
 
