@@ -300,8 +300,8 @@ pub enum Fault {
     },
     /// A response could not be sent: the flow is gone and none can be opened.
     Undeliverable {
-        /// The request it answers.
-        request: RequestId,
+        /// The request it answers, where that reached the function.
+        request: Option<RequestId>,
     },
     /// An ACK, or a passed-on ACK, could not be sent.
     AckUndeliverable,

@@ -15,11 +15,13 @@ pub(crate) struct OutQueue {
 }
 
 impl OutQueue {
-    /// Queues octets; says whether the queue was empty before.
+    /// Queues octets; says whether the queue was empty before. One message fits into an empty queue, whatever its size.
     pub(crate) fn push(&mut self, octets: Bytes, max: usize) -> Result<bool, LimitExceeded> {
         let was_empty = self.parts.is_empty();
         let sum = self.octets.saturating_add(octets.len());
-        LimitExceeded::check("conn.out_queue", sum, max)?;
+        if !was_empty {
+            LimitExceeded::check("conn.out_queue", sum, max)?;
+        }
         if !octets.is_empty() {
             self.octets = sum;
             self.parts.push_back(octets);
@@ -105,9 +107,7 @@ pub(crate) struct Opening {
 pub(crate) enum Departure {
     /// The request of a client transaction.
     Client(crate::TransactionId),
-    /// The cached response of a server transaction.
-    Response(crate::RequestId),
-    /// An ACK for a 2xx, or a response without a transaction.
+    /// An ACK for a 2xx, or a response that cannot go back on the flow of its request.
     Stateless(alloc::boxed::Box<crate::endpoint::Stateless>),
 }
 

@@ -52,19 +52,6 @@ impl Machine {
             Machine::NonInvite(machine) => machine.state() == non_invite_client::State::Terminated,
         }
     }
-
-    /// No final response came yet.
-    fn waits(&self) -> bool {
-        match self {
-            Machine::Invite(machine) => {
-                matches!(machine.state(), invite_client::State::Calling | invite_client::State::Proceeding)
-            }
-            Machine::NonInvite(machine) => matches!(
-                machine.state(),
-                non_invite_client::State::Trying | non_invite_client::State::Proceeding
-            ),
-        }
-    }
 }
 
 /// One try on one flow; a next target gets a new one with a new branch.
@@ -121,7 +108,7 @@ impl Client {
 
     /// Whether the final response is still to come.
     pub(super) fn waits(&self) -> bool {
-        self.attempt.as_ref().is_none_or(|attempt| attempt.machine.waits())
+        self.request.is_some()
     }
 
     fn next_alarm(&self) -> Option<Instant> {
@@ -312,7 +299,9 @@ impl Endpoint {
         self.schedule_client(id);
         if let Some(octets) = octets {
             self.metrics.count("ua.retransmissions_sent");
-            self.transmit(flow, octets);
+            if !self.transmit(flow, octets) {
+                return Effects::TRANSPORT;
+            }
         }
         if let Some(ack) = ack {
             self.transmit(flow, ack);

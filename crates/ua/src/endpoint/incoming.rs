@@ -54,6 +54,11 @@ impl Endpoint {
             Ok(head) => head,
             Err(error) => return self.unusable(now, flow, &request, error),
         };
+        if head.cseq.method != *request.method() {
+            let what = "the method is not that of the request";
+            let error = cpm_sip::HeaderError::Malformed { header: "CSeq", what };
+            return self.unusable(now, flow, &request, error);
+        }
         match request.method() {
             Method::Ack => return self.ack_received(now, flow, &head, request),
             Method::Cancel => return self.cancel_received(now, flow, &head, &request),

@@ -8,6 +8,8 @@ mod proxy;
 mod proxy_responses;
 mod routing;
 mod server;
+#[cfg(test)]
+mod tests;
 mod uac;
 mod uas;
 mod via;

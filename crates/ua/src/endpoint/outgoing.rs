@@ -3,7 +3,7 @@
 use super::Endpoint;
 use crate::config::NextHop;
 use crate::error::Refusal;
-use crate::event::{Action, Destination, Event, Fault, NameQuery, ResolveId};
+use crate::event::{Action, Destination, Event, Fault, NameQuery, RequestId, ResolveId};
 use crate::flows::{Departure, Flow};
 use crate::timers::TimerKey;
 use alloc::boxed::Box;
@@ -38,7 +38,7 @@ pub(super) enum StatelessKind {
     /// An ACK, still without our Via; the branch stays the same when it is sent again.
     Ack { request: Request, branch: String },
     /// A response, ready to be sent.
-    Response(Bytes),
+    Response { octets: Bytes, request: Option<RequestId> },
 }
 
 /// A name look-up under way.
@@ -107,7 +107,6 @@ impl Endpoint {
         match departure {
             Departure::Client(id) => self.clients.get_mut(id).map(|client| &mut client.targets),
             Departure::Stateless(stateless) => Some(&mut stateless.targets),
-            Departure::Response(_) => None,
         }
     }
 
@@ -138,21 +137,16 @@ impl Endpoint {
     pub(super) fn board(&mut self, now: Now, departure: Departure, flow: FlowId) {
         match departure {
             Departure::Client(id) => self.start_attempt(now, id, flow),
-            Departure::Response(id) => {
-                if let Some(server) = self.servers.get_mut(&id) {
-                    server.reply.flow = Some(flow);
-                    self.transmit_response(now, id);
-                }
-            }
             Departure::Stateless(stateless) => {
                 let octets = match &stateless.what {
-                    StatelessKind::Response(octets) => octets.clone(),
+                    StatelessKind::Response { octets, .. } => octets.clone(),
                     StatelessKind::Ack { request, branch } => {
                         let Some(via) = self.own_via(flow, branch) else {
                             return self.stranded(now, Departure::Stateless(stateless));
                         };
                         let mut request = request.clone();
                         request.headers_mut().prepend_typed(&via);
+                        request.ensure_content_length();
                         request.to_bytes()
                     }
                 };
@@ -165,20 +159,19 @@ impl Endpoint {
 
     /// A flow could not be had.
     pub(super) fn stranded(&mut self, now: Now, departure: Departure) {
-        match departure {
-            Departure::Response(_) => self.lost(now, departure),
-            Departure::Client(_) | Departure::Stateless(_) => self.next_target(now, departure),
-        }
+        self.next_target(now, departure);
     }
 
     /// Nothing is left to be tried.
     fn lost(&mut self, now: Now, departure: Departure) {
         match departure {
             Departure::Client(id) => self.client_unsendable(now, id),
-            Departure::Response(request) => {
-                self.fault("ua.undeliverable", Fault::Undeliverable { request });
-            }
-            Departure::Stateless(_) => self.fault("ua.ack_undeliverable", Fault::AckUndeliverable),
+            Departure::Stateless(stateless) => match stateless.what {
+                StatelessKind::Ack { .. } => self.fault("ua.ack_undeliverable", Fault::AckUndeliverable),
+                StatelessKind::Response { request, .. } => {
+                    self.fault("ua.undeliverable", Fault::Undeliverable { request });
+                }
+            },
         }
     }
 
@@ -217,6 +210,10 @@ impl Endpoint {
             self.flows.keep_queue(flow, stream.out);
         }
         self.event(Event::FlowClosed { flow, why });
+        // Datagrams need no flow to be received: unless it broke, answers may still come on another.
+        if !gone.info.transport.is_stream() && why != CloseReason::Failed {
+            return;
+        }
         let affected = self.clients.iter().filter(|(_, client)| client.is_on(flow)).map(|(id, _)| *id);
         let affected: alloc::vec::Vec<_> = affected.collect();
         for id in affected {
@@ -256,8 +253,7 @@ impl Endpoint {
         reply: &super::via::ReplyTo,
         octets: Bytes,
     ) {
-        let what = StatelessKind::Response(octets);
-        let departure = Departure::Stateless(Box::new(Stateless { what, targets: VecDeque::new() }));
+        let departure = response_departure(octets, None);
         if reply.flow == Some(flow) {
             self.board(now, departure, flow);
         } else {
@@ -265,9 +261,19 @@ impl Endpoint {
         }
     }
 
+    /// Sends a response another way than on the flow of its request.
+    pub(super) fn send_elsewhere(&mut self, now: Now, request: RequestId, target: Target, octets: Bytes) {
+        self.depart(now, response_departure(octets, Some(request)), target);
+    }
+
     pub(super) fn is_stream(&self, flow: FlowId) -> bool {
         self.flows.get(flow).is_some_and(Flow::reliable)
     }
+}
+
+fn response_departure(octets: Bytes, request: Option<RequestId>) -> Departure {
+    let what = StatelessKind::Response { octets, request };
+    Departure::Stateless(Box::new(Stateless { what, targets: VecDeque::new() }))
 }
 
 fn target(transport: Transport, remote: SocketAddr) -> Target {

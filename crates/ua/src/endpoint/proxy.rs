@@ -49,8 +49,8 @@ pub(super) struct Proxy {
     pub(super) decided: bool,
     /// Held responses that the function has not released.
     pub(super) held: usize,
-    /// Whether the held ones are 2xx to INVITE.
-    pub(super) held_success: bool,
+    /// The INVITE got a 2xx: every further one counts as well.
+    pub(super) success: bool,
     /// What the function made of each 2xx to INVITE, by To tag, for its copies; `None` while it is held.
     pub(super) released: BTreeMap<String, Option<Response>>,
 }
@@ -237,9 +237,7 @@ impl Endpoint {
     ) -> ProxyId {
         let id = ProxyId(self.next_id());
         let invite = self.servers.get(&request).is_some_and(|server| server.is_invite());
-        if let Some(server) = self.servers.get_mut(&request) {
-            server.owner = Owner::Proxy(id);
-        }
+        self.hand_to_branches(request, id);
         let branches = ready.iter().map(|_| BranchState { transaction: None, response: None, done: false });
         let proxy = Proxy {
             request,
@@ -250,7 +248,7 @@ impl Endpoint {
             cancelled: false,
             decided: false,
             held: 0,
-            held_success: false,
+            success: false,
             released: BTreeMap::new(),
         };
         self.proxies.insert(id, proxy);

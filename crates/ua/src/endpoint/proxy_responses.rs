@@ -4,7 +4,6 @@ use super::Endpoint;
 use super::proxy::Proxy;
 use crate::error::{Refusal, Refused, RespondRefused};
 use crate::event::{Event, ProxyId, RequestId, TransactionFailure, TransactionId};
-use alloc::string::String;
 use alloc::vec::Vec;
 use cpm_base::Now;
 use cpm_sip::{HeaderName, Response, StatusCode};
@@ -70,14 +69,13 @@ impl Endpoint {
             }
             return;
         }
-        let first = !proxy.decided || proxy.held_success || !proxy.released.is_empty();
-        if !first {
-            return;
+        if proxy.decided && !proxy.success {
+            return self.metrics.count("ua.late_2xx");
         }
         proxy.decided = true;
+        proxy.success = true;
         let request = proxy.request;
         if !proxy.hold {
-            proxy.released.entry(String::new()).or_insert(None);
             let _ = self.send_response(now, request, &response);
             return self.cancel_branches(now, id);
         }
@@ -88,7 +86,6 @@ impl Endpoint {
             None => {
                 proxy.released.insert(tag, None);
                 proxy.held = proxy.held.saturating_add(1);
-                proxy.held_success = true;
                 self.event(Event::ProxyFinal { proxy: id, request, response });
                 self.cancel_branches(now, id);
             }
@@ -159,7 +156,7 @@ impl Endpoint {
         let refusal = match self.proxies.get(&id) {
             None => Some(Refusal::Gone),
             Some(proxy) if proxy.held == 0 => Some(Refusal::NothingHeld),
-            Some(proxy) if proxy.held_success != (proxy.invite && response.status().is_success()) => {
+            Some(proxy) if proxy.success != (proxy.invite && response.status().is_success()) => {
                 Some(Refusal::Status)
             }
             Some(_) if !response.status().is_final() => Some(Refusal::Status),
@@ -173,7 +170,7 @@ impl Endpoint {
         };
         proxy.held = proxy.held.saturating_sub(1);
         let request = proxy.request;
-        if proxy.held_success {
+        if proxy.success {
             let tag = super::via::to_tag(response.headers()).unwrap_or_default();
             proxy.released.insert(tag, Some(response.clone()));
         }

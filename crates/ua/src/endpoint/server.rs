@@ -4,7 +4,7 @@ use super::Endpoint;
 use super::via::{Head, ReplyTo};
 use crate::error::{Refusal, Refused, RespondRefused};
 use crate::event::{DialogEnd, DialogId, Fault, ProxyId, RequestId};
-use crate::flows::{Departure, Flow};
+use crate::flows::Flow;
 use crate::timers::TimerKey;
 use crate::transaction::invite_server::{self, InviteServer};
 use crate::transaction::non_invite_server::{self, NonInviteServer};
@@ -12,6 +12,7 @@ use crate::transaction::{Alarms, Effects};
 use alloc::string::String;
 use bytes::Bytes;
 use core::net::IpAddr;
+use core::time::Duration;
 use cpm_base::{FlowId, Instant, LimitExceeded, Now};
 use cpm_sip::{HeaderName, Method, Request, Response, StatusCode};
 
@@ -95,7 +96,9 @@ pub(super) struct Server {
     /// When an INVITE without response gets its 100.
     trying_at: Option<Instant>,
     /// When the function has to have answered.
-    pub(super) give_up_at: Option<Instant>,
+    give_up_at: Option<Instant>,
+    /// How much longer branches may take for an INVITE than Timer C: they are cancelled then, and answer that.
+    grace: Duration,
 }
 
 impl Server {
@@ -197,6 +200,7 @@ impl Endpoint {
             response: None,
             trying_at: invite.then(|| now.mono.plus(values.trying_after)),
             give_up_at: Some(now.mono.plus(patience)),
+            grace: Duration::ZERO,
         };
         self.unanswered = self.unanswered.saturating_add(1);
         if let Some(peer) = peer {
@@ -273,12 +277,9 @@ impl Endpoint {
         let Some(octets) = server.response.clone() else { return };
         let (flow, target) = (server.reply.flow, server.reply.target);
         self.metrics.count("ua.responses_sent");
-        let sent = flow.is_some_and(|flow| self.transmit(flow, octets));
-        if !sent && flow.is_none_or(|flow| self.flows.get(flow).is_none()) {
-            if let Some(server) = self.servers.get_mut(&id) {
-                server.reply.flow = None;
-            }
-            self.depart(now, Departure::Response(id), target);
+        match flow.filter(|flow| self.flows.get(*flow).is_some()) {
+            Some(flow) => drop(self.transmit(flow, octets)),
+            None => self.send_elsewhere(now, id, target, octets),
         }
     }
 
@@ -295,11 +296,18 @@ impl Endpoint {
         if server.answered() && !more_success {
             return Err(Refusal::Gone);
         }
-        let before = server.response.replace(response.to_bytes());
+        let octets = if server.reply.target.transport.is_stream() {
+            let mut response = response.clone();
+            response.ensure_content_length();
+            response.to_bytes()
+        } else {
+            response.to_bytes()
+        };
+        let before = server.response.replace(octets);
         let (invite, other) = events_for(status);
         server.trying_at = None;
         if status.is_provisional() && server.is_invite() && status != StatusCode::TRYING {
-            server.give_up_at = Some(now.mono.plus(self.config.timers.timer_c));
+            server.give_up_at = Some(now.mono.plus(self.config.timers.timer_c).plus(server.grace));
         }
         if status.is_final() {
             server.give_up_at = None;
@@ -374,6 +382,17 @@ impl Endpoint {
         }
     }
 
+    /// The branches of a proxied request answer it from now on.
+    pub(super) fn hand_to_branches(&mut self, id: RequestId, proxy: ProxyId) {
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        server.owner = Owner::Proxy(proxy);
+        if server.is_invite() {
+            server.grace = self.config.timers.patience().saturating_mul(2);
+            server.give_up_at = server.give_up_at.map(|at| at.plus(server.grace));
+            self.schedule_server(id);
+        }
+    }
+
     /// Lets a request go without a final response.
     pub(super) fn forget_server(&mut self, now: Now, id: RequestId) {
         self.end_server(now, id);
@@ -441,7 +460,13 @@ impl Endpoint {
     /// The function let the deadline pass. An INVITE is answered 500 so that its peer does not wait on; another request
     /// is let go in silence: its peer has given up, and a 408 would only hurt (RFC 4320 §4.2).
     fn unanswered(&mut self, now: Now, id: RequestId) {
-        self.fault("ua.unanswered", Fault::Unanswered { request: id });
+        let by_function = match self.servers.get(&id).map(|server| server.owner) {
+            Some(Owner::Proxy(proxy)) => self.proxies.get(&proxy).is_some_and(|proxy| proxy.held > 0),
+            _ => true,
+        };
+        if by_function {
+            self.fault("ua.unanswered", Fault::Unanswered { request: id });
+        }
         let invite = self.servers.get(&id).filter(|server| server.is_invite());
         match invite.and_then(|server| server.request.clone()) {
             Some(request) => {

@@ -62,6 +62,14 @@ impl InviteServer {
         }
     }
 
+    /// The machine in any state, for the matrix.
+    #[cfg(test)]
+    pub(super) fn in_state(mut self, state: State) -> Self {
+        self.state = state;
+        self.alarms = Alarms::default();
+        self
+    }
+
     pub(crate) fn state(&self) -> State {
         self.state
     }

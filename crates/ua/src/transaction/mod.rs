@@ -8,6 +8,8 @@ pub(crate) mod invite_client;
 pub(crate) mod invite_server;
 pub(crate) mod non_invite_client;
 pub(crate) mod non_invite_server;
+#[cfg(test)]
+mod tests;
 
 use core::time::Duration;
 use cpm_base::Instant;

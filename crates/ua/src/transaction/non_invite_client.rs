@@ -51,6 +51,14 @@ impl NonInviteClient {
         }
     }
 
+    /// The machine in any state, for the matrix.
+    #[cfg(test)]
+    pub(super) fn in_state(mut self, state: State) -> Self {
+        self.state = state;
+        self.alarms = Alarms::default();
+        self
+    }
+
     pub(crate) fn state(&self) -> State {
         self.state
     }

@@ -1,0 +1,10 @@
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::cast_possible_truncation)]
+
+mod faults;
+mod flows;
+mod invites;
+mod messages;
+mod net;
+mod properties;
+mod proxies;
+mod scripts;
