@@ -174,7 +174,7 @@ impl Client {
         match self.transactions.remove(&transaction) {
             Some(Purpose::Pager(id)) => self.pager_answered(ports, id, response),
             Some(Purpose::Report(report)) if !response.status().is_success() => {
-                let code = response.status().code();
+                let code = response.status().as_u16();
                 self.report_failed(now, *report, code >= 500 || matches!(code, 408 | 480));
             }
             Some(Purpose::Report(_)) => {}

@@ -120,7 +120,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Failure::Rejected { status, reason, warning } => {
-                write!(f, "rejected with {} {reason}", status.code())?;
+                write!(f, "rejected with {} {reason}", status.as_u16())?;
                 warning.iter().try_for_each(|text| write!(f, " ({text})"))
             }
             Failure::Timeout => f.write_str("no answer in time"),

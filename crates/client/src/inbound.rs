@@ -87,6 +87,9 @@ impl Client {
             ));
         }
         let origin = Origin::read(request, trust).map_err(|error| bad(&error))?;
+        if origin.is_for_another_than(&self.config.instance) {
+            return Err(Box::new(refusal(request, StatusCode::BUSY_HERE, None)));
+        }
         // req: 7.2.2.1-p1
         let ours = origin.features.iter().any(|feature| *feature != CpmFeature::SystemMessage);
         let untagged = origin.features.is_empty() && self.config.settings.accept_untagged;

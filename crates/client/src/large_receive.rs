@@ -77,6 +77,9 @@ impl Client {
         let refuse = |status, why: Option<&str>| Box::new(refusal(request, status, why));
         let origin = Origin::read(request, trust)
             .map_err(|error| refuse(StatusCode::BAD_REQUEST, Some(&error.to_string())))?;
+        if origin.is_for_another_than(&self.config.instance) {
+            return Err(refuse(StatusCode::BUSY_HERE, None));
+        }
         if !origin.features.contains(&CpmFeature::LargeMessage) {
             return Err(refuse(StatusCode::NOT_ACCEPTABLE_HERE, None));
         }
@@ -218,9 +221,7 @@ impl Client {
                 self.sending_bound(now, ports, session);
             }
             Event::BindFailed { session, .. } | Event::Lost { session, .. } => {
-                if !self.sending_lost(now, ports, session) {
-                    self.receiving_lost(now, ports, session);
-                }
+                self.media_lost(now, ports, session)
             }
             Event::Incoming { session, transfer, content_type, total, .. } => {
                 self.incoming(now, session, transfer, &content_type, total);
@@ -278,7 +279,7 @@ impl Client {
         let ours = |large: &LargeIn| large.transfer == Some(transfer);
         let Some(mut large) = self.take_receiving(ours) else {
             // Not a message that this session may carry.
-            ports.msrp.respond(now, chunk, Status::UNSUPPORTED_MEDIA_TYPE);
+            ports.msrp.respond(now, chunk, Status::UNSUPPORTED_MEDIA);
             return;
         };
         let status = match (large.stage, complete) {
@@ -346,7 +347,10 @@ impl Client {
         }
     }
 
-    fn receiving_lost(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, session: SessionId) {
+    fn media_lost(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, session: SessionId) {
+        if self.sending_lost(now, ports, session) {
+            return;
+        }
         let Some(mut large) = self.take_receiving(|large| large.session == Some(session)) else { return };
         large.session = None;
         match large.stage {

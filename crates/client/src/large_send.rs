@@ -226,7 +226,7 @@ impl Client {
         let outgoing = Outgoing {
             message_id: None,
             content_type: "message/cpim".to_owned(),
-            body: large.cpim.clone().into(),
+            body: large.cpim.clone(),
             success_report: false,
             failure_report: FailureReport::Yes,
         };

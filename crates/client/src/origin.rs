@@ -20,6 +20,8 @@ pub(crate) struct Origin {
     pub(crate) in_reply_to: Option<ContributionId>,
     /// CPM features that Accept-Contact names, in its order.
     pub(crate) features: Vec<CpmFeature>,
+    /// Instance identifiers that Accept-Contact names, without angle brackets: the device that it is for (TS 6.1.2).
+    pub(crate) instances: Vec<String>,
     /// P-Asserted-Service, where it is one of CPM's.
     pub(crate) service: Option<CpmService>,
     pub(crate) message_uid: Option<String>,
@@ -52,6 +54,7 @@ impl Origin {
             Some(uri) => Some(uri),
             None => request.typed::<From>()?.map(|from| from.uri().clone()).filter(|uri| !is_anonymous(uri)),
         };
+        let (features, instances) = wishes(request)?;
         let reply_to = request.typed::<ReplyTo>()?.map(|reply| reply.uri().clone());
         Ok(Origin {
             originator,
@@ -59,7 +62,8 @@ impl Origin {
             conversation: id(request, &HeaderName::ConversationId, ConversationId::parse)?,
             contribution: id(request, &HeaderName::ContributionId, ContributionId::parse)?,
             in_reply_to: id(request, &HeaderName::InReplyToContributionId, ContributionId::parse)?,
-            features: features(request)?,
+            features,
+            instances,
             service: service(request, trust)?,
             message_uid: request.typed::<MessageUid>()?.map(|uid| uid.0.to_string()),
         })
@@ -74,6 +78,12 @@ impl Origin {
     /// The service that a notification about this message names again (TS 5.4.1-2.a.iv.a).
     pub(crate) fn service(&self) -> CpmService {
         self.service.unwrap_or(CpmService::single(self.feature()))
+    }
+
+    /// Whether the request is for another device than the one with this instance identifier (TS 6.1.2-p2).
+    // req: 6.1.2-p2
+    pub(crate) fn is_for_another_than(&self, instance: &str) -> bool {
+        !self.instances.is_empty() && !self.instances.iter().any(|named| named.eq_ignore_ascii_case(instance))
     }
 
     pub(crate) fn sender_text(&self) -> String {
@@ -91,14 +101,18 @@ fn is_anonymous(uri: &Uri) -> bool {
     uri.as_sip().is_some_and(|sip| sip.host().to_string().to_ascii_lowercase().ends_with("anonymous.invalid"))
 }
 
-fn features(request: &Request) -> Result<Vec<CpmFeature>, HeaderError> {
-    let mut found = Vec::new();
+/// What Accept-Contact asks for: CPM features and devices.
+fn wishes(request: &Request) -> Result<(Vec<CpmFeature>, Vec<String>), HeaderError> {
+    let (mut features, mut instances) = (Vec::new(), Vec::new());
     for wish in request.typed_list::<AcceptContact>()? {
         if let Some(value) = wish.params().get(ICSI_REF) {
-            found.extend(decode_list(value));
+            features.extend(decode_list(value));
+        }
+        if let Some(value) = wish.params().get("+sip.instance") {
+            instances.push(value.trim_start_matches('<').trim_end_matches('>').to_owned());
         }
     }
-    Ok(found)
+    Ok((features, instances))
 }
 
 fn service(request: &Request, trust: Trust) -> Result<Option<CpmService>, HeaderError> {

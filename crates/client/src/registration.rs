@@ -177,7 +177,7 @@ impl Client {
             }
         }
         // What is refused for good is not asked again; what the server could not do now is.
-        let retry = response.status().code() >= 500 || response.status() == StatusCode::REQUEST_TIMEOUT;
+        let retry = response.status().as_u16() >= 500 || response.status() == StatusCode::REQUEST_TIMEOUT;
         self.registration_failed(now, ports, pending, Failure::rejected(response), retry);
     }
 

@@ -27,10 +27,10 @@ impl SeenLog {
     }
 
     pub(crate) fn remember(&mut self, key: String) {
-        if self.order.len() >= self.max {
-            if let Some(oldest) = self.order.pop_front() {
-                self.keys.remove(&oldest);
-            }
+        if self.order.len() >= self.max
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.keys.remove(&oldest);
         }
         if self.keys.insert(key.clone()) {
             self.order.push_back(key);

@@ -28,10 +28,10 @@ impl SentLog {
     }
 
     pub(crate) fn remember(&mut self, message_id: &str, id: SentId) {
-        if self.order.len() >= self.max {
-            if let Some(oldest) = self.order.pop_front() {
-                self.states.remove(&oldest);
-            }
+        if self.order.len() >= self.max
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.states.remove(&oldest);
         }
         self.order.push_back(message_id.to_owned());
         self.states.insert(message_id.to_owned(), (id, None));

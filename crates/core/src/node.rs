@@ -26,6 +26,7 @@ pub trait Function {
 
 /// What a [`Node`] hands to its function.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "handed over once and never stored")]
 pub enum Input {
     /// From the SIP endpoint.
     Sip(cpm_ua::Event),
