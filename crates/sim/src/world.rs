@@ -425,12 +425,17 @@ impl<E: fmt::Debug + 'static> World<E> {
         F: Function + 'static,
         F::Event: Into<E>,
     {
-        if self.slot(handle.id).machine.is_some() {
-            self.crash(handle);
+        self.restart_machine(handle.id, Box::new(node));
+    }
+
+    /// The same with a machine of the caller's own.
+    pub fn restart_machine(&mut self, node: NodeId, machine: Box<dyn SimNode<E>>) {
+        if self.slot(node).machine.is_some() {
+            self.crash(node);
         }
-        self.slot_mut(handle.id).machine = Some(Box::new(node));
-        self.note(What::World, handle.id, handle.id, "started again".to_owned(), Kind::Note);
-        self.follow(handle.id);
+        self.slot_mut(node).machine = Some(machine);
+        self.note(What::World, node, node, "started again".to_owned(), Kind::Note);
+        self.follow(node);
     }
 
     /// Breaks every stream between two nodes; both sides see it fail.

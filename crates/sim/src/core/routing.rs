@@ -107,7 +107,6 @@ impl SipIpCore {
     /// A registered device asks: say who it is, then its user's services, then the other side.
     fn originating(&self, mut request: Request, user: usize) -> Way {
         self.assert_identity(&mut request, user).map_err(bad_request)?;
-        request.headers_mut().remove(&HeaderName::Route);
         let Some(state) = self.users.get(user) else { return Err(StatusCode::FORBIDDEN) };
         match &state.user.participating {
             Some(participating) if is_cpm(&request).map_err(bad_request)? => {
@@ -177,9 +176,8 @@ impl SipIpCore {
     }
 
     /// To the device whose contact address this is, else to all devices of the user that are what the request asks for.
-    fn deliver(&self, mut request: Request) -> Way {
+    fn deliver(&self, request: Request) -> Way {
         let wanted = Wanted::of(&request).map_err(bad_request)?;
-        request.headers_mut().remove(&HeaderName::PServedUser);
         let all = || self.users.iter().flat_map(|user| user.bindings.iter());
         let same = |binding: &&Binding| binding.contact.uri().equivalent(request.uri());
         let devices: Vec<&Binding> = match all().find(same) {

@@ -199,6 +199,16 @@ struct Town {
 
 impl Town {
     fn new(seed: u64, addressing: Addressing, transport: cpm_base::Transport) -> Town {
+        Town::with_phones(seed, addressing, transport, true)
+    }
+
+    /// Phones that take connections themselves, or only make them.
+    fn with_phones(
+        seed: u64,
+        addressing: Addressing,
+        transport: cpm_base::Transport,
+        listening: bool,
+    ) -> Town {
         let mut world = World::new(seed);
         let user = |identities: &[&str], pf: Option<&str>| User {
             identities: identities.iter().map(|identity| uri(identity)).collect(),
@@ -214,7 +224,8 @@ impl Town {
         );
         let node = config.node(world.fork_seed());
         let core = SipIpCore::new(config, world.fork_seed());
-        let core = world.add(Place::new("core", address(1)).core_element(), cpm_core::Node::new(core, node));
+        let core = world
+            .add(Place::new("core", address(1)).core_element(), cpm_core::Node::new(core, node).unwrap());
         world.name("core.home.test", &[address(1)]);
         let [pf_a, pf_b] = [("pf-a", 11), ("pf-b", 12)].map(|(name, last)| {
             let host = format!("{name}.home.test");
@@ -222,7 +233,7 @@ impl Town {
             let uri = uri(&format!("sip:{host}"));
             let mut config = NodeConfig::proxy(world.fork_seed(), "relay");
             config.sip.own_names.push((uri.as_sip().unwrap().host().clone(), None));
-            let node = cpm_core::Node::new(Relay { uri, addressing, devices: Vec::new() }, config);
+            let node = cpm_core::Node::new(Relay { uri, addressing, devices: Vec::new() }, config).unwrap();
             world.add(Place::new(name, address(last)).core_element(), node)
         });
         let mut phone = |name: &str, last: u8| {
@@ -230,8 +241,8 @@ impl Town {
             config.sip.outbound = Some(NextHop::Address(transport, SocketAddr::new(address(1), 5060)));
             let contact =
                 format!("sip:{name}@10.0.0.{last}:5060;transport={}", transport.to_string().to_lowercase());
-            let node = cpm_core::Node::new(Phone { contact, dialog: None }, config);
-            world.add(Place::new(name, address(last)), node)
+            let node = cpm_core::Node::new(Phone { contact, dialog: None }, config).unwrap();
+            world.add(Place { sip_streams: listening, ..Place::new(name, address(last)) }, node)
         };
         let alice = phone("alice", 21);
         let bob = [phone("bob1", 22), phone("bob2", 23)];

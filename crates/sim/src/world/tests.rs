@@ -264,6 +264,26 @@ fn a_crash_breaks_streams_and_ends_what_the_node_waited_for() {
     act(&mut world, a, Action::Open(OpenId(2), target(Protocol::Sip, Transport::Tcp, 5060)));
     world.run_for(Duration::from_secs(1)).unwrap();
     assert_eq!(peer(&world, a).failed_opens, [OpenError::Refused]);
+    // A reply to the former life is not for the next one.
+    world.restart_machine(b, Box::new(Peer::default()));
+    act(&mut world, b, Action::Query(QueryId(1), Query::Store(record(2))));
+    world.restart_machine(b, Box::new(Peer::default()));
+    world.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!((peer(&world, b).replies.len(), world.stored(b).len()), (0, 2));
+}
+
+#[test]
+fn what_follows_on_a_stream_waits_for_what_was_before() {
+    let slow = Duration::from_millis(100);
+    let (mut world, a, b) = pair(1, Link { min_delay: slow, max_delay: slow, ..Link::perfect() });
+    let flow = open(&mut world, a, target(Protocol::Sip, Transport::Tcp, 5060));
+    world.drive(a, |peer: &mut Peer, _| peer.write(flow, b"first"));
+    world.set_default_link(Link::perfect());
+    world.drive(a, |peer: &mut Peer, _| peer.write(flow, b"second"));
+    world.run_for(Duration::from_millis(99)).unwrap();
+    assert!(peer(&world, b).received().is_empty());
+    world.run_for(Duration::from_millis(2)).unwrap();
+    assert_eq!(peer(&world, b).received(), b"firstsecond");
 }
 
 #[test]

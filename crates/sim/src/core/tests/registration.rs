@@ -57,6 +57,15 @@ fn a_device_registers_again_and_leaves() {
     let query = town.register_request("sip:bob@home.test", None, None);
     assert_eq!(town.ask(phone, query).typed_list::<Contact>().unwrap().len(), 1);
     assert_eq!(town.got(town.pf_b, &Method::Register).len(), told);
+    // Longer than allowed is cut.
+    let long = town.register_request("sip:bob@home.test", Some(moved), Some(1_000_000));
+    let granted = town.ask(phone, long).typed_list::<Contact>().unwrap();
+    assert_eq!(granted[0].as_addr().unwrap().expires(), Some(3600));
+    let (now, older) = (town.registers, 1);
+    town.registers = older;
+    let leave = town.register_request("sip:bob@home.test", Some("*"), Some(0));
+    assert_eq!(town.ask(phone, leave).status(), StatusCode::SERVER_INTERNAL_ERROR);
+    town.registers = now;
     let leave = town.register_request("sip:bob@home.test", Some("*"), Some(0));
     let response = town.ask(phone, leave);
     assert_eq!((response.status(), response.typed_list::<Contact>().unwrap().len()), (StatusCode::OK, 0));
@@ -150,6 +159,9 @@ fn changes_while_one_is_being_told_are_told_afterwards() {
     let told = town.got(town.pf_b, &Method::Register);
     assert_eq!(told.iter().map(|request| one::<CSeq>(request).unwrap().number).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(town.world.function(town.pf_b).unwrap().devices.len(), 2);
+    let left: Vec<u32> =
+        town.world.function(town.pf_b).unwrap().devices.iter().filter_map(ContactAddr::expires).collect();
+    assert!(left.iter().all(|seconds| (500..600).contains(seconds)), "as it is when it is told: {left:?}");
     // Nobody there: the user of the core is told so.
     town.world.crash(town.pf_b);
     town.register(town.bob[0], "sip:bob@home.test", 600);

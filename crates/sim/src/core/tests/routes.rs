@@ -199,18 +199,79 @@ fn a_dialog_goes_the_way_of_its_invite() {
 }
 
 #[test]
-fn a_device_is_known_and_reached_on_a_new_flow_when_its_old_one_broke() {
-    let mut town = Town::new(2, Addressing::Instance, Transport::Tcp);
+fn a_device_whose_flow_broke_is_reached_where_it_listens_or_by_what_it_opens() {
+    for listening in [true, false] {
+        let mut town = Town::with_phones(2, Addressing::Instance, Transport::Tcp, listening);
+        town.register_all();
+        for phone in [town.alice, town.bob[0], town.bob[1]] {
+            town.world.reset_streams(town.core, phone);
+        }
+        town.settle();
+        if !listening {
+            // Each makes a new one by sending something, and gets its messages there.
+            for phone in town.bob {
+                let mut hello = message(BOB, "sip:carol@home.test");
+                hello.headers_mut().replace(HeaderName::Route, text("<sip:core.home.test;lr;transport=tcp>"));
+                assert_eq!(town.ask(phone, hello).status(), StatusCode::OK);
+            }
+        }
+        assert_eq!(
+            town.ask(town.alice, message(ALICE, BOB)).status(),
+            StatusCode::OK,
+            "{}",
+            town.world.trace()
+        );
+        for phone in town.bob {
+            assert_eq!(town.got(phone, &Method::Message).len(), 1, "{}", town.world.trace());
+        }
+    }
+}
+
+#[test]
+fn nobody_is_taken_for_a_user_that_registered_elsewhere() {
+    let mut town = Town::over_udp();
+    town.register(town.alice, ALICE, 600);
+    town.register(town.carol, "sip:carol@home.test", 600);
+    // An unregistered phone says it is Alice.
+    let request = message(ALICE, "sip:carol@home.test")
+        .with_header(HeaderName::PPreferredIdentity, text("<sip:alice@home.test>"));
+    assert_eq!(town.ask(town.bob[0], request).status(), StatusCode::FORBIDDEN);
+    assert!(town.got(town.carol, &Method::Message).is_empty());
+}
+
+#[test]
+fn accept_and_reject_contact_choose_devices() {
+    let mut town = Town::new(1, Addressing::LeftToTheCore, Transport::Udp);
     town.register_all();
-    for phone in [town.alice, town.bob[0], town.bob[1]] {
-        town.world.reset_streams(town.core, phone);
+    for (name, value, reached) in [
+        (HeaderName::RejectContact, "*;+sip.instance=\"<urn:uuid:bob1>\"", [0, 1]),
+        (HeaderName::AcceptContact, "*;+sip.instance=\"<urn:uuid:BOB1>\";explicit;require", [1, 0]),
+        (HeaderName::AcceptContact, "*;+g.3gpp.iari-ref=\"another\"", [1, 1]),
+    ] {
+        let before = town.bob.map(|phone| town.got(phone, &Method::Message).len());
+        let request = message(ALICE, BOB).with_header(name, text(value));
+        assert_eq!(town.ask(town.alice, request).status(), StatusCode::OK);
+        let after = town.bob.map(|phone| town.got(phone, &Method::Message).len());
+        assert_eq!([after[0] - before[0], after[1] - before[1]], reached, "{value}");
     }
+}
+
+#[test]
+fn an_asserted_service_alone_asks_for_the_terminating_service() {
+    let mut town = Town::over_udp();
+    town.register_all();
+    // As a Participating Function sends it for its user.
+    let mut request = message(ALICE, BOB);
+    request.headers_mut().remove(&HeaderName::AcceptContact);
+    let service = text("urn:urn-7:3gpp-service.ims.icsi.oma.cpm.msg");
+    request.headers_mut().push(HeaderName::PAssertedService, service);
+    town.world.command(town.pf_a, |_, ports, now| {
+        ports.sip.send_request(now, request, Destination::Routed).unwrap();
+    });
     town.settle();
-    let answer = town.ask(town.alice, message(ALICE, BOB));
-    assert_eq!(answer.status(), StatusCode::OK, "{}", town.world.trace());
-    for phone in town.bob {
-        assert_eq!(town.got(phone, &Method::Message).len(), 1, "{}", town.world.trace());
-    }
+    assert_eq!(town.got(town.pf_b, &Method::Message).len(), 1, "{}", town.world.trace());
+    assert_eq!(town.got(town.bob[0], &Method::Message).len(), 1);
+    assert!(town.got(town.pf_a, &Method::Message).is_empty());
 }
 
 #[test]
