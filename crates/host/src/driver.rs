@@ -24,10 +24,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
 
+/// Something to be run in the node's task.
+pub(crate) type Job<F> = Box<dyn FnOnce(&mut Node<F>, Now) + Send>;
+
 /// What the embedding program orders.
 pub(crate) enum Order<F: Function> {
     /// Run this in the node's task.
-    Run(Box<dyn FnOnce(&mut Node<F>, Now) + Send>),
+    Run(Job<F>),
     /// End.
     Stop,
 }

@@ -29,7 +29,7 @@
 //! // Sockets come first, so that the node's configuration can name their addresses.
 //! let sockets = Sockets::bind(&[Listen::Sip("127.0.0.1:0".parse()?), Listen::Msrp("127.0.0.1:0".parse()?)])?;
 //! println!("SIP at {:?}", sockets.sip_udp().next());
-//! let node = Node::new(Counter(0), NodeConfig::user_agent(seed_from_os()?, "example"));
+//! let node = Node::new(Counter(0), NodeConfig::user_agent(seed_from_os()?, "example"))?;
 //! let running = start(node, sockets, HostConfig::new(Clock::start()))?;
 //! let count = running.handle.command(|_now, counter, _ports| counter.0).await?;
 //! assert_eq!(count, 0);

@@ -17,7 +17,7 @@ impl Function for Quiet {
 }
 
 fn node() -> Node<Quiet> {
-    Node::new(Quiet, NodeConfig::user_agent(Seed::new([7; 32]), "test"))
+    Node::new(Quiet, NodeConfig::user_agent(Seed::new([7; 32]), "test")).unwrap()
 }
 
 fn config() -> HostConfig {

@@ -67,7 +67,7 @@ pub(crate) struct Listen {
     /// Where SIP is taken, on UDP and TCP; port 0 lets the system choose
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5060")]
     pub(crate) bind: SocketAddr,
-    /// Where MSRP is taken; by default at the same address, port 2855 (or any, when --bind has port 0)
+    /// Where MSRP is taken; by default at the same address, port 2855 if it is free
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) msrp: Option<SocketAddr>,
     /// The address that peers are told to use, when listening on all addresses (0.0.0.0 or [::])

@@ -28,6 +28,13 @@ impl Ladder {
         self.lock().names.insert(address, node.to_owned());
     }
 
+    /// Forgets what was drawn so far; time starts anew.
+    pub(crate) fn clear(&self) {
+        let mut inner = self.lock();
+        inner.entries.clear();
+        inner.first = None;
+    }
+
     /// A remark at one node.
     pub(crate) fn note(&self, at: Instant, node: &str, text: &str) {
         let mut inner = self.lock();
@@ -119,7 +126,14 @@ mod tests {
         ladder.name("bob", "127.0.0.1:2".parse().unwrap());
         let request = b"MESSAGE sip:bob SIP/2.0\r\nCall-ID: abc\r\nCSeq: 1 MESSAGE\r\n\r\n";
         sent(&mut ladder, "alice", Transport::Udp, 1, 2, request);
-        sent(&mut ladder, "bob", Transport::Udp, 2, 1, b"SIP/2.0 200 OK\r\nCall-ID: abc\r\nCSeq: 1 MESSAGE\r\n\r\n");
+        sent(
+            &mut ladder,
+            "bob",
+            Transport::Udp,
+            2,
+            1,
+            b"SIP/2.0 200 OK\r\nCall-ID: abc\r\nCSeq: 1 MESSAGE\r\n\r\n",
+        );
         ladder.note(Instant::from_micros(7_000), "bob", "shown");
         let text = ladder.draw(&["alice", "bob"], &Options::default());
         assert_eq!(text.lines().count(), 4, "{text}");

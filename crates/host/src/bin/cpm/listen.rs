@@ -2,10 +2,10 @@
 
 use crate::args::Listen as Options;
 use crate::{record, show};
-use cpm_client::{Client, ClientConfig, ClientEvent, ReceivedMessage};
+use cpm_client::{Client, ClientConfig, ClientEvent, ReceivedMessage, contact_uri};
 use cpm_core::Record;
 use cpm_host::{Clock, HostConfig, Listen, OpenPolicy, Running, Sockets, Tap, seed_from_os, start};
-use cpm_sip::{SipUri, Uri};
+use cpm_sip::Uri;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -17,18 +17,15 @@ const MSRP_PORT: u16 = 2855;
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Runs until a signal, enough messages, or the end of the time.
-pub(crate) async fn listen(options: Options) -> Result<(), String> {
+pub(crate) async fn listen(options: &Options) -> Result<(), String> {
     let clock = Clock::start();
     let tap = record::tap(clock, &options.record, Vec::new())?;
-    let msrp_port = if options.bind.port() == 0 { 0 } else { MSRP_PORT };
-    let msrp = options.msrp.unwrap_or(SocketAddr::new(options.bind.ip(), msrp_port));
-    let sockets =
-        Sockets::bind(&[Listen::Sip(options.bind), Listen::Msrp(msrp)]).map_err(|error| error.to_string())?;
+    let sockets = bind(options)?;
     let ready = ready_line(&sockets);
     let mut signals = Signals::install()?;
-    let mut running = run(&options, sockets, clock, tap.clone())?;
+    let mut running = run(options, sockets, clock, tap.clone())?;
     say(&ready)?;
-    let result = take_messages(&options, &mut running, &mut signals).await;
+    let result = take_messages(options, &mut running, &mut signals).await;
     if result.is_ok() {
         last_words(&running).await;
     }
@@ -36,6 +33,18 @@ pub(crate) async fn listen(options: Options) -> Result<(), String> {
     let _ = running.stop().await;
     record::finish(&tap)?;
     result
+}
+
+/// MSRP is taken at its own port by default; where another program has it, at any.
+fn bind(options: &Options) -> Result<Sockets, String> {
+    let sip = Listen::Sip(options.bind);
+    let msrp = |port| Listen::Msrp(SocketAddr::new(options.bind.ip(), port));
+    let sockets = match options.msrp {
+        Some(address) => Sockets::bind(&[sip, Listen::Msrp(address)]),
+        None if options.bind.port() == 0 => Sockets::bind(&[sip, msrp(0)]),
+        None => Sockets::bind(&[sip, msrp(MSRP_PORT)]).or_else(|_| Sockets::bind(&[sip, msrp(0)])),
+    };
+    sockets.map_err(|error| error.to_string())
 }
 
 /// The one line that scripts wait for.
@@ -72,9 +81,8 @@ fn open_policy(options: &Options) -> OpenPolicy {
 fn client_config(options: &Options, sip: SocketAddr, msrp: SocketAddr) -> Result<ClientConfig, String> {
     let sip = reachable(sip, options.advertise)?;
     let msrp = reachable(msrp, options.advertise)?;
-    let own = format!("sip:listen@{sip}");
-    let contact = sip_uri(&own)?;
-    let identity = options.identity.as_deref().unwrap_or(&own);
+    let contact = contact_uri("listen", sip);
+    let identity = options.identity.as_deref().unwrap_or(contact.as_str());
     let address = Uri::parse(identity).map_err(|error| format!("--identity {identity}: {error}"))?;
     // It never registers, so that nobody has to know this instance again.
     let instance = "urn:uuid:00000000-0000-4000-8000-000000000000";
@@ -83,14 +91,6 @@ fn client_config(options: &Options, sip: SocketAddr, msrp: SocketAddr) -> Result
     config.settings.display_reports = !options.no_read;
     config.product = concat!("cpm/", env!("CARGO_PKG_VERSION")).to_owned();
     Ok(config)
-}
-
-pub(crate) fn sip_uri(text: &str) -> Result<SipUri, String> {
-    match Uri::parse(text) {
-        Ok(Uri::Sip(uri)) => Ok(uri),
-        Ok(_) => Err(format!("{text} is no SIP URI")),
-        Err(error) => Err(format!("{text}: {error}")),
-    }
 }
 
 /// An address that peers can use: the advertised one; else, when it stands for all, that of the default route.
@@ -165,7 +165,9 @@ async fn last_words(running: &Running<Client>) {
 
 fn say(text: &str) -> Result<(), String> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| format!("cannot print: {error}"))
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("cannot print: {error}"))
 }
 
 async fn at(end: Option<Instant>) {
@@ -188,7 +190,10 @@ impl Signals {
     fn install() -> Result<Signals, String> {
         use tokio::signal::unix::{SignalKind, signal};
         let install = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
-        Ok(Signals { interrupt: install(SignalKind::interrupt())?, terminate: install(SignalKind::terminate())? })
+        Ok(Signals {
+            interrupt: install(SignalKind::interrupt())?,
+            terminate: install(SignalKind::terminate())?,
+        })
     }
 
     #[cfg(not(unix))]

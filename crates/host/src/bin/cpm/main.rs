@@ -1,11 +1,17 @@
 //! The `cpm` command: a demonstration of a message's whole way, and a client that listens.
 
 mod args;
+mod demo;
+mod ladder;
+mod listen;
+mod record;
+mod show;
 mod terminal;
 
 use args::{Cli, Task};
 use clap::Parser;
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -14,10 +20,11 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
     let result = match cli.task {
-        Task::Demo(_demo) => Ok(()),
-        Task::Listen(_listen) => Ok::<(), String>(()),
+        Task::Demo(options) => runtime.block_on(demo::demo(&options)),
+        Task::Listen(options) => runtime.block_on(listen::listen(&options)),
     };
-    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    // Look-ups by the system's resolver cannot be ended; they are not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(&message),

@@ -23,5 +23,7 @@ pub(crate) fn finish(tap: &Tap) -> Result<(), String> {
 }
 
 fn create(path: &Path) -> Result<BufWriter<File>, String> {
-    File::create(path).map(BufWriter::new).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    File::create(path)
+        .map(BufWriter::new)
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }

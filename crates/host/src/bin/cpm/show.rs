@@ -61,7 +61,7 @@ fn content(message: &ReceivedMessage) -> String {
 fn is_text(content_type: &str) -> bool {
     let Ok(content_type) = ContentType::parse(content_type) else { return false };
     let charset = content_type.param("charset").unwrap_or("utf-8");
-    content_type.type_.eq_ignore_ascii_case("text")
+    content_type.type_().eq_ignore_ascii_case("text")
         && ["utf-8", "us-ascii", "ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known))
 }
 
