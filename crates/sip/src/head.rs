@@ -233,7 +233,6 @@ fn start_line(source: &Bytes, span: Span, limits: &Limits) -> Start {
 fn request_uri(source: &Bytes, span: Span, limits: &Limits) -> Result<Uri, ParseError> {
     let octets =
         source.get(span.0..span.1).filter(|o| !o.is_empty()).ok_or(ParseError::RequestLine("no URI"))?;
-    limits.max_uri(octets.len())?;
     if octets.contains(&b' ') {
         return Err(ParseError::RequestLine("more than one space, or a space in the URI"));
     }
