@@ -1,0 +1,59 @@
+//! Replays the seeds of the fuzz targets: what has to hold for any octets holds for these.
+
+#[path = "../../fuzz/src/checks.rs"]
+mod checks;
+
+use std::path::PathBuf;
+
+/// Runs a target over its seeds, over each cut short at every octet of the first kilobyte, and with an octet changed.
+fn replay(target: &str, check: fn(&[u8])) {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(&folder).expect("the seeds").map(|entry| entry.expect("a seed").path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{} holds no seed", folder.display());
+    for file in files {
+        let seed = std::fs::read(&file).expect("a seed");
+        // Shown when the test fails: the panic itself does not know the file.
+        println!("{}", file.display());
+        check(&seed);
+        for end in 0..seed.len().min(1024) {
+            check(&seed[..end]);
+        }
+        for at in (0..seed.len().min(1024)).step_by(7) {
+            let mut changed = seed.clone();
+            changed[at] ^= 0x11;
+            check(&changed);
+        }
+    }
+}
+
+#[test]
+fn sip_message() {
+    replay("sip_message", checks::sip_message);
+}
+
+#[test]
+fn sip_stream() {
+    replay("sip_stream", checks::sip_stream);
+}
+
+#[test]
+fn cpim() {
+    replay("cpim", checks::cpim);
+}
+
+#[test]
+fn imdn() {
+    replay("imdn", checks::imdn);
+}
+
+#[test]
+fn sdp() {
+    replay("sdp", checks::sdp);
+}
+
+#[test]
+fn msrp_stream() {
+    replay("msrp_stream", checks::msrp_stream);
+}
