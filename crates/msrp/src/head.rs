@@ -1,5 +1,6 @@
 //! Heads: the start line and the fields of requests and responses (RFC 4975 §7, §9).
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -144,13 +145,17 @@ impl Head {
     ///
     /// # Errors
     /// See [`BadHead`].
-    pub fn parse(text: Bytes, has_body: bool) -> Result<Head, BadHead> {
+    pub fn parse(text: Bytes, has_body: bool) -> Result<Head, Box<BadHead>> {
         let reading = Reading::new(&text);
         let error = match reading.head(&text, has_body) {
             Ok(head) => return Ok(head),
             Err(error) => error,
         };
-        Err(BadHead { error, transaction_id: reading.transaction_id.clone(), answer: reading.answer(&text) })
+        Err(Box::new(BadHead {
+            error,
+            transaction_id: reading.transaction_id.clone(),
+            answer: reading.answer(&text),
+        }))
     }
 
     /// The transaction.

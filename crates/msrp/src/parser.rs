@@ -1,5 +1,6 @@
 //! The stream scanner: octets in any cut become heads, pieces of bodies and ends (RFC 4975 §7.1, §7.3.1).
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
@@ -17,7 +18,7 @@ pub enum Frame {
     /// A head; pieces of the body follow when it has one, then the end.
     Head(Head),
     /// A head that cannot be understood; what follows it is framed as ever and has to be dropped.
-    BadHead(BadHead),
+    BadHead(Box<BadHead>),
     /// A piece of a body, at most [`Limits::piece`] octets, never empty.
     Body(Bytes),
     /// The end-line.
@@ -159,6 +160,7 @@ impl StreamParser {
                 Ok(None) => return None,
                 Err(error) => {
                     self.state = State::Lost;
+                    self.end = None;
                     self.input = VecDeque::new();
                     self.head = Vec::new();
                     self.held = Vec::new();

@@ -249,3 +249,98 @@ impl core::str::FromStr for MsrpUri {
         MsrpUri::parse(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn same(a: &str, b: &str) -> bool {
+        let (a, b) = (MsrpUri::parse(a).unwrap(), MsrpUri::parse(b).unwrap());
+        assert_eq!(a.same_as(&b), b.same_as(&a));
+        a.same_as(&b)
+    }
+
+    // RFC 4975 §6.1
+    #[test]
+    fn comparison() {
+        let base = "msrp://host.example.com:8493/asfd34;tcp";
+        for other in [
+            base,
+            "MSRP://HOST.example.com:8493/asfd34;TCP",
+            "msrp://user@host.example.com:8493/asfd34;tcp",
+            "msrp://h%6Fst.example.com:8493/asfd34;tcp",
+            "msrp://host.example.com:8493/asfd34;tcp;x=y",
+        ] {
+            assert!(same(base, other), "{other}");
+        }
+        for other in [
+            "msrps://host.example.com:8493/asfd34;tcp",
+            "msrp://host.example.com:8494/asfd34;tcp",
+            "msrp://host.example.com/asfd34;tcp",
+            "msrp://host.example.com:8493/ASFD34;tcp",
+            "msrp://host.example.com:8493/asfd3;tcp",
+            "msrp://host.example.com:8493;tcp",
+            "msrp://host.example.com:8493/asfd34;sctp",
+            "msrp://other.example.com:8493/asfd34;tcp",
+        ] {
+            assert!(!same(base, other), "{other}");
+        }
+        assert!(same("msrp://[2001:db8::1]:9/x;tcp", "msrp://[2001:DB8:0::1]:9/x;tcp"));
+        assert!(same("msrp://relay.example.com:9;tcp", "msrp://relay.example.com:9;tcp"));
+    }
+
+    #[test]
+    fn what_is_none_is_refused() {
+        for text in [
+            "",
+            "msrp:",
+            "msrp://",
+            "msrp://;tcp",
+            "http://a:1/x;tcp",
+            "msrp://a:1/x",
+            "msrp://a:1/x;",
+            "msrp://a:65536/x;tcp",
+            "msrp://a:1/;tcp",
+            "msrp://a:1/x;tcp;\n",
+            "msrp://[::1/x;tcp",
+            "msrp://[1]:1/x;tcp",
+            "msrp://a b:1/x;tcp",
+            "msrp://a:1/x y;tcp",
+            "msrp://a%zz:1/x;tcp",
+            "msrp://a:1/x;tcp?",
+            "msrp://a:-1/x;tcp",
+        ] {
+            assert_eq!(MsrpUri::parse(text), Err(UriError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ours_are_valid_whatever_the_host() {
+        for host in
+            ["192.0.2.1", "2001:db8::1", "[2001:db8::1]", "host.example.com", "a b\r\nX: y", "\u{20ac};/@"]
+        {
+            let uri = MsrpUri::make(host, 2855, true, "abcdefghijklmnopqrst");
+            let read = MsrpUri::parse(uri.as_str()).unwrap();
+            assert!(read.same_as(&uri) && read == uri, "{uri}");
+            assert_eq!(
+                (uri.session_id(), uri.transport(), uri.port()),
+                ("abcdefghijklmnopqrst", "tcp", Some(2855))
+            );
+            assert!(!format!("{uri:?}").contains("abcdef"), "no secret in a log");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_what_is_read_is_kept(text in "(msrps?://)?[ -~]{0,40}(;tcp)?") {
+            if let Ok(uri) = MsrpUri::parse(&text) {
+                prop_assert_eq!(uri.as_str(), &text);
+                prop_assert!(uri.same_as(&uri));
+                let part = alloc::format!(";{}", uri.transport());
+                prop_assert!(text.contains(&part) && text.contains(uri.session_id()));
+            }
+        }
+    }
+}

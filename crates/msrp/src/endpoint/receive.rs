@@ -111,7 +111,7 @@ impl Endpoint {
         while let Some(frame) = self.connections.get_mut(&flow).and_then(|c| c.parser.next()) {
             match frame {
                 Frame::Head(head) => self.on_head(now, flow, head),
-                Frame::BadHead(bad) => self.on_bad_head(now, flow, bad),
+                Frame::BadHead(bad) => self.on_bad_head(now, flow, *bad),
                 Frame::Body(octets) => self.on_body(now, flow, octets),
                 Frame::End(flag) => self.on_end(now, flow, flag),
                 Frame::Lost(error) => self.on_framing_lost(now, flow, error),
