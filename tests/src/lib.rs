@@ -1,1 +1,4 @@
-//! Flows across crates live in `tests/tests`.
+//! What the flow tests share: a scene with two users, three devices, two Participating Functions and a core, on the
+//! simulator.
+
+pub mod scene;

@@ -270,13 +270,9 @@ impl Client {
         ports: &mut Ports<'_, ClientEvent>,
         id: RequestId,
         response: Response,
-    ) -> Option<cpm_ua::DialogId> {
-        match ports.sip.respond(now, id, response) {
-            Ok(dialog) => dialog,
-            Err(_) => {
-                self.metrics.count("client.response_too_late");
-                None
-            }
+    ) {
+        if ports.sip.respond(now, id, response).is_err() {
+            self.metrics.count("client.response_too_late");
         }
     }
 }

@@ -106,7 +106,10 @@ impl Client {
             .with_header(HeaderName::ContentType, HeaderText::sanitized("application/sdp"));
         copy_ids(request, &mut response);
         response.set_body(answer.to_bytes());
-        let Some(dialog) = self.answer(now, ports, id, response) else { return Ok(()) };
+        let Ok(dialog) = ports.sip.accept(now, id, response) else {
+            self.metrics.count("client.response_too_late");
+            return Ok(());
+        };
         self.receiving.push(LargeIn {
             origin,
             dialog,
