@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -511,11 +512,20 @@ where
                 });
             }
             Query::Store(record) => {
-                let storing = self.config.store.store(record);
-                self.errands.spawn(async move {
-                    let reply = Reply::Stored(storing.await);
-                    let _ = wire.send(Wire::Replied { query, reply }).await;
-                });
+                let mut storing = self.config.store.store(record);
+                // What a store decides at once is answered at once, so that records keep their order.
+                match storing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(result) => {
+                        let now = self.config.clock.now();
+                        self.node.handle_reply(now, query, Reply::Stored(result));
+                    }
+                    Poll::Pending => {
+                        self.errands.spawn(async move {
+                            let reply = Reply::Stored(storing.await);
+                            let _ = wire.send(Wire::Replied { query, reply }).await;
+                        });
+                    }
+                }
             }
             _ => self.metrics.count("host.queries_unknown"),
         }

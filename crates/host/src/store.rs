@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What a store gives back: done when the record is kept, or not.
 pub type Storing = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
-/// The embedding program's store. Records are handed over in order; the futures run side by side.
+/// The embedding program's store. Records are handed over in order; a future that is not ready at once runs side by
+/// side with others, so that answers may come in another order.
 ///
 /// A closure that decides at once is a store as well:
 ///

@@ -18,6 +18,10 @@ use tokio::time::{sleep, timeout};
 const TEXT: &str = "Hello Bob, this is CPM.";
 /// Octets of the text of a large message.
 const LARGE: usize = 100_000;
+/// Nothing crosses any more when nothing did for so long.
+const CALM: Duration = Duration::from_millis(30);
+/// Wide enough for six lanes with the labels used here.
+const WIDTH: usize = 121;
 
 /// Runs it, draws it and says how it ended.
 pub(crate) async fn demo(options: &Options) -> Result<(), String> {
@@ -29,7 +33,7 @@ pub(crate) async fn demo(options: &Options) -> Result<(), String> {
     let end = timeout(options.timeout, play(&mut nodes, &ladder, clock, &mut story)).await;
     nodes.stop().await;
     record::finish(&tap)?;
-    let drawing = Drawing { color: options.color.wanted(), ..Drawing::default() };
+    let drawing = Drawing { color: options.color.wanted(), width: WIDTH, ..Drawing::default() };
     print(&format!("{}\n", ladder.draw(&NAMES, &drawing)))?;
     match end {
         Ok(Ok(())) => print(&format!("{}\n", story.summary())),
@@ -122,6 +126,7 @@ impl Story {
 
 async fn play(nodes: &mut Nodes, ladder: &Ladder, clock: Clock, story: &mut Story) -> Result<(), String> {
     register(nodes).await?;
+    calm(ladder, clock).await;
     ladder.clear();
     story.began = clock.now().mono;
     let bob = cpm_sip::Uri::parse(BOB).map_err(|error| error.to_string())?;
@@ -170,6 +175,13 @@ async fn register(nodes: &mut Nodes) -> Result<(), String> {
     Ok(())
 }
 
+/// Waits until the last answers of the registrations have passed.
+async fn calm(ladder: &Ladder, clock: Clock) {
+    while ladder.last().is_some_and(|last| clock.now().mono.since(last) < CALM) {
+        sleep(CALM).await;
+    }
+}
+
 /// One event of a client: into the diagram, and on with the story.
 async fn tell(
     nodes: &Nodes,
@@ -185,30 +197,31 @@ async fn tell(
             if message.content != story.text.as_bytes() {
                 return Err(format!("{name} received something else than alice sent"));
             }
-            ladder.note(at, name, "the message is shown");
+            ladder.note(at, name, "message shown");
             story.shown.push(name);
             // Bob reads it where it came first.
             if story.shown.len() == 1 {
                 let id = message.id;
                 let read =
                     nodes.client(name)?.command(move |now, client, ports| client.mark_read(now, ports, id));
+                ladder.note(at, name, "Bob reads it");
                 if !read.await.map_err(|error| error.to_string())? {
                     return Err("no read report was asked for".to_owned());
                 }
             }
         }
         ClientEvent::Sent { .. } => {
-            ladder.note(at, name, "accepted");
+            ladder.note(at, name, "message accepted");
             story.sent = Some(after);
         }
         ClientEvent::SendFailed { why, .. } => return Err(format!("the message was not taken: {why}")),
         ClientEvent::Disposition { disposition, .. } => match disposition {
             Disposition::Delivered => {
-                ladder.note(at, name, "it was delivered");
+                ladder.note(at, name, "told: delivered");
                 story.delivered = Some(after);
             }
             Disposition::Displayed => {
-                ladder.note(at, name, "it was read");
+                ladder.note(at, name, "told: read");
                 story.displayed = Some(after);
             }
             Disposition::DeliveryFailed => return Err("the delivery was reported as failed".to_owned()),

@@ -1,9 +1,10 @@
 //! What crossed the sockets of several nodes, as entries of a ladder diagram.
 
+use crate::label::Labels;
 use cpm_base::{Instant, Transport};
 use cpm_host::{Crossing, TapSink, What};
 use cpm_sim::ladder::{Entry, Kind, Options, render};
-use cpm_sim::summary::{StreamSummary, Summary, datagram};
+use cpm_sim::summary::{StreamSummary, Summary};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +19,10 @@ pub(crate) struct Ladder(Arc<Mutex<Inner>>);
 struct Inner {
     first: Option<Instant>,
     entries: Vec<Entry>,
+    /// When something crossed last.
+    last: Option<Instant>,
     names: BTreeMap<SocketAddr, String>,
+    labels: Labels,
     streams: BTreeMap<(SocketAddr, SocketAddr), StreamSummary>,
 }
 
@@ -26,6 +30,11 @@ impl Ladder {
     /// What a node listens on is its own.
     pub(crate) fn name(&self, node: &str, address: SocketAddr) {
         self.lock().names.insert(address, node.to_owned());
+    }
+
+    /// When something crossed last.
+    pub(crate) fn last(&self) -> Option<Instant> {
+        self.lock().last
     }
 
     /// Forgets what was drawn so far; time starts anew.
@@ -62,10 +71,11 @@ impl TapSink for Ladder {
     fn record(&mut self, crossing: &Crossing<'_>) -> io::Result<()> {
         let mut inner = self.lock();
         let path = crossing.path;
+        inner.last = Some(crossing.at.mono);
         inner.names.entry(path.local).or_insert_with(|| crossing.node.to_owned());
         let key = (path.local, path.peer);
         let summaries: Vec<Summary> = match crossing.what {
-            What::Sent(bytes) if path.transport == Transport::Udp => vec![datagram(bytes)],
+            What::Sent(bytes) if path.transport == Transport::Udp => vec![inner.labels.of(bytes)],
             What::Sent(bytes) => {
                 inner.streams.entry(key).or_insert_with(|| StreamSummary::new(path.protocol)).push(bytes)
             }
@@ -124,7 +134,7 @@ mod tests {
     fn nodes_are_known_by_what_they_listen_on_and_by_what_they_open() {
         let mut ladder = Ladder::default();
         ladder.name("bob", "127.0.0.1:2".parse().unwrap());
-        let request = b"MESSAGE sip:bob SIP/2.0\r\nCall-ID: abc\r\nCSeq: 1 MESSAGE\r\n\r\n";
+        let request = b"BYE sip:bob SIP/2.0\r\nCall-ID: abc\r\nCSeq: 1 BYE\r\n\r\n";
         sent(&mut ladder, "alice", Transport::Udp, 1, 2, request);
         sent(
             &mut ladder,

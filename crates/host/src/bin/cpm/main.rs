@@ -2,6 +2,7 @@
 
 mod args;
 mod demo;
+mod label;
 mod ladder;
 mod listen;
 mod record;
