@@ -4,7 +4,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 use core::net::SocketAddr;
-use cpm_base::{FlowId, FlowInfo, LimitExceeded, OpenId, Target, Transport, Trust};
+use core::time::Duration;
+use cpm_base::{FlowId, FlowInfo, Instant, LimitExceeded, OpenId, Target, Transport, Trust};
 use cpm_sip::StreamFramer;
 
 /// Octets that wait for the host to write them.
@@ -56,6 +57,8 @@ pub(crate) struct Stream {
     pub(crate) heard: bool,
     pub(crate) faults: usize,
     pub(crate) faults_in_a_row: usize,
+    /// Since when keep-alives are counted against the limit.
+    counting_since: Instant,
 }
 
 impl Stream {
@@ -66,6 +69,17 @@ impl Stream {
             heard: false,
             faults: 0,
             faults_in_a_row: 0,
+            counting_since: Instant::ZERO,
+        }
+    }
+}
+
+impl Stream {
+    /// Keep-alives are limited per 10 seconds: over the life of a connection they may be many.
+    pub(crate) fn keep_alives_of_now(&mut self, now: Instant) {
+        if now.since(self.counting_since) >= Duration::from_secs(10) {
+            self.counting_since = now;
+            self.framer.reset_keep_alives();
         }
     }
 }

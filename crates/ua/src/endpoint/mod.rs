@@ -176,6 +176,7 @@ impl Endpoint {
             self.fault("ua.unknown_flow", Fault::UnknownFlow { flow });
             return;
         };
+        stream.keep_alives_of_now(now.mono);
         stream.framer.push(octets);
         while let Some(frame) = self.stream(flow).and_then(|stream| stream.framer.next()) {
             self.receive_frame(now, flow, frame);
@@ -186,8 +187,11 @@ impl Endpoint {
     fn receive_frame(&mut self, now: Now, flow: FlowId, frame: Frame) {
         match frame {
             Frame::Message(message) => {
-                self.heard(flow);
+                let faults = self.heard(flow);
                 self.receive(now, flow, *message);
+                if let Some(stream) = self.stream(flow).filter(|stream| Some(stream.faults) == faults) {
+                    stream.faults_in_a_row = 0;
+                }
             }
             // RFC 5626 §4.4.1: a double CRLF is answered with one.
             Frame::KeepAlivePing => {
@@ -316,14 +320,14 @@ impl Endpoint {
         self.event(Event::Fault(fault));
     }
 
-    /// A good message came on a stream.
-    fn heard(&mut self, flow: FlowId) {
-        let Some(stream) = self.stream(flow) else { return };
-        stream.faults_in_a_row = 0;
-        if !stream.heard {
-            stream.heard = true;
+    /// A message came on a stream; says how many faults came before it.
+    fn heard(&mut self, flow: FlowId) -> Option<usize> {
+        let stream = self.stream(flow)?;
+        let faults = stream.faults;
+        if !core::mem::replace(&mut stream.heard, true) {
             self.timers.set(TimerKey::Flow(flow), None);
         }
+        Some(faults)
     }
 
     /// A fault on a stream: when there are too many, the flow is closed.
