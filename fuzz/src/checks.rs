@@ -244,7 +244,9 @@ pub fn cpim(data: &[u8]) {
 }
 
 fn cpim_getters(message: &cpm_cpim::CpimMessage) {
-    for address in [message.to(), message.cc(), message.route(), message.record_route()].into_iter().flatten().flatten() {
+    for address in
+        [message.to(), message.cc(), message.route(), message.record_route()].into_iter().flatten().flatten()
+    {
         let again = cpm_cpim::Address::parse(&address.to_string()).expect("an address is read again");
         assert_eq!(again, address);
     }
@@ -334,7 +336,10 @@ pub fn sdp(data: &[u8]) {
         SessionDescription::parse(&ours.to_bytes(), &limits).expect("our offer is SDP");
         if let Ok(negotiated) = pending.answered(&description) {
             assert_eq!(negotiated.transport, transport);
-            assert!(matches!(negotiated.direction, Direction::SendOnly | Direction::Inactive), "more than was offered");
+            assert!(
+                matches!(negotiated.direction, Direction::SendOnly | Direction::Inactive),
+                "more than was offered"
+            );
         }
     }
 }
@@ -386,7 +391,9 @@ pub fn msrp_stream(data: &[u8]) {
 /// came in, and it comes to rest.
 fn msrp_endpoint(parts: &[&[u8]], data: &[u8]) {
     use cpm_base::{DateTime, FlowId, FlowInfo, Instant, Now, Protocol, Seed, Transport, Trust};
-    use cpm_msrp::{Action, Config, Endpoint, Event, FailureReport, Limits, Matching, MsrpUri, Outgoing, Role, Status};
+    use cpm_msrp::{
+        Action, Config, Endpoint, Event, FailureReport, Limits, Matching, MsrpUri, Outgoing, Role, Status,
+    };
     let config = Config { limits: Limits::default(), seed: Seed::new([7; 32]) };
     let mut endpoint = Endpoint::new(config).expect("default limits");
     let mut now = Now::new(Instant::ZERO, DateTime::UNIX_EPOCH);
@@ -426,7 +433,11 @@ fn msrp_endpoint(parts: &[&[u8]], data: &[u8]) {
                 Action::Event(Event::Data { bytes, .. }) => received += bytes.len(),
                 Action::Event(Event::ChunkEnd { chunk, .. }) => {
                     let refuse = chunk.0 % 5 == 4;
-                    endpoint.respond(now, chunk, if refuse { Status::new(413).expect("a status") } else { Status::OK });
+                    endpoint.respond(
+                        now,
+                        chunk,
+                        if refuse { Status::new(413).expect("a status") } else { Status::OK },
+                    );
                 }
                 _ => {}
             }
@@ -482,7 +493,11 @@ fn msrp_frames(parts: &[&[u8]], limits: &cpm_msrp::Limits) -> Vec<String> {
         while let Some(frame) = parser.next() {
             let frame = match frame {
                 cpm_msrp::Frame::Body(piece) => {
-                    assert!(!piece.is_empty() && piece.len() <= limits.piece, "a piece of {} octets", piece.len());
+                    assert!(
+                        !piece.is_empty() && piece.len() <= limits.piece,
+                        "a piece of {} octets",
+                        piece.len()
+                    );
                     body.extend_from_slice(&piece);
                     continue;
                 }

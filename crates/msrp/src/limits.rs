@@ -21,7 +21,7 @@ pub struct Limits {
     pub max_lines: usize,
     /// `msrp.max_nonsend_body`: octets of the body of anything but a SEND (RFC 4975 §7.1). 0 to 65,536; default 10,240.
     pub max_nonsend_body: usize,
-    /// `msrp.piece`: octets of one piece of a body as it is handed on. 1 to 1 MiB; default 16 KiB.
+    /// `msrp.piece`: octets of one piece of a body as it is handed on. 64 (what an end-line may be long) to 1 MiB; default 16 KiB.
     pub piece: usize,
     /// `msrp.max_open_messages`: unfinished messages coming in, per session. 1 to 1,024; default 16.
     pub max_open_messages: usize,
@@ -98,7 +98,7 @@ impl Limits {
             ("msrp.max_header", wide(self.max_header), 256, 65_536),
             ("msrp.max_lines", wide(self.max_lines), 4, 1024),
             ("msrp.max_nonsend_body", wide(self.max_nonsend_body), 0, 65_536),
-            ("msrp.piece", wide(self.piece), 1, 1 << 20),
+            ("msrp.piece", wide(self.piece), 64, 1 << 20),
             ("msrp.max_open_messages", wide(self.max_open_messages), 1, 1024),
             ("msrp.max_gaps", wide(self.max_gaps), 1, 4096),
             ("msrp.max_outstanding", wide(self.max_outstanding), 1, 65_536),

@@ -161,6 +161,7 @@ impl StreamParser {
                 Err(error) => {
                     self.state = State::Lost;
                     self.end = None;
+                    self.end = None;
                     self.input = VecDeque::new();
                     self.head = Vec::new();
                     self.held = Vec::new();

@@ -228,6 +228,12 @@ fn bodies_of_other_than_send_are_bounded() {
     };
     assert_eq!(read_cut(&limits, &[report(50).as_bytes()]).len(), 3);
     assert!(lost_to("msrp.max_nonsend_body", &read_cut(&limits, &[report(51).as_bytes()])));
+    // It may all be there at once, end-line included: nothing follows what is lost.
+    let mut parser = StreamParser::new(&limits);
+    parser.push(report(51).into());
+    assert!(matches!(parser.next(), Some(Frame::Head(_))));
+    assert!(matches!(parser.next(), Some(Frame::Lost(_))));
+    assert_eq!(parser.next(), None);
     // A SEND that cannot be understood may be long all the same: only it is refused.
     let bad =
         format!("MSRP abcd123 SEND\r\nContent-Type: a/b\r\n\r\n{}\r\n-------abcd123$\r\n", "b".repeat(500));
