@@ -6,7 +6,7 @@ use cpm_base::Protocol;
 /// A few words about one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// `MESSAGE sip:bob@home.test 1 MESSAGE a84b4c76`, `200 OK 1 MESSAGE a84b4c76`, `SEND d93k 1-2048/100000 +`.
+    /// `MESSAGE sip:bob@home.test 1 a84b4c76`, `200 OK 1 MESSAGE a84b4c76`, `SEND d93k 1-2048/100000 +`.
     pub label: String,
     /// What it is.
     pub kind: Kind,
@@ -49,10 +49,14 @@ fn sip(head: &[u8]) -> Summary {
             label: format!("{status} {} {cseq} {call}", reason.unwrap_or_default()).trim_end().to_owned(),
             kind: status_kind(status),
         },
-        (Some(method), Some(uri), Some("SIP/2.0")) => Summary {
-            label: format!("{method} {uri} {cseq} {call}").trim_end().to_owned(),
-            kind: Kind::Request,
-        },
+        (Some(method), Some(uri), Some("SIP/2.0")) => {
+            // The number alone where the method of CSeq says nothing new.
+            let cseq = cseq.strip_suffix(method).map_or(cseq.as_str(), str::trim_end);
+            Summary {
+                label: format!("{method} {uri} {cseq} {call}").trim_end().to_owned(),
+                kind: Kind::Request,
+            }
+        }
         _ if first.is_empty() => Summary { label: "keep-alive".to_owned(), kind: Kind::Flow },
         _ => Summary { label: format!("? {line}"), kind: Kind::Failure },
     }
@@ -211,7 +215,7 @@ mod tests {
     #[test]
     fn a_datagram_in_a_line() {
         let summary = datagram(MESSAGE);
-        assert_eq!(summary.label, "MESSAGE sip:bob@home.test 1 MESSAGE a84b4c76");
+        assert_eq!(summary.label, "MESSAGE sip:bob@home.test 1 a84b4c76");
         assert_eq!(summary.kind, Kind::Request);
         assert_eq!(
             datagram(OK),
@@ -232,7 +236,7 @@ mod tests {
                 Protocol::Sip,
                 sip,
                 vec![
-                    "MESSAGE sip:bob@home.test 1 MESSAGE a84b4c76",
+                    "MESSAGE sip:bob@home.test 1 a84b4c76",
                     "keep-alive ping",
                     "200 OK 1 MESSAGE a84b4c76",
                     "keep-alive pong",

@@ -134,6 +134,9 @@ struct Slot<E> {
     store_faults: Vec<StoreError>,
 }
 
+/// Characters of an event's `Debug` text in a trace.
+const EVENT_LABEL: usize = 100;
+
 /// What is due at some time.
 enum Due {
     Datagram {
@@ -154,6 +157,9 @@ enum Due {
         stored: Option<Stored>,
     },
 }
+
+/// What an event is in a trace.
+type EventLabel<E> = Box<dyn Fn(&E) -> String>;
 
 type Invariant<E> = (String, Box<dyn FnMut(&World<E>) -> Result<(), String>>);
 
@@ -177,6 +183,7 @@ pub struct World<E> {
     stream_patience: Duration,
     trace: Trace,
     events: Vec<Happened<E>>,
+    event_label: EventLabel<E>,
     invariants: Vec<Invariant<E>>,
 }
 
@@ -203,6 +210,7 @@ impl<E: fmt::Debug + 'static> World<E> {
             stream_patience: Duration::from_secs(20),
             trace: Trace::default(),
             events: Vec::new(),
+            event_label: Box::new(|event| format!("{event:?}").chars().take(EVENT_LABEL).collect()),
             invariants: Vec::new(),
         }
     }
@@ -318,6 +326,11 @@ impl<E: fmt::Debug + 'static> World<E> {
     #[must_use]
     pub fn stored(&self, node: impl Into<NodeId>) -> &[Stored] {
         &self.slot(node.into()).stored
+    }
+
+    /// How events are written in the trace, in a few words. Default: their `Debug` text, cut to 100 characters.
+    pub fn set_event_label(&mut self, label: impl Fn(&E) -> String + 'static) {
+        self.event_label = Box::new(label);
     }
 
     /// Checked after each step; the first `Err` ends the run as a [`Violation`].

@@ -17,9 +17,6 @@ pub struct Stored {
     pub record: Record,
 }
 
-/// What a node's event is cut to in a trace.
-const EVENT_LABEL: usize = 100;
-
 impl<E: fmt::Debug + 'static> World<E> {
     /// Does what a node wants until it wants nothing more, and notes when it wants to be woken.
     pub(super) fn follow(&mut self, node: NodeId) {
@@ -56,7 +53,7 @@ impl<E: fmt::Debug + 'static> World<E> {
             }
             Action::Query(id, query) => self.ask(node, id, query),
             Action::Event(event) => {
-                let label: String = format!("{event:?}").chars().take(EVENT_LABEL).collect();
+                let label = (self.event_label)(&event);
                 self.note(What::Event, node, node, label, Kind::Note);
                 self.events.push(Happened { at: self.now.mono, node, event });
             }

@@ -375,6 +375,21 @@ fn invariants_stop_the_run_at_the_step_that_breaks_them() {
 }
 
 #[test]
+fn events_are_kept_and_written_as_wished() {
+    let (mut world, a, b) = pair(1, Link::perfect());
+    act(&mut world, a, Action::Event("plain".to_owned()));
+    world.set_event_label(|event| event.to_uppercase());
+    act(&mut world, b, Action::Event("loud".to_owned()));
+    assert_eq!(world.events_of(b).collect::<Vec<_>>(), ["loud"]);
+    let trace = world.trace();
+    let labels: Vec<&str> = trace.entries().iter().map(|entry| entry.label.as_str()).collect();
+    assert_eq!(labels, ["\"plain\"", "LOUD"]);
+    assert!(trace.to_string().lines().nth(1).unwrap().starts_with("    0.000000 b "));
+    let ladder = trace.ladder(&["a", "b"], &Default::default());
+    assert!(ladder.contains("LOUD") && !ladder.contains('▶'), "{ladder}");
+}
+
+#[test]
 fn timeouts_wake_nodes_and_a_loop_without_time_is_found() {
     let (mut world, a, _) = pair(1, Link::perfect());
     world.drive(a, |peer: &mut Peer, now| peer.next = Some(now.mono.plus(Duration::from_secs(3))));
