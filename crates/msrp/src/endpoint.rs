@@ -89,8 +89,6 @@ struct Session {
     binding: Binding,
     /// The connection that we opened, when the peer's was bound first: what comes in on it counts too (threats I5).
     own: Option<FlowId>,
-    /// From-Path of the first request: later ones have the same (threats B14).
-    peer: Option<MsrpUri>,
     transfers: BTreeSet<TransferId>,
     /// Unfinished messages coming in, by Message-ID.
     incoming: BTreeMap<String, IncomingId>,
@@ -231,7 +229,6 @@ impl Endpoint {
             config,
             binding: Binding::Waiting,
             own: None,
-            peer: None,
             transfers: BTreeSet::new(),
             incoming: BTreeMap::new(),
             messages: BTreeSet::new(),

@@ -211,19 +211,22 @@ impl Endpoint {
         if bound_elsewhere {
             return Err((Status::SESSION_IN_USE, FaultKind::SessionInUse));
         }
-        let from = head.from_path().last();
-        if let (Some(peer), Some(from)) = (&session.peer, from)
-            && !peer.same_as(from)
-        {
-            return Err((Status::FORBIDDEN, FaultKind::OtherPeer));
+        // An offer that was forked reaches several who know our URI; only the one whose answer was taken may bind. Its
+        // session-id says who it is, whatever form of address it writes.
+        let negotiated = session.config.remote_path.last();
+        let is_peer = negotiated.zip(head.from_path().last()).is_some_and(|(peer, from)| peer.same_session_id(from));
+        if !is_peer {
+            return Err(match session.binding {
+                Binding::Bound(_) => (Status::FORBIDDEN, FaultKind::OtherPeer),
+                _ => (Status::NO_SESSION, FaultKind::OtherPeer),
+            });
         }
-        let peer = from.cloned();
-        self.bind(flow, id, peer);
+        self.bind(flow, id);
         Ok(id)
     }
 
     /// A good request for this session came on this connection.
-    fn bind(&mut self, flow: FlowId, id: SessionId, peer: Option<MsrpUri>) {
+    fn bind(&mut self, flow: FlowId, id: SessionId) {
         self.timers.cancel(Timer::FirstRequest(flow));
         self.timers.cancel(Timer::Drain(flow));
         if let Some(connection) = self.connections.get_mut(&flow) {
@@ -232,9 +235,6 @@ impl Endpoint {
             connection.sessions.insert(id);
         }
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        if session.peer.is_none() {
-            session.peer = peer;
-        }
         if matches!(session.binding, Binding::Bound(_)) {
             return;
         }
