@@ -287,3 +287,19 @@ fn messages_get_through_a_rough_network_once() {
         assert!(town.world.busy().is_empty(), "seed {seed}: {:?}", town.world.busy());
     }
 }
+
+#[test]
+fn a_run_of_whole_nodes_replays() {
+    let run = |seed, transport| {
+        let mut town = Town::new(seed, Addressing::Instance, transport);
+        town.world.set_default_link(Link::rough(0.1));
+        town.register_all();
+        town.ask(town.alice, message(ALICE, BOB));
+        town.world.trace().clone()
+    };
+    for transport in [Transport::Udp, Transport::Tcp] {
+        // Entries hold the octets of every datagram.
+        assert_eq!(run(3, transport), run(3, transport));
+        assert_ne!(run(3, transport), run(4, transport));
+    }
+}
