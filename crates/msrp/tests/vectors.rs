@@ -35,8 +35,14 @@ fn read(octets: &[u8], step: usize) -> Result<(Vec<Bytes>, Vec<u8>, Vec<Continua
 }
 
 /// Examples that their RFC prints outside the grammar of RFC 4975 §9, and what is wrong with them.
-const ODD: [(&str, &str); 2] =
-    [("rfc4975-sec5.1-1.msrp", "To-Path is missing"), ("rfc4975-sec5.1-2.msrp", "To-Path is missing")];
+const ODD: [(&str, &str); 5] = [
+    ("rfc4975-sec5.1-1.msrp", "To-Path is missing"),
+    ("rfc4975-sec5.1-2.msrp", "To-Path is missing"),
+    // A line is folded and the backslash forgotten.
+    ("rfc4976-sec5.1-3.msrp", "a line of the head is no field"),
+    ("rfc4976-sec5.1-9.msrp", "a line of the head is no field"),
+    ("rfc4976-sec5.1-10.msrp", "a line of the head is no field"),
+];
 
 /// Lines that are too long for a page are printed with a backslash at their end: that is the page, not the protocol.
 fn unfolded(octets: Vec<u8>) -> Vec<u8> {

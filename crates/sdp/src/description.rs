@@ -212,9 +212,10 @@ impl SessionDescription {
         while start < text.len() {
             number = number.saturating_add(1);
             let rest = text.get(start..).unwrap_or_default();
-            let length = rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len());
+            let ended = rest.iter().position(|b| *b == b'\n');
+            let length = ended.unwrap_or(rest.len());
             let line = rest.get(..length).unwrap_or_default();
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let line = if ended.is_some() { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
             reader.line(number, start, line)?;
             start = start.saturating_add(length).saturating_add(1);
         }
@@ -394,3 +395,6 @@ impl<'a> Reader<'a> {
         Ok(SessionDescription { session: self.session, media: self.media, origin })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -556,3 +556,6 @@ fn negotiated(
         max_chunk_size_octets: chunk_kb.map(|kb| kb.saturating_mul(1024)),
     }
 }
+
+#[cfg(test)]
+mod tests;

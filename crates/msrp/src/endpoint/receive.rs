@@ -214,7 +214,8 @@ impl Endpoint {
         // An offer that was forked reaches several who know our URI; only the one whose answer was taken may bind. Its
         // session-id says who it is, whatever form of address it writes.
         let negotiated = session.config.remote_path.last();
-        let is_peer = negotiated.zip(head.from_path().last()).is_some_and(|(peer, from)| peer.same_session_id(from));
+        let is_peer =
+            negotiated.zip(head.from_path().last()).is_some_and(|(peer, from)| peer.same_session_id(from));
         if !is_peer {
             return Err(match session.binding {
                 Binding::Bound(_) => (Status::FORBIDDEN, FaultKind::OtherPeer),
