@@ -1,4 +1,68 @@
-//! The SIP endpoint as a sans-IO machine.
+//! The SIP endpoint as a machine without I/O: transactions, dialogs and proxying between octets on a flow and "a request
+//! came".
+//!
+//! * Inputs: [`Endpoint::handle_datagram`], [`handle_stream`](Endpoint::handle_stream),
+//!   [`handle_accepted`](Endpoint::handle_accepted), [`handle_opened`](Endpoint::handle_opened),
+//!   [`handle_closed`](Endpoint::handle_closed), [`handle_resolved`](Endpoint::handle_resolved),
+//!   [`handle_timeout`](Endpoint::handle_timeout).
+//! * Outputs: [`Endpoint::poll_action`] (datagrams, wishes to the host, [`Event`]s for the function on top), and
+//!   [`Endpoint::poll_transmit`] for the octets of streams; [`Endpoint::next_timeout`] says when it wants to be woken.
+//! * Commands, client side: [`send_request`](Endpoint::send_request), [`invite`](Endpoint::invite),
+//!   [`cancel`](Endpoint::cancel), [`confirm`](Endpoint::confirm), [`send_in_dialog`](Endpoint::send_in_dialog),
+//!   [`bye`](Endpoint::bye). Server side: [`respond`](Endpoint::respond), [`accept`](Endpoint::accept),
+//!   [`deadline`](Endpoint::deadline). Proxy: [`proxy`](Endpoint::proxy), [`route_onward`](Endpoint::route_onward),
+//!   [`release`](Endpoint::release).
+//!
+//! Final responses are the function's: the endpoint answers by itself only what never reaches one (what cannot be read,
+//! 405, 415, 416, 420, 481, 482, 483, 501, 503, 505), 100 to an INVITE after 200 ms of silence, 200 to CANCEL, 200 to a BYE
+//! that crosses our own, and 500 to an INVITE that the function left unanswered beyond its deadline. Copies of requests
+//! and responses never come up.
+//!
+//! ```
+//! use cpm_base::*;
+//! use cpm_sip::{From, Method, Request, Response, StatusCode, Uri};
+//! use cpm_ua::{Action, Config, Destination, Endpoint, Event};
+//!
+//! let now = Now::new(Instant::ZERO, DateTime::UNIX_EPOCH);
+//! let info = |local: &str, peer: &str| FlowInfo {
+//!     protocol: Protocol::Sip,
+//!     transport: Transport::Udp,
+//!     local: local.parse().unwrap(),
+//!     peer: peer.parse().unwrap(),
+//!     secure_identity: None,
+//!     trust: Trust::Outside,
+//! };
+//! let mut alice = Endpoint::new(Config::user_agent(Seed::new([1; 32]), "example"));
+//! let mut bob = Endpoint::new(Config::user_agent(Seed::new([2; 32]), "example"));
+//!
+//! // Alice sends a MESSAGE; her host opens the flow that it needs.
+//! let request = Request::new(Method::Message, Uri::parse("sip:bob@192.0.2.2").unwrap())
+//!     .with_typed(&From::new(Uri::parse("sip:alice@example.com").unwrap()));
+//! let sent = alice.send_request(now, request, Destination::Routed).unwrap();
+//! let Some(Action::Open(open, target)) = alice.poll_action() else { panic!() };
+//! assert_eq!(target.remote.to_string(), "192.0.2.2:5060");
+//! alice.handle_opened(now, open, Ok((FlowId(1), info("192.0.2.1:5060", "192.0.2.2:5060"))));
+//!
+//! // What she puts out, Bob's host puts in.
+//! bob.handle_accepted(now, FlowId(1), info("192.0.2.2:5060", "192.0.2.1:5060"));
+//! while let Some(action) = alice.poll_action() {
+//!     if let Action::Datagram(_, bytes) = action {
+//!         bob.handle_datagram(now, FlowId(1), bytes);
+//!     }
+//! }
+//! // Bob's function is told, and answers.
+//! while let Some(action) = bob.poll_action() {
+//!     match action {
+//!         Action::Event(Event::Request { id, request, .. }) => {
+//!             bob.respond(now, id, Response::for_request(&request, StatusCode::OK)).unwrap();
+//!         }
+//!         Action::Datagram(_, bytes) => alice.handle_datagram(now, FlowId(1), bytes),
+//!         _ => {}
+//!     }
+//! }
+//! let Some(Action::Event(Event::Response { transaction, response })) = alice.poll_action() else { panic!() };
+//! assert_eq!((transaction, response.status()), (sent, StatusCode::OK));
+//! ```
 #![no_std]
 extern crate alloc;
 
