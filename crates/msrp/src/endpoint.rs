@@ -30,13 +30,14 @@ use crate::values::{ByteRange, ContinuationFlag, FailureReport};
 use crate::write::{self, SendFields};
 
 mod connection;
+mod incoming;
 mod receive;
 #[cfg(test)]
 mod tests;
 mod transmit;
 
 use connection::{Connection, Transaction, TransactionKind};
-use receive::{Answer, Incoming};
+use incoming::{Answer, Incoming};
 use transmit::Transfer;
 
 /// What an endpoint needs to know.

@@ -1,6 +1,8 @@
 //! The MSRP examples of the RFCs, read as `expectations.tsv` of the corpus says. They are not part of this repository:
 //! where they are missing, that is printed and nothing is tested.
 
+#![allow(clippy::print_stdout, clippy::disallowed_methods)]
+
 use std::path::PathBuf;
 
 use bytes::Bytes;

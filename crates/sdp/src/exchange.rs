@@ -263,6 +263,8 @@ impl PendingOffer {
         if role == Role::Active && !remote.is_usable() {
             return Err(AnswerError::UnusableAddress);
         }
+        // Without a value in the answer there is no limit but our own.
+        // req: 5.2.1.1-p8
         let chunk = self.ours.max_chunk_size_kb.map(u64::from);
         let agreed = peer.max_chunk_size_kb.map(|kb| chunk.map_or(kb, |own| own.min(kb)));
         Ok(negotiated(peer, role, remote, self.ours.cema, self.ours.direction, agreed))
@@ -374,7 +376,6 @@ impl RemoteOffer {
     }
 
     /// Whether the offer lets this type through as a whole message (`*` and `type/*` included).
-    // req: 7.2.2.2-1
     #[must_use]
     pub fn accepts(&self, media_type: &str) -> bool {
         accepts(&self.peer.accept_types, media_type)
@@ -462,7 +463,6 @@ impl RemoteOffer {
     }
 
     /// RFC 6135 §4.2.2, threats I5. Without `a=setup` (or with `holdconn`) the offerer connects (RFC 4975 §5.4).
-    // req: 5.2.1.2-setup-B
     fn role(&self, media: &MsrpMedia) -> Result<Role, Refusal> {
         match (self.peer.setup, media.setup) {
             (Some(Setup::ActPass), Setup::Active) => Ok(Role::Active),
@@ -480,6 +480,7 @@ impl RemoteOffer {
     }
 
     /// The smaller of both sides' chunk sizes, in units of 1024 octets (TS 5.2.1.3).
+    // req: 5.2.1.3-b4
     fn chunk_size(&self, media: &MsrpMedia) -> Option<u64> {
         let theirs = self.peer.max_chunk_size_kb?;
         Some(media.max_chunk_size_kb.map_or(theirs, |own| theirs.min(u64::from(own))))

@@ -358,6 +358,7 @@ impl PeerMedia {
             file_selector,
             file_size,
             max_size: number("max-size"),
+            // req: C.4-abnf
             // Zero octets would forbid every chunk: as if absent. Blanks around the colon: readings D5.
             max_chunk_size_kb: number("max-chunk-size").filter(|kb| *kb > 0),
         })

@@ -216,6 +216,10 @@ fn sessions_are_found_by_the_whole_uri() {
 }
 
 // interop: 3
+// req: 5.2.1.4.1-p2.1
+// req: 5.2.1.4.1-p3.1
+// req: 5.2.1.4.1-p3.2
+// req: 5.2.1.4.1-p3.3
 #[test]
 fn legacy_matching_looks_at_the_session_id_alone() {
     let mut raw = Raw::with(Limits::default(), |config| config.matching = Matching::SessionId);
@@ -223,7 +227,10 @@ fn legacy_matching_looks_at_the_session_id_alone() {
     let other_case = text.replacen(raw.local.session_id(), &raw.local.session_id().to_ascii_uppercase(), 1);
     assert!(raw.feed(other_case).starts_with("MSRP abcd1234 481 "));
     let rewritten = text.replacen("192.0.2.1:2855", "sbc.example.net:50000", 1);
-    assert!(raw.feed(rewritten).starts_with("MSRP abcd1234 200 "));
+    assert!(raw.feed(rewritten.clone()).starts_with("MSRP abcd1234 200 "));
+    raw.endpoint.handle_accepted(raw.now, FlowId(2), info());
+    raw.flow = FlowId(2);
+    assert!(raw.feed(rewritten).starts_with("MSRP abcd1234 506 "));
 }
 
 // threats: B14

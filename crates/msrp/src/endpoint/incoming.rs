@@ -1,0 +1,382 @@
+//! Messages coming in: chunks in any order, limits on their sum, answers released by the user (RFC 4975 §7.3.1).
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use cpm_base::{CloseReason, FlowId, Instant, LimitExceeded, Now};
+
+use super::receive::{Inbound, Reply};
+use super::{Endpoint, Timer};
+use crate::event::{AbortReason, ChunkId, Event, FaultKind, IncomingId, LostReason, SessionId};
+use crate::head::Head;
+use crate::ranges::Ranges;
+use crate::uri::MsrpUri;
+use crate::values::{ByteRange, ContinuationFlag, Status};
+use crate::write;
+
+fn wide(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+/// A chunk that waits for our user's answer.
+pub(super) struct Answer {
+    pub(super) flow: FlowId,
+    incoming: IncomingId,
+    reply: Reply,
+}
+
+/// A message coming in.
+pub(super) struct Incoming {
+    pub(super) session: SessionId,
+    message_id: String,
+    /// The length that its chunks declare.
+    total: Option<u64>,
+    /// The length that its last chunk (`$`) defines (RFC 4975 §7.3.1).
+    ended: Option<u64>,
+    ranges: Ranges,
+    last_activity: Instant,
+    /// From-Path of its first chunk, when a success report is wanted.
+    report_to: Option<Vec<MsrpUri>>,
+    /// Chunks that wait for our user's answer.
+    unanswered: usize,
+    state: IncomingState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IncomingState {
+    Open,
+    /// All octets have come; it stays until its chunks are answered.
+    Complete,
+    /// No more of it is wanted: what still comes gets the same answer.
+    Refused(Status),
+}
+
+impl Incoming {
+    pub(super) fn is_open(&self) -> bool {
+        self.state == IncomingState::Open
+    }
+}
+
+impl Endpoint {
+    /// The head of a chunk (RFC 4975 §7.3.1).
+    pub(super) fn on_chunk(
+        &mut self,
+        now: Now,
+        flow: FlowId,
+        session: SessionId,
+        head: Head,
+        reply: Reply,
+    ) -> Inbound {
+        let range = head.byte_range().unwrap_or_default();
+        let message_id = head.message_id().unwrap_or_default();
+        let known = self.sessions.get(&session).and_then(|s| s.incoming.get(message_id)).copied();
+        let Some(incoming) = known else { return self.on_first_chunk(now, flow, session, head, reply) };
+        let Some(message) = self.incoming.get_mut(&incoming) else { return Inbound::Skip };
+        message.last_activity = now.mono;
+        if let IncomingState::Refused(status) = message.state {
+            self.answer(now, flow, &reply, status);
+            return Inbound::Skip;
+        }
+        if let (Some(before), Some(total)) = (message.total, range.total)
+            && before != total
+        {
+            self.contradiction(now, flow, incoming, &reply);
+            return Inbound::Skip;
+        }
+        message.total = message.total.or(range.total);
+        Inbound::Chunk { incoming, reply, start: range.start.saturating_sub(1), received: 0 }
+    }
+
+    fn on_first_chunk(&mut self, now: Now, flow: FlowId, id: SessionId, head: Head, reply: Reply) -> Inbound {
+        let range = head.byte_range().unwrap_or_default();
+        let Some(session) = self.sessions.get(&id) else { return Inbound::Skip };
+        let max = session.config.max_message;
+        let (open, most) = (session.incoming.len().saturating_add(1), self.limits.max_open_messages);
+        let limit = match range.total.filter(|total| *total > max) {
+            Some(value) => Err(LimitExceeded { limit: "msrp.max_message", value, max }),
+            None => LimitExceeded::check("msrp.max_open_messages", open, most),
+        };
+        if let Err(limit) = limit {
+            self.fault(flow, FaultKind::Limit(limit));
+            self.answer(now, flow, &reply, Status::STOP);
+            return Inbound::Skip;
+        }
+        let incoming = IncomingId(self.next_id());
+        let message_id = head.message_id().unwrap_or_default().to_string();
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.incoming.insert(message_id.clone(), incoming);
+            session.messages.insert(incoming);
+        }
+        let message = Incoming {
+            session: id,
+            message_id: message_id.clone(),
+            total: range.total,
+            ended: None,
+            ranges: Ranges::default(),
+            last_activity: now.mono,
+            report_to: head.success_report().then(|| head.from_path().to_vec()),
+            unanswered: 0,
+            state: IncomingState::Open,
+        };
+        self.incoming.insert(incoming, message);
+        self.timers.set(Timer::Idle(incoming), now.mono.plus(self.limits.chunk_idle));
+        self.metrics.count("msrp.messages_in");
+        self.event(Event::Incoming {
+            session: id,
+            transfer: incoming,
+            message_id,
+            content_type: head.content_type().unwrap_or_default().to_string(),
+            total: range.total,
+            head: Box::new(head),
+        });
+        Inbound::Chunk { incoming, reply, start: range.start.saturating_sub(1), received: 0 }
+    }
+
+    pub(super) fn on_body(&mut self, now: Now, flow: FlowId, octets: Bytes) {
+        let Some(connection) = self.connections.get_mut(&flow) else { return };
+        let Some(Inbound::Chunk { incoming, start, received, .. }) = &mut connection.inbound else { return };
+        let (transfer, offset) = (*incoming, start.saturating_add(*received));
+        *received = received.saturating_add(wide(octets.len()));
+        let end = offset.saturating_add(wide(octets.len()));
+        connection.empty_chunks = 0;
+        let verdict = match self.incoming.get_mut(&transfer) {
+            None => Verdict::Forgotten,
+            Some(message) => {
+                message.last_activity = now.mono;
+                let max = self.sessions.get(&message.session).map_or(0, |s| s.config.max_message);
+                message.takes(end, max)
+            }
+        };
+        if matches!(verdict, Verdict::Good) {
+            return self.event(Event::Data { transfer, offset, bytes: octets });
+        }
+        let Some(Inbound::Chunk { reply, .. }) = connection.inbound.replace(Inbound::Skip) else { return };
+        match verdict {
+            Verdict::Good | Verdict::Forgotten => {}
+            Verdict::Refused(status) => self.answer(now, flow, &reply, status),
+            Verdict::Contradiction => self.contradiction(now, flow, transfer, &reply),
+            Verdict::Limit(limit) => self.too_much(now, flow, transfer, &reply, limit),
+        }
+    }
+
+    /// A message whose chunks do not agree on its length is dropped (threats B6).
+    fn contradiction(&mut self, now: Now, flow: FlowId, incoming: IncomingId, reply: &Reply) {
+        self.fault(flow, FaultKind::Contradiction);
+        self.answer(now, flow, reply, Status::BAD_REQUEST);
+        self.refuse_message(incoming, Status::BAD_REQUEST, Some(AbortReason::Contradiction));
+    }
+
+    fn too_much(
+        &mut self,
+        now: Now,
+        flow: FlowId,
+        incoming: IncomingId,
+        reply: &Reply,
+        limit: LimitExceeded,
+    ) {
+        self.fault(flow, FaultKind::Limit(limit));
+        self.answer(now, flow, reply, Status::STOP);
+        self.refuse_message(incoming, Status::STOP, Some(AbortReason::Limit(limit)));
+    }
+
+    /// No more of this message: its further chunks are answered likewise, until it stands still.
+    fn refuse_message(&mut self, incoming: IncomingId, status: Status, why: Option<AbortReason>) {
+        let Some(message) = self.incoming.get_mut(&incoming) else { return };
+        if !message.is_open() {
+            return;
+        }
+        message.state = IncomingState::Refused(status);
+        message.ranges = Ranges::default();
+        if let Some(why) = why {
+            self.event(Event::Aborted { transfer: incoming, why });
+        }
+    }
+
+    pub(super) fn aborted_by_peer(&mut self, session: SessionId, message_id: Option<&str>) {
+        let known =
+            self.sessions.get(&session).zip(message_id).and_then(|(s, id)| s.incoming.get(id)).copied();
+        let Some(incoming) = known else { return };
+        if self.forget_incoming(incoming).is_some_and(|message| message.is_open()) {
+            self.event(Event::Aborted { transfer: incoming, why: AbortReason::ByPeer });
+        }
+    }
+
+    pub(super) fn on_chunk_end(
+        &mut self,
+        now: Now,
+        flow: FlowId,
+        incoming: IncomingId,
+        reply: Reply,
+        range: (u64, u64),
+        last: ContinuationFlag,
+    ) {
+        if last == ContinuationFlag::More && range.0 == range.1 && self.too_many_empty(now, flow) {
+            return;
+        }
+        let max_gaps = self.limits.max_gaps;
+        let Some(message) = self.incoming.get_mut(&incoming) else { return };
+        if let IncomingState::Refused(status) = message.state {
+            return self.answer(now, flow, &reply, status);
+        }
+        if last == ContinuationFlag::Abort {
+            let (session, message_id) = (message.session, message.message_id.clone());
+            self.answer(now, flow, &reply, Status::OK);
+            return self.aborted_by_peer(session, Some(&message_id));
+        }
+        match message.chunk(range, last, max_gaps) {
+            Err(Verdict::Limit(limit)) => return self.too_much(now, flow, incoming, &reply, limit),
+            Err(_) => return self.contradiction(now, flow, incoming, &reply),
+            Ok(mismatch) if mismatch => self.metrics.count("msrp.total_mismatch"),
+            Ok(_) => {}
+        }
+        self.hand_over_chunk(now, flow, incoming, reply, range, last);
+    }
+
+    /// Threats B9.
+    fn too_many_empty(&mut self, now: Now, flow: FlowId) -> bool {
+        let max = self.limits.max_empty;
+        let Some(connection) = self.connections.get_mut(&flow) else { return true };
+        connection.empty_chunks = connection.empty_chunks.saturating_add(1);
+        let Err(limit) = LimitExceeded::check("msrp.max_empty", connection.empty_chunks, max) else {
+            return false;
+        };
+        self.fault(flow, FaultKind::Limit(limit));
+        self.close_in_fault(now, flow, CloseReason::ProtocolError, LostReason::Limit(limit));
+        true
+    }
+
+    /// The chunk is good: our user says what is answered.
+    fn hand_over_chunk(
+        &mut self,
+        now: Now,
+        flow: FlowId,
+        incoming: IncomingId,
+        reply: Reply,
+        range: (u64, u64),
+        last: ContinuationFlag,
+    ) {
+        let (waiting, max) =
+            (self.connections.get(&flow).map_or(0, |c| c.answers.len()), self.limits.max_outstanding);
+        if let Err(limit) = LimitExceeded::check("msrp.max_outstanding", waiting.saturating_add(1), max) {
+            return self.too_much(now, flow, incoming, &reply, limit);
+        }
+        let chunk = ChunkId(self.next_id());
+        if let Some(connection) = self.connections.get_mut(&flow) {
+            connection.answers.insert(chunk);
+        }
+        self.answers.insert(chunk, Answer { flow, incoming, reply });
+        let Some(message) = self.incoming.get_mut(&incoming) else { return };
+        message.unanswered = message.unanswered.saturating_add(1);
+        message.last_activity = now.mono;
+        let complete = message.ended.filter(|end| message.ranges.covers(*end));
+        if complete.is_some() {
+            message.state = IncomingState::Complete;
+            // From here on its Message-ID may begin another message.
+            if let Some(session) = self.sessions.get_mut(&message.session) {
+                session.incoming.remove(&message.message_id);
+            }
+            self.timers.cancel(Timer::Idle(incoming));
+        }
+        self.metrics.count("msrp.chunks_in");
+        self.event(Event::ChunkEnd { transfer: incoming, chunk, range, last, complete });
+    }
+
+    /// Answers a chunk. Nothing is sent where the sender wants no such answer (Failure-Report), or where the connection
+    /// is gone. 200 to all chunks of a whole message sends the success report too, where that was asked for; anything
+    /// else refuses the message, and its further chunks get the same answer.
+    pub fn respond(&mut self, now: Now, chunk: ChunkId, status: Status) {
+        let Some(answer) = self.answers.remove(&chunk) else { return };
+        if let Some(connection) = self.connections.get_mut(&answer.flow) {
+            connection.answers.remove(&chunk);
+        }
+        self.answer(now, answer.flow, &answer.reply, status);
+        let Some(message) = self.incoming.get_mut(&answer.incoming) else { return };
+        message.unanswered = message.unanswered.saturating_sub(1);
+        if !status.is_success() {
+            message.report_to = None;
+            self.refuse_message(answer.incoming, status, None);
+        }
+        let done = |m: &Incoming| m.state == IncomingState::Complete && m.unanswered == 0;
+        if self.incoming.get(&answer.incoming).is_some_and(done)
+            && let Some(message) = self.forget_incoming(answer.incoming)
+        {
+            self.success_report(now, &message);
+        }
+    }
+
+    /// RFC 4975 §7.1.3: one report for the whole message.
+    fn success_report(&mut self, now: Now, message: &Incoming) {
+        let (Some(to), Some(total)) = (&message.report_to, message.ended) else { return };
+        let id = self.new_transaction_id();
+        let Some(session) = self.sessions.get(&message.session) else { return };
+        let Some(flow) = session.flow() else { return };
+        let range = ByteRange { start: 1, end: Some(total), total: Some(total) };
+        let from = &session.config.local_path;
+        let octets = write::report(&id, to, from, &message.message_id, range, Status::OK);
+        self.metrics.count("msrp.reports_out");
+        self.control(now, flow, octets);
+    }
+
+    /// Threats B9: an unfinished message that stands still is dropped.
+    pub(super) fn incoming_idle(&mut self, now: Now, incoming: IncomingId) {
+        let Some(message) = self.incoming.get(&incoming) else { return };
+        let due = message.last_activity.plus(self.limits.chunk_idle);
+        if due > now.mono {
+            return self.timers.set(Timer::Idle(incoming), due);
+        }
+        self.metrics.count("msrp.messages_idle");
+        if self.forget_incoming(incoming).is_some_and(|message| message.is_open()) {
+            self.event(Event::Aborted { transfer: incoming, why: AbortReason::Idle });
+        }
+    }
+
+    pub(super) fn forget_incoming(&mut self, incoming: IncomingId) -> Option<Incoming> {
+        let message = self.incoming.remove(&incoming)?;
+        self.timers.cancel(Timer::Idle(incoming));
+        if let Some(session) = self.sessions.get_mut(&message.session) {
+            session.messages.remove(&incoming);
+            if session.incoming.get(&message.message_id) == Some(&incoming) {
+                session.incoming.remove(&message.message_id);
+            }
+        }
+        Some(message)
+    }
+}
+
+/// Whether octets of a message can be taken.
+enum Verdict {
+    Good,
+    Forgotten,
+    Refused(Status),
+    Contradiction,
+    Limit(LimitExceeded),
+}
+
+impl Incoming {
+    /// Threats B6, B8: limits hold for the sum, whatever the chunks say.
+    fn takes(&self, end: u64, max: u64) -> Verdict {
+        if let IncomingState::Refused(status) = self.state {
+            return Verdict::Refused(status);
+        }
+        if end > max {
+            return Verdict::Limit(LimitExceeded { limit: "msrp.max_message", value: end, max });
+        }
+        let beyond = |limit: Option<u64>| limit.is_some_and(|limit| end > limit);
+        if beyond(self.total) || beyond(self.ended) { Verdict::Contradiction } else { Verdict::Good }
+    }
+
+    /// A chunk is in; says whether it ends the message elsewhere than was declared. The last chunk defines the length
+    /// (RFC 4975 §7.3.1); that nothing may stand behind it is checked.
+    fn chunk(&mut self, range: (u64, u64), last: ContinuationFlag, max_gaps: usize) -> Result<bool, Verdict> {
+        self.ranges.insert(range.0, range.1, max_gaps).map_err(Verdict::Limit)?;
+        if last != ContinuationFlag::End {
+            return Ok(false);
+        }
+        if self.ranges.end() > range.1 || self.ended.is_some_and(|ended| ended != range.1) {
+            return Err(Verdict::Contradiction);
+        }
+        self.ended = Some(range.1);
+        Ok(self.total.is_some_and(|total| total != range.1))
+    }
+}
