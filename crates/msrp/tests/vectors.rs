@@ -1,7 +1,7 @@
 //! The MSRP examples of the RFCs, read as `expectations.tsv` of the corpus says. They are not part of this repository:
 //! where they are missing, that is printed and nothing is tested.
 
-#![allow(clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::unwrap_used)]
 
 use std::path::PathBuf;
 
@@ -17,8 +17,10 @@ fn corpus() -> Option<PathBuf> {
     None
 }
 
+type Read = (Vec<Bytes>, Vec<u8>, Vec<ContinuationFlag>);
+
 /// Frames of a text: heads, octets of body, ends; the text of the first thing that was wrong.
-fn read(octets: &[u8], step: usize) -> Result<(Vec<Bytes>, Vec<u8>, Vec<ContinuationFlag>), String> {
+fn read(octets: &[u8], step: usize) -> Result<Read, String> {
     let (mut heads, mut body, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     let mut parser = StreamParser::new(&Limits::default());
     for piece in octets.chunks(step) {
