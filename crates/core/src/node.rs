@@ -32,7 +32,8 @@ pub enum Input {
     Sip(cpm_ua::Event),
     /// From the MSRP endpoint.
     Msrp(cpm_msrp::Event),
-    /// The host's reply to a query of the function.
+    /// The host's reply to a query of the function. The node keeps no list of those: a reply that the host gives twice,
+    /// or to a question that was never asked, comes here as well.
     Reply(QueryId, Reply),
 }
 
@@ -145,6 +146,14 @@ impl core::fmt::Display for NodeConfigError {
 
 impl core::error::Error for NodeConfigError {}
 
+/// A name look-up that the SIP endpoint waits for.
+#[derive(Debug)]
+struct Asked {
+    resolve: ResolveId,
+    /// When the endpoint goes on without it.
+    until: Instant,
+}
+
 /// A function with its endpoints, driven by a host.
 ///
 /// Every input is followed until nothing inside moves any more; then [`Node::poll_action`] hands out what is to be done.
@@ -157,10 +166,10 @@ pub struct Node<F: Function> {
     flows: BTreeMap<FlowId, Protocol>,
     opening: BTreeMap<OpenId, (Protocol, OpenId)>,
     last_open: u64,
-    resolving: BTreeMap<QueryId, ResolveId>,
+    resolving: BTreeMap<QueryId, Asked>,
     max_turns: usize,
-    /// The last input moved more than `max_turns`: there is work left, due at once.
-    unsettled: bool,
+    /// When an input moved more than `max_turns`: there is work left, due at once.
+    unsettled: Option<Instant>,
     metrics: Metrics,
 }
 
@@ -184,7 +193,7 @@ impl<F: Function> Node<F> {
             last_open: 0,
             resolving: BTreeMap::new(),
             max_turns: config.max_turns,
-            unsettled: false,
+            unsettled: None,
             metrics: Metrics::default(),
         })
     }
@@ -229,7 +238,10 @@ impl<F: Function> Node<F> {
         match self.opening.remove(&open) {
             None => {
                 self.metrics.count("node.unknown_open");
-                if let Ok((flow, _)) = result {
+                // A flow that is in use stays: this may be the second answer to one wish.
+                if let Ok((flow, _)) = result
+                    && !self.flows.contains_key(&flow)
+                {
                     self.host.actions.push_back(Action::Close(flow, CloseReason::Done));
                 }
             }
@@ -259,10 +271,12 @@ impl<F: Function> Node<F> {
     /// The answer to [`Action::Query`].
     pub fn handle_reply(&mut self, now: Now, id: QueryId, reply: Reply) {
         match (self.resolving.remove(&id), reply) {
-            (Some(resolve), Reply::Resolved(targets)) => self.sip.handle_resolved(now, resolve, targets),
-            (Some(resolve), _) => {
+            (Some(asked), Reply::Resolved(targets)) => {
+                self.sip.handle_resolved(now, asked.resolve, targets);
+            }
+            (Some(asked), _) => {
                 self.metrics.count("node.wrong_reply");
-                self.sip.handle_resolved(now, resolve, Vec::new());
+                self.sip.handle_resolved(now, asked.resolve, Vec::new());
             }
             (None, reply) => self.turn(now, Input::Reply(id, reply)),
         }
@@ -277,6 +291,9 @@ impl<F: Function> Node<F> {
         if self.msrp.next_timeout().is_some_and(|due| due <= now.mono) {
             self.msrp.handle_timeout(now);
         }
+        self.forget_unresolved(now);
+        // What the endpoints have to say is older than the function's own deadline.
+        self.settle(now);
         if self.function.next_timeout().is_some_and(|due| due <= now.mono) {
             let mut ports = Ports { sip: &mut self.sip, msrp: &mut self.msrp, host: &mut self.host };
             self.function.handle_timeout(now, &mut ports);
@@ -284,10 +301,29 @@ impl<F: Function> Node<F> {
         self.settle(now);
     }
 
-    /// Calls one of the function's own commands.
+    /// Calls one of the function's own commands: a method that takes the time and the ports.
     ///
-    /// ```ignore
-    /// let sent = node.command(now, |client, ports| client.send_message(now, ports, message));
+    /// ```
+    /// # use cpm_base::{DateTime, Instant, Now, Seed};
+    /// # use cpm_core::{Function, Input, Node, NodeConfig, Ports};
+    /// struct Teller;
+    /// impl Teller {
+    ///     fn tell(&mut self, _now: Now, ports: &mut Ports<'_, String>, what: &str) -> usize {
+    ///         ports.host.event(what.to_owned());
+    ///         what.len()
+    ///     }
+    /// }
+    /// # impl Function for Teller {
+    /// #     type Event = String;
+    /// #     fn handle(&mut self, _now: Now, _input: Input, _ports: &mut Ports<'_, String>) {}
+    /// #     fn handle_timeout(&mut self, _now: Now, _ports: &mut Ports<'_, String>) {}
+    /// #     fn next_timeout(&self) -> Option<Instant> { None }
+    /// # }
+    /// # let mut node = Node::new(Teller, NodeConfig::user_agent(Seed::new([1; 32]), "example"))?;
+    /// # let now = Now::new(Instant::ZERO, DateTime::UNIX_EPOCH);
+    /// let told = node.command(now, |teller, ports| teller.tell(now, ports, "hello"));
+    /// assert_eq!(told, 5);
+    /// # Ok::<(), cpm_core::NodeConfigError>(())
     /// ```
     pub fn command<R>(&mut self, now: Now, command: impl FnOnce(&mut F, &mut Ports<'_, F::Event>) -> R) -> R {
         let mut ports = Ports { sip: &mut self.sip, msrp: &mut self.msrp, host: &mut self.host };
@@ -316,8 +352,8 @@ impl<F: Function> Node<F> {
     /// When [`Node::handle_timeout`] wants to be called; `None` when nothing waits.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        if self.unsettled {
-            return Some(Instant::ZERO);
+        if let Some(since) = self.unsettled {
+            return Some(since);
         }
         [self.sip.next_timeout(), self.msrp.next_timeout(), self.function.next_timeout()]
             .into_iter()
@@ -341,6 +377,7 @@ impl<F: Function> Node<F> {
             && self.msrp.next_timeout().is_none()
             && self.resolving.is_empty()
             && self.opening.is_empty()
+            && self.unsettled.is_none()
     }
 
     fn turn(&mut self, now: Now, input: Input) {
@@ -357,12 +394,23 @@ impl<F: Function> Node<F> {
             } else if let Some(action) = self.msrp.poll_action() {
                 self.take_msrp(now, action);
             } else {
-                self.unsettled = false;
+                self.unsettled = None;
                 return;
             }
         }
-        self.unsettled = true;
+        self.unsettled = Some(now.mono);
         self.metrics.count("node.turns_exhausted");
+    }
+
+    /// The host need not reply: what the endpoint has given up is no longer waited for. Ids and deadlines rise together.
+    fn forget_unresolved(&mut self, now: Now) {
+        while let Some(first) = self.resolving.first_entry() {
+            if first.get().until > now.mono {
+                break;
+            }
+            first.remove();
+            self.metrics.count("node.never_resolved");
+        }
     }
 
     fn take_sip(&mut self, now: Now, action: cpm_ua::Action) {
@@ -374,7 +422,8 @@ impl<F: Function> Node<F> {
             cpm_ua::Action::WantsWrite(flow) => Action::WantsWrite(flow),
             cpm_ua::Action::Resolve(resolve, name) => {
                 let id = self.host.query(Query::Resolve(name));
-                self.resolving.insert(id, resolve);
+                let until = now.mono.plus(self.sip.config().timers.patience());
+                self.resolving.insert(id, Asked { resolve, until });
                 return;
             }
         };

@@ -1,14 +1,14 @@
 //! [`ParticipatingFunction`]: the way of every input to the procedure that handles it.
 
 use crate::registrations::Registrations;
+use crate::relayed::{Pending, Relayed};
+use crate::service::{feature_of, has_authenticated_originator};
 use crate::third_party::ThirdParty;
 use cpm_base::{FlowId, Instant, Metrics, Now, Seed, Trust};
-use cpm_core::feature::{CpmFeature, ICSI_REF, decode_list};
 use cpm_core::release::Release;
 use cpm_core::{Function, Input, Node, NodeConfig, NodeConfigError, Ports};
-use cpm_sip::{AcceptContact, Method, PServedUser, Request, Response, SipUri, StatusCode, To, Uri, Warning};
+use cpm_sip::{Allow, Method, PServedUser, Request, Response, SipUri, StatusCode, To, Uri, Warning};
 use cpm_ua::{Branch, Event, ProxyId, ProxyOptions, Refusal, RequestId};
-use std::collections::BTreeMap;
 
 /// Who a Participating Function is.
 #[derive(Debug, Clone)]
@@ -75,6 +75,22 @@ pub enum ParticipatingEvent {
         /// The final response.
         status: StatusCode,
     },
+    /// A request was passed on and nothing final came in time, or nothing that its sender could be told any more: the
+    /// sender of a MESSAGE heard nothing (RFC 4320 §4.2), that of an INVITE 500.
+    Unanswered {
+        /// In which role.
+        role: ServedRole,
+        /// MESSAGE or INVITE.
+        method: Method,
+    },
+}
+
+/// A request that is being served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Received<'a> {
+    pub(crate) id: RequestId,
+    pub(crate) request: &'a Request,
+    pub(crate) role: ServedRole,
 }
 
 /// A CPM Participating Function (TS section 8): plain logic that a [`Node`] drives.
@@ -83,7 +99,7 @@ pub struct ParticipatingFunction {
     pub(crate) config: ParticipatingConfig,
     pub(crate) registrations: Registrations,
     /// Requests that are being passed on.
-    pub(crate) relayed: BTreeMap<ProxyId, (ServedRole, Method)>,
+    pub(crate) relayed: Relayed,
     pub(crate) metrics: Metrics,
 }
 
@@ -94,7 +110,7 @@ impl ParticipatingFunction {
         ParticipatingFunction {
             config,
             registrations: Registrations::default(),
-            relayed: BTreeMap::new(),
+            relayed: Relayed::default(),
             metrics: Metrics::default(),
         }
     }
@@ -102,8 +118,8 @@ impl ParticipatingFunction {
     /// The function in a node of its own.
     ///
     /// # Errors
-    /// The endpoints refuse their configuration.
-    // req: D-p2
+    /// `max_devices` is zero: the endpoint takes as many branches of a request.
+    // req: D.3-p1
     pub fn node(
         config: ParticipatingConfig,
         seed: Seed,
@@ -111,6 +127,7 @@ impl ParticipatingFunction {
         let product = Release::SERVER_2_1.with_product(&config.product);
         let mut node = NodeConfig::proxy(seed, &product);
         node.sip.own_names = vec![(config.address.host().clone(), config.address.port())];
+        node.sip.limits.max_branches = config.limits.max_devices;
         Node::new(ParticipatingFunction::new(config), node)
     }
 
@@ -118,6 +135,12 @@ impl ParticipatingFunction {
     #[must_use]
     pub fn users(&self) -> usize {
         self.registrations.len()
+    }
+
+    /// How many requests are being passed on and have no final response yet.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.relayed.len()
     }
 
     /// Counters of the function itself.
@@ -144,7 +167,7 @@ impl ParticipatingFunction {
             _ if in_dialog => self.onward(now, ports, id, request),
             Method::Register => self.third_party(now, ports, id, request),
             Method::Message | Method::Invite => self.initial(now, ports, id, request),
-            _ => self.refuse(now, ports, id, request, StatusCode::METHOD_NOT_ALLOWED, None),
+            _ => self.method_not_allowed(now, ports, id, request),
         }
     }
 
@@ -170,7 +193,24 @@ impl ParticipatingFunction {
         ports.host.event(ParticipatingEvent::Registration { user, devices: count });
     }
 
-    /// An initial MESSAGE or INVITE: the core says for whom, in which role (RFC 5502 §4.3).
+    /// RFC 3261 §21.4.6.
+    fn method_not_allowed(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        id: RequestId,
+        request: &Request,
+    ) {
+        let mut response = Response::for_request(request, StatusCode::METHOD_NOT_ALLOWED);
+        let methods =
+            [Method::Register, Method::Message, Method::Invite, Method::Ack, Method::Cancel, Method::Bye];
+        response.headers_mut().set_typed_list(&methods.map(Allow));
+        self.metrics.count("pf.refused");
+        self.answer(now, ports, id, response);
+    }
+
+    /// An initial MESSAGE or INVITE: the core says for whom, in which role (RFC 5502 §4.3), and who sent it.
+    // req: 6.1-p4.1, 6.1-p4.2
     fn initial(
         &mut self,
         now: Now,
@@ -178,25 +218,25 @@ impl ParticipatingFunction {
         id: RequestId,
         request: &Request,
     ) {
-        let served = match request.typed::<PServedUser>() {
-            Ok(Some(served)) => served,
-            Ok(None) => {
-                let why = Some("no P-Served-User: whom to serve is not known");
-                return self.refuse(now, ports, id, request, StatusCode::FORBIDDEN, why);
-            }
+        let (served, role) = match served_by(request) {
+            Ok(served) => served,
+            Err((status, why)) => return self.refuse(now, ports, id, request, status, Some(&why)),
+        };
+        let received = Received { id, request, role };
+        if !has_authenticated_originator(request) {
+            let why = Some("122 Function not allowed: no authenticated originator");
+            return self.refuse_served(now, ports, received, StatusCode::FORBIDDEN, why);
+        }
+        let feature = match feature_of(request) {
+            Ok(feature) => feature,
             Err(error) => {
                 let why = error.to_string();
-                return self.refuse(now, ports, id, request, StatusCode::BAD_REQUEST, Some(&why));
+                return self.refuse_served(now, ports, received, StatusCode::BAD_REQUEST, Some(&why));
             }
         };
-        let case = served.params().get("sescase").unwrap_or("");
-        if case.eq_ignore_ascii_case("orig") {
-            self.originating(now, ports, id, request);
-        } else if case.eq_ignore_ascii_case("term") {
-            self.terminating(now, ports, id, request, served.uri());
-        } else {
-            let why = Some("P-Served-User says no session case");
-            self.refuse(now, ports, id, request, StatusCode::BAD_REQUEST, why);
+        match role {
+            ServedRole::Originating => self.originating(now, ports, received, feature),
+            ServedRole::Terminating => self.terminating(now, ports, received, feature, served.uri()),
         }
     }
 
@@ -213,32 +253,31 @@ impl ParticipatingFunction {
         }
     }
 
-    /// Passes an initial request on; its final response comes back through [`Self::far_side_answered`].
+    /// Passes an initial request on; its final response comes back through [`Self::far_side_answered`]. What is not
+    /// edited stays as it came, octet for octet, the conversation headers (TS 5.3) among it.
+    // req: 5.3-p3
     pub(crate) fn pass_on(
         &mut self,
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
-        id: RequestId,
-        request: &Request,
-        role: ServedRole,
+        received: Received<'_>,
         branches: Vec<Branch>,
     ) {
+        let Received { id, request, role } = received;
         // A MESSAGE is over with its answer; in the dialog of an INVITE this function stays.
         let stay = (*request.method() == Method::Invite).then(|| Uri::Sip(self.config.address.clone()));
         match ports.sip.proxy(now, id, branches, ProxyOptions { record_route: stay, hold_final: true }) {
             Ok(proxy) => {
-                self.relayed.insert(proxy, (role, request.method().clone()));
+                let until = ports.sip.deadline(id).unwrap_or(now.mono);
+                let method = request.method().clone();
+                self.relayed.insert(proxy, Pending { request: id, role, method, until });
             }
-            Err(refused) => {
-                let status = status_of(&refused.why);
-                self.refuse(now, ports, id, request, status, None);
-                self.handled(ports, role, request.method().clone(), status);
-            }
+            Err(refused) => self.refuse_served(now, ports, received, status_of(&refused.why), None),
         }
     }
 
-    /// The far side's final response is this function's (TS 8.2.1.1-8.A.iv).
-    // req: 8.2.1.1-8.A.iv
+    /// The far side's final response is this function's (TS 8.2.1.1-8.A.iv); terminating, the first 2xx.
+    // req: 8.2.1.1-8.A.iv, 8.2.1.1-9.ii, 8.3.1.1-p3
     fn far_side_answered(
         &mut self,
         now: Now,
@@ -247,25 +286,50 @@ impl ParticipatingFunction {
         response: Response,
     ) {
         let status = response.status();
-        if ports.sip.release(now, proxy, response).is_err() {
+        let released = ports.sip.release(now, proxy, response).is_ok();
+        if !released {
             self.metrics.count("pf.response_too_late");
         }
-        if let Some((role, method)) = self.relayed.remove(&proxy) {
-            self.handled(ports, role, method, status);
+        // Further 2xx to an INVITE pass in silence.
+        let Some(Pending { role, method, .. }) = self.relayed.take(proxy) else { return };
+        let silent = method != Method::Invite && status == StatusCode::REQUEST_TIMEOUT;
+        ports.host.event(match released && !silent {
+            true => ParticipatingEvent::Handled { role, method, status },
+            false => ParticipatingEvent::Unanswered { role, method },
+        });
+    }
+
+    /// Lets go of requests that are over without a final response of the far side; a deadline may have moved since.
+    fn forget_unanswered(&mut self, now: Now, ports: &mut Ports<'_, ParticipatingEvent>) {
+        while let Some((proxy, pending)) = self.relayed.take_due(now.mono) {
+            match ports.sip.deadline(pending.request).filter(|until| *until > now.mono) {
+                Some(until) => self.relayed.insert(proxy, Pending { until, ..pending }),
+                None => {
+                    let Pending { role, method, .. } = pending;
+                    ports.host.event(ParticipatingEvent::Unanswered { role, method });
+                }
+            }
         }
     }
 
-    pub(crate) fn handled(
-        &self,
+    /// Refuses a request of a served user, and tells the host.
+    pub(crate) fn refuse_served(
+        &mut self,
+        now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
-        role: ServedRole,
-        method: Method,
+        received: Received<'_>,
         status: StatusCode,
+        why: Option<&str>,
     ) {
+        let Received { id, request, role } = received;
+        self.refuse(now, ports, id, request, status, why);
+        let method = request.method().clone();
         ports.host.event(ParticipatingEvent::Handled { role, method, status });
     }
 
-    pub(crate) fn refuse(
+    /// Refuses a request; the reason goes into a Warning (TS 6.4.1).
+    // req: 6.4.1-p2
+    fn refuse(
         &mut self,
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
@@ -309,13 +373,22 @@ fn status_of(why: &Refusal) -> StatusCode {
     }
 }
 
-/// The CPM feature that a request asks for: the first in its Accept-Contact (TS 8.2, 8.3).
-pub(crate) fn feature_of(request: &Request) -> Option<CpmFeature> {
-    let wishes = request.typed_list::<AcceptContact>().ok()?;
-    wishes
-        .iter()
-        .filter_map(|wish| wish.params().get(ICSI_REF))
-        .find_map(|value| decode_list(value).first().copied())
+/// Whom a request is served for, and in which role (RFC 5502 §4.3).
+fn served_by(request: &Request) -> Result<(PServedUser, ServedRole), (StatusCode, String)> {
+    let served = match request.typed::<PServedUser>() {
+        Ok(Some(served)) => served,
+        Ok(None) => {
+            let why = "122 Function not allowed: no P-Served-User says whom to serve";
+            return Err((StatusCode::FORBIDDEN, why.to_owned()));
+        }
+        Err(error) => return Err((StatusCode::BAD_REQUEST, error.to_string())),
+    };
+    let role = match served.params().get("sescase") {
+        Some(case) if case.eq_ignore_ascii_case("orig") => ServedRole::Originating,
+        Some(case) if case.eq_ignore_ascii_case("term") => ServedRole::Terminating,
+        _ => return Err((StatusCode::BAD_REQUEST, "P-Served-User says no session case".to_owned())),
+    };
+    Ok((served, role))
 }
 
 impl Function for ParticipatingFunction {
@@ -330,11 +403,12 @@ impl Function for ParticipatingFunction {
         }
     }
 
-    fn handle_timeout(&mut self, now: Now, _ports: &mut Ports<'_, ParticipatingEvent>) {
+    fn handle_timeout(&mut self, now: Now, ports: &mut Ports<'_, ParticipatingEvent>) {
         self.registrations.expire(now.mono);
+        self.forget_unanswered(now, ports);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.registrations.next_expiry()
+        [self.registrations.next_expiry(), self.relayed.next_deadline()].into_iter().flatten().min()
     }
 }

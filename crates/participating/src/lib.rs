@@ -21,7 +21,11 @@
 mod function;
 mod originating;
 mod registrations;
+mod relayed;
+mod service;
 mod terminating;
+#[cfg(test)]
+mod tests;
 mod third_party;
 
 pub use function::{Limits, ParticipatingConfig, ParticipatingEvent, ParticipatingFunction, ServedRole};

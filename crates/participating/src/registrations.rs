@@ -4,13 +4,15 @@ use core::time::Duration;
 use cpm_base::Instant;
 use cpm_core::feature::CpmFeature;
 use cpm_sip::Uri;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A registered device of a served user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     /// Its contact address as registered.
     pub contact: Uri,
+    /// Its public GRUU (RFC 5627), when the registrar gave it one.
+    pub gruu: Option<Uri>,
     /// `+sip.instance`, without angle brackets; `None` when it registered without one.
     pub instance: Option<String>,
     /// The CPM features that it registered.
@@ -25,6 +27,8 @@ pub(crate) struct Registrations {
     users: BTreeMap<String, User>,
     /// Any identity of a user to the key of `users`.
     identities: BTreeMap<String, String>,
+    /// When the first device of each user runs out.
+    expiries: BTreeSet<(Instant, String)>,
 }
 
 #[derive(Debug)]
@@ -33,8 +37,15 @@ struct User {
     devices: Vec<Device>,
 }
 
+impl User {
+    fn next_expiry(&self) -> Option<Instant> {
+        self.devices.iter().map(|device| device.until).min()
+    }
+}
+
 impl Registrations {
-    /// Replaces what is known of a user; no device takes the user out. Returns whether there was room.
+    /// Replaces what is known of a user, named by any known identity; no device takes the user out. Returns whether
+    /// there was room.
     pub(crate) fn replace(
         &mut self,
         user: &Uri,
@@ -43,12 +54,18 @@ impl Registrations {
         max_users: usize,
     ) -> bool {
         let key = user.address_key();
-        self.remove(&key);
+        let known = match self.users.contains_key(&key) {
+            true => Some(key.clone()),
+            false => self.identities.get(&key).cloned(),
+        };
+        if known.is_none() && !devices.is_empty() && self.users.len() >= max_users {
+            return false;
+        }
+        if let Some(known) = known {
+            self.remove(&known);
+        }
         if devices.is_empty() {
             return true;
-        }
-        if self.users.len() >= max_users {
-            return false;
         }
         let mut names: Vec<String> = identities.iter().map(Uri::address_key).collect();
         if !names.contains(&key) {
@@ -57,12 +74,22 @@ impl Registrations {
         for name in &names {
             self.identities.insert(name.clone(), key.clone());
         }
-        self.users.insert(key, User { identities: names, devices });
+        self.insert(key, User { identities: names, devices });
         true
+    }
+
+    fn insert(&mut self, key: String, user: User) {
+        if let Some(at) = user.next_expiry() {
+            self.expiries.insert((at, key.clone()));
+        }
+        self.users.insert(key, user);
     }
 
     fn remove(&mut self, key: &str) {
         let Some(user) = self.users.remove(key) else { return };
+        if let Some(at) = user.next_expiry() {
+            self.expiries.remove(&(at, key.to_owned()));
+        }
         for name in &user.identities {
             if self.identities.get(name).is_some_and(|owner| owner == key) {
                 self.identities.remove(name);
@@ -87,20 +114,19 @@ impl Registrations {
 
     /// When the next device runs out.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.users.values().flat_map(|user| &user.devices).map(|device| device.until).min()
+        self.expiries.first().map(|(at, _)| *at)
     }
 
     /// Forgets what ran out.
     pub(crate) fn expire(&mut self, now: Instant) {
-        let mut empty = Vec::new();
-        for (key, user) in &mut self.users {
+        while self.next_expiry().is_some_and(|at| at <= now) {
+            let Some((_, key)) = self.expiries.pop_first() else { return };
+            let Some(user) = self.users.get_mut(&key) else { continue };
             user.devices.retain(|device| device.until > now);
-            if user.devices.is_empty() {
-                empty.push(key.clone());
+            match user.next_expiry() {
+                Some(at) => drop(self.expiries.insert((at, key))),
+                None => self.remove(&key),
             }
-        }
-        for key in empty {
-            self.remove(&key);
         }
     }
 }
@@ -121,6 +147,7 @@ mod tests {
     fn device(name: &str, seconds: u32) -> Device {
         Device {
             contact: uri(&format!("sip:{name}@192.0.2.1")),
+            gruu: None,
             instance: None,
             features: vec![CpmFeature::PagerMessage],
             until: until(Instant::ZERO, seconds),
@@ -144,7 +171,31 @@ mod tests {
         );
         assert_eq!(known.devices(Instant::ZERO, &sip, CpmFeature::LargeMessage).len(), 0);
         assert!(known.replace(&sip, &[], vec![], 10));
-        assert_eq!((known.len(), known.identities.len()), (0, 0));
+        assert_eq!((known.len(), known.identities.len(), known.expiries.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn another_identity_names_the_same_user() {
+        let mut known = Registrations::default();
+        let (sip, tel) = (uri("sip:bob@home.test"), uri("tel:+15550002"));
+        assert!(known.replace(&sip, &[sip.clone(), tel.clone()], vec![device("b1", 60)], 1));
+        assert!(known.replace(&tel, &[sip.clone(), tel.clone()], vec![device("b2", 60)], 1));
+        let found = known.devices(Instant::ZERO, &sip, CpmFeature::PagerMessage);
+        assert_eq!(found, vec![device("b2", 60)]);
+        assert!(known.replace(&sip, &[], vec![], 1));
+        assert_eq!((known.len(), known.identities.len(), known.expiries.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn an_identity_of_two_users_belongs_to_the_last() {
+        let mut known = Registrations::default();
+        let (a, b, both) = (uri("sip:a@x.test"), uri("sip:b@x.test"), uri("sip:desk@x.test"));
+        known.replace(&a, &[a.clone(), both.clone()], vec![device("a", 60)], 2);
+        known.replace(&b, &[b.clone(), both.clone()], vec![device("b", 60)], 2);
+        let of = |known: &Registrations, user| known.devices(Instant::ZERO, user, CpmFeature::PagerMessage);
+        assert_eq!(of(&known, &both), vec![device("b", 60)]);
+        known.replace(&a, &[], vec![], 2);
+        assert_eq!((of(&known, &a), of(&known, &both)), (vec![], vec![device("b", 60)]));
     }
 
     #[test]

@@ -1,61 +1,78 @@
 //! For the user who receives (TS 8.3.1.1; 8.3.1.2 as a proxy).
 
-use crate::function::feature_of;
-use crate::{Device, ParticipatingEvent, ParticipatingFunction, ServedRole};
+use crate::function::Received;
+use crate::service::assert_service;
+use crate::{Device, ParticipatingEvent, ParticipatingFunction};
 use cpm_base::Now;
 use cpm_core::Ports;
-use cpm_core::feature::{CpmFeature, ICSI_REF};
-use cpm_sip::{AcceptContact, Params, Request, StatusCode, Uri};
-use cpm_ua::{Branch, Destination, RequestId};
+use cpm_core::feature::{CpmFeature, ICSI_REF, decode_list};
+use cpm_sip::{AcceptContact, Headers, Params, Request, StatusCode, Uri};
+use cpm_ua::{Branch, Destination};
+
+/// The media feature tag of a device's instance (RFC 5626 §4.1).
+const INSTANCE: &str = "+sip.instance";
 
 impl ParticipatingFunction {
-    // req: 8.1.4-p2
+    // req: 8.1.4-p2, 8.3.1.1-8, 8.3.1.1-8.b.i, 8.3.1.1-9, 8.3.1.1-9.i, 8.3.1.1-15
     pub(crate) fn terminating(
         &mut self,
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
-        id: RequestId,
-        request: &Request,
+        received: Received<'_>,
+        feature: Option<CpmFeature>,
         served: &Uri,
     ) {
-        let feature = feature_of(request);
-        let devices =
-            feature.map(|feature| self.registrations.devices(now.mono, served, feature)).unwrap_or_default();
-        let branches: Vec<Branch> = devices
-            .iter()
-            .filter_map(|device| {
-                let request = for_device(request, feature?, device);
-                Some(Branch { request, destination: Destination::Routed })
-            })
-            .collect();
-        if branches.is_empty() {
-            let status = StatusCode::TEMPORARILY_UNAVAILABLE;
-            self.refuse(now, ports, id, request, status, None);
-            return self.handled(ports, ServedRole::Terminating, request.method().clone(), status);
+        let mut branches = Vec::new();
+        if let Some(feature) = feature {
+            for device in self.registrations.devices(now.mono, served, feature) {
+                let request = for_device(received.request, feature, &device);
+                branches.push(Branch { request, destination: Destination::Routed });
+            }
         }
-        self.pass_on(now, ports, id, request, ServedRole::Terminating, branches);
+        if branches.is_empty() {
+            return self.refuse_served(now, ports, received, StatusCode::TEMPORARILY_UNAVAILABLE, None);
+        }
+        self.pass_on(now, ports, received, branches);
     }
 }
 
-/// The request for one device (TS 6.1.2): its instance in an Accept-Contact of its own with `require` and `explicit`;
-/// without an instance, its contact as Request-URI.
-// req: 6.1.2-p1, 6.1.2-p3
+/// The request for one device. Its public GRUU as Request-URI, where the registrar gave it one (TS 8.3.1.1-13); else its
+/// instance in an Accept-Contact of its own (TS 6.1.2); without an instance, its contact as Request-URI.
+// req: 6.1.2-p1, 6.1.2-p3, 8.3.1.1-10, 8.3.1.1-13
 fn for_device(request: &Request, feature: CpmFeature, device: &Device) -> Request {
     let mut copy = request.clone();
-    // A device that the sender's side named is none of ours to aim at (readings C8).
-    let mut wishes: Vec<AcceptContact> = copy.typed_list::<AcceptContact>().unwrap_or_default();
-    wishes.retain(|wish| !wish.params().contains("+sip.instance"));
-    // Readings C9: one that names the service alone and insists on it.
-    let encoded = feature.encoded();
-    if !wishes.iter().any(|wish| wish.require() && wish.explicit() && wish.params().contains(ICSI_REF)) {
-        wishes.extend(insisting(ICSI_REF, &encoded));
+    assert_service(&mut copy);
+    drop_instances(copy.headers_mut());
+    // Readings C9: one that names the service and insists on it.
+    let wishes = copy.typed_list::<AcceptContact>().unwrap_or_default();
+    if !wishes.iter().any(|wish| insists_on(wish, feature))
+        && let Some(wish) = insisting(ICSI_REF, &feature.encoded())
+    {
+        copy.headers_mut().push_typed(&wish);
     }
-    match &device.instance {
-        Some(instance) => wishes.extend(insisting("+sip.instance", &format!("<{instance}>"))),
-        None => copy.set_uri(device.contact.clone()),
+    let instance = device.instance.as_ref().and_then(|urn| insisting(INSTANCE, &format!("<{urn}>")));
+    match (&device.gruu, instance) {
+        (Some(gruu), _) => copy.set_uri(gruu.clone()),
+        (None, Some(wish)) => copy.headers_mut().push_typed(&wish),
+        (None, None) => copy.set_uri(device.contact.clone()),
     }
-    copy.headers_mut().set_typed_list(&wishes);
     copy
+}
+
+/// A device that the sender's side named is none of ours to aim at (readings C8). Nothing is written anew when there is
+/// none.
+fn drop_instances(headers: &mut Headers) {
+    let wishes = headers.typed_list::<AcceptContact>().unwrap_or_default();
+    let names_instance = |wish: &AcceptContact| wish.params().contains(INSTANCE);
+    if wishes.iter().any(names_instance) {
+        let others: Vec<AcceptContact> = wishes.into_iter().filter(|wish| !names_instance(wish)).collect();
+        headers.set_typed_list(&others);
+    }
+}
+
+fn insists_on(wish: &AcceptContact, feature: CpmFeature) -> bool {
+    let named = wish.params().get(ICSI_REF).map(decode_list).unwrap_or_default();
+    wish.require() && wish.explicit() && named.contains(&feature)
 }
 
 /// `*;name="value";require;explicit` (RFC 3841 §9.2).
