@@ -1,5 +1,7 @@
 //! The driver on real loopback sockets, under a function that answers each request with its own body.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 use bytes::Bytes;
 use cpm_base::{CloseReason, Instant, Now, Protocol, Seed, Transport};
 use cpm_core::{Function, Input, Node, NodeConfig, Ports};

@@ -246,3 +246,59 @@ async fn reading_waits_for_the_node() {
         panic!("the end");
     };
 }
+
+/// Stores what it is told to and says which replies came, in order.
+struct Storing(Vec<cpm_core::QueryId>);
+
+impl Function for Storing {
+    type Event = usize;
+    fn handle(&mut self, _: Now, input: Input, ports: &mut Ports<'_, usize>) {
+        let Input::Reply(id, Reply::Stored(Ok(()))) = input else { panic!("a record is kept") };
+        let place = self.0.iter().position(|asked| *asked == id).expect("a query of ours");
+        ports.host.event(place);
+    }
+    fn handle_timeout(&mut self, _: Now, _: &mut Ports<'_, usize>) {}
+    fn next_timeout(&self) -> Option<Instant> {
+        None
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_decides_at_once_keeps_the_order_and_a_slow_one_is_waited_for() {
+    struct Slow;
+    impl crate::Store for Slow {
+        fn store(&mut self, _: cpm_core::Record) -> crate::Storing {
+            Box::pin(async {
+                sleep(Duration::from_millis(10)).await;
+                Ok(())
+            })
+        }
+    }
+    let stores: [Box<dyn crate::Store>; 2] = [Box::new(crate::MemoryStore::default()), Box::new(Slow)];
+    for (store, ordered) in stores.into_iter().zip([true, false]) {
+        let node =
+            Node::new(Storing(Vec::new()), NodeConfig::user_agent(Seed::new([7; 32]), "test")).unwrap();
+        let mut running = start(node, Sockets::default(), HostConfig { store, ..config() }).unwrap();
+        let asked = running.handle.command(|_, function, ports| {
+            for _ in 0..100 {
+                let record = cpm_core::Record::Received(cpm_core::ReceivedRecord {
+                    conversation: None,
+                    contribution: None,
+                    sender: String::new(),
+                    message_id: None,
+                    cpim: Bytes::new(),
+                });
+                function.0.push(ports.host.query(Query::Store(record)));
+            }
+        });
+        within(asked).await.unwrap();
+        let mut places = Vec::new();
+        while places.len() < 100 {
+            places.push(within(running.events.recv()).await.unwrap());
+        }
+        if !ordered {
+            places.sort_unstable();
+        }
+        assert_eq!(places, (0..100).collect::<Vec<_>>());
+    }
+}

@@ -53,7 +53,9 @@ impl Ladder {
 
     /// The diagram. Long runs of media between the same two are shortened.
     pub(crate) fn draw(&self, nodes: &[&str], options: &Options) -> String {
-        render(nodes, &shorten_media(&self.lock().entries), options)
+        let mut entries = self.lock().entries.clone();
+        entries.sort_by_key(|entry| entry.at);
+        render(nodes, &shorten_media(&entries), options)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
