@@ -53,6 +53,7 @@ mod sockets;
 mod store;
 mod stream;
 mod tap;
+mod tasks;
 mod trace;
 mod udp;
 

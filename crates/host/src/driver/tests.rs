@@ -3,6 +3,8 @@ use crate::{Clock, HostConfig, Listen, NodeGone, OpenPolicy, start};
 use cpm_base::Seed;
 use cpm_core::{Input, NodeConfig, Ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::time::sleep;
 
 /// A function that does nothing: the tests here look at the driver alone.
 struct Quiet;
