@@ -79,7 +79,8 @@ pub struct NameQuery {
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// To the topmost Route; without one to the configured outbound hop; without that to the Request-URI.
+    /// To the topmost Route; without one to the configured outbound hop (for requests outside of dialogs); without that
+    /// to the Request-URI.
     Routed,
     /// On this flow (a registered contact behind its own connection).
     Flow(FlowId),

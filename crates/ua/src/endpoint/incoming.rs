@@ -3,12 +3,25 @@
 use super::Endpoint;
 use super::server::Owner;
 use super::via::Head;
+use crate::config::Config;
 use crate::event::{Event, Fault, RequestId};
 use cpm_base::{FlowId, Now};
 use cpm_sip::{
     Accept, CSeq, Contact, HeaderName, Message, Method, ParseError, ParseFailure, Request, RequestPolicy,
     Response, Role, StatusCode, Via,
 };
+
+/// What requests the configuration lets through.
+pub(super) fn policy(config: &Config) -> RequestPolicy {
+    let mut policy = match config.role {
+        Role::UserAgent => RequestPolicy::user_agent(),
+        Role::Proxy => RequestPolicy::proxy(),
+    };
+    policy.methods.clone_from(&config.allow);
+    policy.option_tags.clone_from(&config.supported);
+    policy.content_types = config.accept.iter().filter_map(|range| Accept::new(range).ok()).collect();
+    policy
+}
 
 impl Endpoint {
     /// A message that parsed.
@@ -82,7 +95,10 @@ impl Endpoint {
         self.count_against(flow);
         self.metrics.count("ua.unusable_requests");
         let status = StatusCode::BAD_REQUEST;
-        if *request.method() != Method::Ack && request.headers().contains(&HeaderName::Via) {
+        if *request.method() == Method::Ack {
+            return self.event(Event::Fault(Fault::StrayAck { flow }));
+        }
+        if request.headers().contains(&HeaderName::Via) {
             let mut response = Response::for_request(request, status);
             response.set_reason(&alloc::format!("{error}"));
             response.set_body(bytes::Bytes::new());
@@ -93,7 +109,7 @@ impl Endpoint {
 
     /// What the endpoint answers before the function is asked.
     fn refusal_of(&self, request: &Request) -> Option<Response> {
-        if let Err(finding) = cpm_sip::validate_request(request, &self.policy()) {
+        if let Err(finding) = cpm_sip::validate_request(request, &self.policy) {
             return Some(finding.reply(request));
         }
         let invite = *request.method() == Method::Invite && self.config.role == Role::UserAgent;
@@ -103,18 +119,6 @@ impl Endpoint {
             return Some(response);
         }
         None
-    }
-
-    fn policy(&self) -> RequestPolicy {
-        let mut policy = match self.config.role {
-            Role::UserAgent => RequestPolicy::user_agent(),
-            Role::Proxy => RequestPolicy::proxy(),
-        };
-        policy.methods.clone_from(&self.config.allow);
-        policy.option_tags.clone_from(&self.config.supported);
-        policy.content_types =
-            self.config.accept.iter().filter_map(|range| Accept::new(range).ok()).collect();
-        policy
     }
 
     /// A new, sound request: merged, in a dialog, or for the function.

@@ -26,7 +26,7 @@ use core::net::{IpAddr, SocketAddr};
 use cpm_base::{
     CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Random, Target, Transport,
 };
-use cpm_sip::Frame;
+use cpm_sip::{Frame, RequestPolicy};
 use dialogs::{Dialog, DialogKey};
 use outgoing::Resolving;
 pub(crate) use outgoing::Stateless;
@@ -42,6 +42,7 @@ use uac::Invite;
 #[derive(Debug)]
 pub struct Endpoint {
     config: Config,
+    policy: RequestPolicy,
     random: Random,
     /// Key of the hashes in branches (loop detection) and in the tags of stateless answers.
     hash_key: u64,
@@ -81,6 +82,7 @@ impl Endpoint {
         let mut random = Random::new(config.seed.clone());
         let hash_key = random.public_u64();
         Endpoint {
+            policy: incoming::policy(&config),
             config,
             random,
             hash_key,

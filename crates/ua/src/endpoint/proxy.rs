@@ -128,11 +128,14 @@ impl Endpoint {
         if self.was_here(received, &mark)? {
             return Err(Refusal::Loop);
         }
+        // The configured hop is for what begins; inside of a dialog the Route and the target say it all.
+        let in_dialog = super::via::to_tag(received.headers()).is_some();
+        let outbound = self.config.outbound.as_ref().filter(|_| !in_dialog);
         let mut ready = Vec::with_capacity(branches.len());
         for branch in branches {
             let mut request = branch.request.clone();
             self.make_onward(&mut request, options.record_route.as_ref())?;
-            let hop = self.hop(&mut request, &branch.destination, self.config.outbound.as_ref())?;
+            let hop = self.hop(&mut request, &branch.destination, outbound)?;
             ready.push((request, hop));
         }
         Ok((mark, ready))

@@ -286,15 +286,20 @@ fn flows_are_bounded() {
     assert!(ua.flow_info(FlowId(2)).is_none() && ua.flow_info(FLOW).is_some());
 }
 
-/// A request is not sent to whoever connected under TLS and claims to be there; to the core it is.
+/// A request goes back over a connection to the very address that it comes from; under TLS, where a certificate says who
+/// is there, over one that was accepted from the core alone.
 #[test]
-fn an_accepted_tls_stream_is_reused_from_the_core_alone() {
-    for (trust, reused) in [(Trust::Outside, false), (Trust::Core, true)] {
+fn an_accepted_stream_is_reused_for_its_own_address() {
+    for (transport, trust, reused) in [
+        (Transport::Tcp, Trust::Outside, true),
+        (Transport::Tls, Trust::Outside, false),
+        (Transport::Tls, Trust::Core, true),
+    ] {
         let mut ua = Endpoint::new(Config::user_agent(Seed::new([9; 32]), ""));
-        let info = FlowInfo { transport: Transport::Tls, peer: address(1), ..stream_info(trust) };
+        let info = FlowInfo { transport, peer: address(1), ..stream_info(trust) };
         ua.handle_accepted(at(0), FLOW, info);
         actions(&mut ua);
-        ua.send_request(at(0), message(2, 1), Destination::To(Transport::Tls, address(1))).unwrap();
+        ua.send_request(at(0), message(2, 1), Destination::To(transport, address(1))).unwrap();
         let opens = actions(&mut ua).iter().any(|action| matches!(action, Action::Open(..)));
         assert_eq!(opens, !reused);
     }

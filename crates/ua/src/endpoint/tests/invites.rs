@@ -508,3 +508,22 @@ fn the_dialog_remembers_who_is_who() {
     assert_eq!(told(&net, 0).last().unwrap(), "ended RemoteBye");
     net.run_to_quiet();
 }
+
+/// An ACK counts for the 2xx of its own CSeq alone (RFC 3261 §13.3.1.4).
+#[test]
+fn an_ack_with_another_number_acknowledges_nothing() {
+    let mut net = Net::new([config(1), config(2)]);
+    net.script(0, polite());
+    net.script(1, polite());
+    net.rule = Box::new(|_, packet| if packet.label() == "ACK" { Fate::Lost } else { Fate::Arrives });
+    call(&mut net, Transport::Udp);
+    net.run(Duration::from_millis(100));
+    let ack = String::from_utf8(net.wire.last().unwrap().bytes.to_vec()).unwrap();
+    net.inject(1, address(1), ack.replace("CSeq: 1 ACK", "CSeq: 2 ACK"));
+    net.run(Duration::from_secs(1));
+    assert!(!told(&net, 1).contains(&"acknowledged".into()));
+    net.inject(1, address(1), ack.clone());
+    net.inject(1, address(1), ack);
+    net.run(Duration::from_millis(10));
+    assert_eq!(told(&net, 1), ["INVITE", "acknowledged"], "and once");
+}

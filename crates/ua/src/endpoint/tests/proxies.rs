@@ -447,3 +447,62 @@ fn an_unreachable_branch_is_a_503() {
     net.run_to_quiet();
     assert_eq!(ends(&net, 0), ["500", "Rejected 500"]);
 }
+
+/// C10, RFC 3261 §16: an ACK is passed on when it came through us as a hop of its dialog, and in no other case.
+#[test]
+fn a_proxy_relays_only_the_acks_of_its_own_path() {
+    for (route, role, relayed) in [
+        ("Route: <sip:10.0.0.2;lr>\r\n", Role::Proxy, true),
+        ("Route: <sip:10.0.0.2;lr>\r\n", Role::UserAgent, false),
+        ("Route: <sip:10.0.0.9;lr>\r\n", Role::Proxy, false),
+        ("Route: <sip:10.0.0.2;lr>, <tel:+4912>\r\n", Role::Proxy, false),
+        ("", Role::Proxy, false),
+    ] {
+        let mut net = Net::new([config(1), Config { role, ..config(2) }, config(3)]);
+        for hops in [70, 0] {
+            let ack = alloc::format!(
+                "ACK sip:u@10.0.0.3 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKack\r\n{route}\
+                 From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 ACK\r\nMax-Forwards: {hops}\r\n\
+                 Content-Length: 0\r\n\r\n"
+            );
+            net.inject(1, address(1), ack);
+        }
+        net.run_to_quiet();
+        let expected: Vec<String> = if relayed { ["ACK".into()].into() } else { Vec::new() };
+        assert_eq!(net.labels(), expected, "{route}");
+        if relayed {
+            let on = text(&net, 0);
+            assert!(
+                on.contains("Max-Forwards: 69\r\n")
+                    && !on.contains("Route:")
+                    && on.matches("Via:").count() == 2,
+                "{on}"
+            );
+        }
+        let strays = net.faults(1).iter().filter(|fault| matches!(fault, Fault::StrayAck { .. })).count();
+        assert_eq!(strays, if relayed { 1 } else { 2 });
+    }
+}
+
+/// The configured hop is for what begins a dialog; inside of one, Route and target say it all.
+#[test]
+fn requests_inside_a_dialog_do_not_go_to_the_outbound_hop() {
+    for (tag, to) in [("", address(4)), (";tag=2", address(3))] {
+        let mut proxy = proxy_config(2);
+        proxy.outbound = Some(NextHop::Address(Transport::Udp, address(4)));
+        let mut net = Net::new([config(1), proxy, config(3), config(4)]);
+        net.script(1, |ua, now, event| {
+            if let Event::Request { id, .. } = event {
+                ua.route_onward(now, *id).unwrap();
+            }
+        });
+        let mut request = message(1, 2);
+        request.set_uri(uri("sip:u@10.0.0.3"));
+        let to_field = HeaderText::new(&alloc::format!("<sip:b@x>{tag}")).unwrap();
+        request.headers_mut().replace(HeaderName::To, to_field);
+        net.with(0, |ua, now| ua.send_request(now, request, Destination::To(Transport::Udp, address(2))))
+            .unwrap();
+        net.run(Duration::from_millis(100));
+        assert_eq!(net.wire[1].to, to);
+    }
+}
