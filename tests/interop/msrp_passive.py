@@ -19,17 +19,21 @@ import time
 from wire import Problem, Tcp, expect
 
 SESSION = "foreignsession1"
-MARK = "large text begins here"
+FIRST = "large text begins here"
+LAST = "large text ends here"
 
 
 def message(mode):
     """The CPIM message, octets."""
-    lines = [f"{MARK} ({mode})"]
+    lines = [f"{FIRST} ({mode})"]
     if mode == "hostile":
         for number in range(40):
-            lines += [f"-------chunk{number}$", f"-------chunk{number}", "-------", "\u00e4\u20ac\U0001f600", "MSRP nearmiss SEND"]
-    while len("\r\n".join(lines)) < 20000:
+            end = f"-------chunk{number}"
+            lines += [end + "y$", end + "$", end + "x", end + "x?", end + "x$ ", "-------", "MSRP nearmiss SEND"]
+            lines += ["\u00e4\u20ac\U0001f600 \n-------\r", ""]
+    while len("\r\n".join(lines)) < 15000:
         lines.append(f"line {len(lines)} of a message that is too large for a pager")
+    lines.append(f"{LAST} ({mode})")
     text = "\r\n".join(lines)
     return "\r\n".join(
         [
@@ -116,7 +120,7 @@ def answered(connection, own_path, peer_path, status):
 
 
 def orderly(connection, own_path, peer_path, body):
-    size = 6000
+    size = 4000
     for number, first in enumerate(range(0, len(body), size)):
         piece = body[first : first + size]
         flag = "$" if first + size >= len(body) else "+"
@@ -133,7 +137,7 @@ def hostile(connection, own_path, peer_path, body):
         f"MSRP rep1 REPORT\r\nTo-Path: {peer_path}\r\nFrom-Path: {own_path}\r\nMessage-ID: never-sent\r\n"
         f"Byte-Range: 1-5/5\r\nStatus: 000 200 OK\r\n-------rep1$\r\n"
     ).encode()
-    sizes = [3000, 5000, 4000]
+    sizes = [1500, 2500, 2000]
     chunks, first = [], 0
     while first < len(body):
         size = sizes[len(chunks) % 3]
@@ -147,7 +151,7 @@ def hostile(connection, own_path, peer_path, body):
         first, piece = chunks[number]
         extra = "X-Unknown: \u00e4 value; of=\"no\" concern\r\n"
         stream += send_request(
-            peer_path, own_path, f"chunk{number}", "m1.hostile", piece, first + 1, len(body), flags[number], extra
+            peer_path, own_path, f"chunk{number}x", "m1.hostile", piece, first + 1, len(body), flags[number], extra
         )
     place = 0
     while place < len(stream):
@@ -157,7 +161,7 @@ def hostile(connection, own_path, peer_path, body):
     expect(answered(connection, own_path, None, 481) == "lost1", "the request for nobody is not answered first")
     # interop: 1, a REPORT is never answered: what follows are the chunks' answers.
     transactions = [answered(connection, own_path, peer_path, 200) for _ in chunks]
-    expect(sorted(transactions) == sorted(f"chunk{number}" for number in order), f"answers to {transactions}")
+    expect(sorted(transactions) == sorted(f"chunk{number}x" for number in order), f"answers to {transactions}")
 
 
 def serve(mode, listener, own_path, body):

@@ -1,8 +1,10 @@
 """Raw SIP and MSRP over sockets, as much as the checks in this folder need. Standard library only."""
 
+import re
 import socket
 import time
 
+ACCEPT_CONTACT = '*;+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.msg";require;explicit'
 WAIT = 5.0
 """Seconds that an answer may take."""
 
@@ -29,6 +31,58 @@ def cpim(text, message_id, reports=None, date="2026-03-01T12:40:00Z"):
         lines.append(f"imdn.Disposition-Notification: {reports}")
     lines += ["", "Content-Type: text/plain; charset=utf-8", "", text]
     return "\r\n".join(lines).encode()
+
+
+counter = 0
+
+
+def request(peer, text="must not be shown", **changes):
+    """A MESSAGE as octets. `changes`: field (with _ for -) to another value, a list of values, or None to drop it;
+    `method`, `uri`, `version`, `body`, `names` (other spellings of field names)."""
+    global counter
+    counter += 1
+    number = counter
+    method = changes.pop("method", "MESSAGE")
+    uri = changes.pop("uri", "sip:listener@127.0.0.1")
+    version = changes.pop("version", "SIP/2.0")
+    names = changes.pop("names", {})
+    body = changes.pop("body", cpim(text, f"raw-{peer.transport}-{number}"))
+    if isinstance(body, str):
+        body = body.encode()
+    fields = {
+        "Via": f"SIP/2.0/{peer.transport} 127.0.0.1:{peer.local_port};branch=z9hG4bK-raw-{peer.transport}-{number};rport",
+        "Max-Forwards": "70",
+        "From": f"<sip:raw@127.0.0.1:{peer.local_port}>;tag=raw{number}",
+        "To": "<sip:listener@127.0.0.1>",
+        "Call-ID": f"raw-{peer.transport}-{number}-{peer.local_port}",
+        "CSeq": f"1 {method}",
+        "Accept-Contact": ACCEPT_CONTACT,
+        "P-Asserted-Service": "urn:urn-7:3gpp-service.ims.icsi.oma.cpm.msg",
+        "Conversation-ID": f"c0ffee00-0000-4000-8000-{number:012d}",
+        "Contribution-ID": f"decade00-0000-4000-8000-{number:012d}",
+        "Content-Type": "message/cpim",
+        "Content-Length": str(len(body)),
+    }
+    for name, value in changes.items():
+        fields[name.replace("_", "-")] = value
+    lines = [f"{method} {uri} {version}".encode()]
+    for name, values in fields.items():
+        if values is None:
+            continue
+        for value in values if isinstance(values, list) else [values]:
+            octets = value if isinstance(value, bytes) else value.encode()
+            lines.append(names.get(name, name).encode() + b": " + octets)
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def run(name, check):
+    try:
+        check()
+    except Problem as problem:
+        print(f"FAIL {name}: {problem}", flush=True)
+        return False
+    print(f"PASS {name}", flush=True)
+    return True
 
 
 class SipMessage:
@@ -153,3 +207,24 @@ class Tcp:
 def reaches(transport, port):
     """A new peer of the listener."""
     return {"udp": Udp, "tcp": Tcp}[transport](port)
+
+
+def good_message(peer, text):
+    """A good message on this peer is answered with 200."""
+    octets = request(peer, text=text)
+    call_id = re.search(rb"Call-ID: (\S+)", octets).group(1).decode()
+    peer.send(octets)
+    answer = peer.receive()
+    expect(answer.first("call-id") == call_id, f"answer to something else: {answer.start} for {answer.first('call-id')}")
+    expect(answer.status == 200, f"the good message got {answer.start}")
+
+
+def refused(peer, octets, status, **fields):
+    """The answer is this status; `fields`: a pattern for the value of each."""
+    peer.send(octets)
+    answer = peer.receive()
+    expect(answer.status == status, f"expected {status}, got {answer.start}")
+    for name, pattern in fields.items():
+        value = answer.first(name.replace("_", "-"))
+        expect(re.search(pattern, value), f"{name}: {value!r} does not match {pattern!r}")
+    return answer
