@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Clock, HostConfig, Listen, NodeGone, OpenPolicy, start};
+use crate::{Clock, HostConfig, Listen, NodeGone, OpenPolicy, Tap, start};
 use cpm_base::Seed;
 use cpm_core::{Input, NodeConfig, Ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
