@@ -161,7 +161,10 @@ async fn a_slow_reader_gets_all_of_many_long_answers() {
 
 #[tokio::test]
 async fn what_is_due_is_sent_before_a_stream_is_closed() {
-    let (mut running, at) = echo(&[Listen::Sip("127.0.0.1:0".parse().unwrap())], |_| ());
+    // The answer takes many blocks.
+    let limits = Limits { write_block: 32, ..Limits::default() };
+    let (mut running, at) =
+        echo(&[Listen::Sip("127.0.0.1:0".parse().unwrap())], |config| config.limits = limits);
     let mut stream = TcpStream::connect(at).await.unwrap();
     let from = stream.local_addr().unwrap();
     // A body of unknown length on a stream: the framing is lost, the peer is told, the connection ends.
@@ -169,7 +172,7 @@ async fn what_is_due_is_sent_before_a_stream_is_closed() {
     stream.write_all(lost.as_bytes()).await.unwrap();
     let mut all = String::new();
     within(stream.read_to_string(&mut all)).await.unwrap();
-    assert!(all.starts_with("SIP/2.0 400 "), "{all}");
+    assert!(all.starts_with("SIP/2.0 400 ") && all.ends_with("\r\n\r\n"), "{all}");
     let expected = [Seen::Opened(Transport::Tcp, from), Seen::Closed(CloseReason::ProtocolError)];
     for seen in expected {
         assert_eq!(within(running.events.recv()).await, Some(seen));

@@ -214,6 +214,25 @@ async fn a_slow_reader_holds_the_writer_back_and_gets_everything() {
 }
 
 #[tokio::test]
+async fn a_closed_stream_lets_the_far_side_finish() {
+    let (mut far, blocks, mut wire) = stream(Limits::default()).await;
+    far.write_all(&vec![b'x'; 1 << 18]).await.unwrap();
+    blocks.try_send(Block(b"goodbye".to_vec())).ok().unwrap();
+    drop(blocks);
+    let discard = tokio::spawn(async move { while wire.recv().await.is_some() {} });
+    let mut received = Vec::new();
+    within(far.read_to_end(&mut received)).await.unwrap();
+    assert_eq!(received, b"goodbye");
+    // A reset would answer this, and could have overtaken what was sent last.
+    for _ in 0..5 {
+        far.write_all(b"still talking").await.unwrap();
+        sleep(Duration::from_millis(20)).await;
+    }
+    drop(far);
+    within(discard).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_reader_that_stalls_is_given_up() {
     let limits = Limits { write_stall: Duration::from_millis(200), ..Limits::default() };
     let (_far, blocks, mut wire) = stream(limits).await;
