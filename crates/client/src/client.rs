@@ -11,7 +11,7 @@ use crate::{ClientConfig, ClientEvent, ConfigError, ReceivedId, SentId};
 use cpm_base::{Instant, Metrics, Now, Random, Seed};
 use cpm_core::release::Release;
 use cpm_core::{Function, Input, Node, NodeConfig, Ports, QueryId, Reply};
-use cpm_sip::{Method, Request, Response, StatusCode};
+use cpm_sip::{HeaderName, HeaderText, Method, Request, Response, StatusCode};
 use cpm_ua::{RequestId, TransactionFailure, TransactionId};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -114,12 +114,13 @@ impl Client {
                 (Some(dialog), Method::Bye) => self.ended_by_peer(now, ports, id, dialog, &request),
                 (None, Method::Message) => self.handle_message(now, ports, id, flow, request),
                 (None, Method::Invite) => self.handle_invite(now, ports, id, flow, &request),
-                (None, Method::Options) => self.handle_options(now, ports, id, &request),
+                (_, Method::Options) => self.handle_options(now, ports, id, &request),
                 // A session for one message is never changed (TS 5.1-p1).
                 (Some(_), Method::Invite) => {
                     self.refuse(now, ports, id, &request, StatusCode::NOT_ACCEPTABLE_HERE)
                 }
-                _ => self.refuse(now, ports, id, &request, StatusCode::METHOD_NOT_ALLOWED),
+                // Nor does anything else travel in its dialog.
+                _ => self.refuse(now, ports, id, &request, StatusCode::FORBIDDEN),
             },
             Event::Response { transaction, response } => self.answered(now, ports, transaction, &response),
             Event::TransactionFailed { transaction, why } => self.lost(now, ports, transaction, why),
@@ -143,7 +144,9 @@ impl Client {
         id: RequestId,
         request: &Request,
     ) {
-        let mut response = Response::for_request(request, StatusCode::OK);
+        let accept = HeaderText::sanitized("message/cpim, application/sdp");
+        let mut response =
+            Response::for_request(request, StatusCode::OK).with_header(HeaderName::Accept, accept);
         for method in &ports.sip.config().allow {
             response.headers_mut().push_typed(&cpm_sip::Allow(method.clone()));
         }
@@ -174,8 +177,9 @@ impl Client {
         match self.transactions.remove(&transaction) {
             Some(Purpose::Pager(id)) => self.pager_answered(ports, id, response),
             Some(Purpose::Report(report)) if !response.status().is_success() => {
-                let code = response.status().as_u16();
-                self.report_failed(now, *report, code >= 500 || matches!(code, 408 | 480));
+                // What is refused for good (4xx, 6xx) is not sent again.
+                let retry = matches!(response.status().as_u16(), 408 | 480 | 500..=599);
+                self.report_failed(now, *report, retry);
             }
             Some(Purpose::Report(_)) => {}
             Some(Purpose::Bye) => self.bye_answered(now, ports, transaction, Some(response)),
@@ -224,12 +228,19 @@ impl Function for Client {
     fn handle_timeout(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
         self.registration_timeout(now, ports);
         self.reports_timeout(now, ports);
+        self.storing_timeout(now, ports);
+        self.sending_timeout(now, ports);
         self.receiving_timeout(now, ports);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let timers =
-            [self.registration.next_timeout(), self.reports_next_timeout(), self.receiving_next_timeout()];
+        let timers = [
+            self.registration.next_timeout(),
+            self.reports_next_timeout(),
+            self.storing_next_timeout(),
+            self.sending_next_timeout(),
+            self.receiving_next_timeout(),
+        ];
         timers.into_iter().flatten().min()
     }
 }

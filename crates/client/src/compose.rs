@@ -47,7 +47,8 @@ impl Client {
             push(HeaderName::From, format!("<{}>", self.config.address.as_str()));
         }
         push(HeaderName::To, format!("<{}>", envelope.to.as_str()));
-        push(HeaderName::PPreferredIdentity, format!("<{}>", self.config.address.as_str()));
+        // req: 6.1-p2, 7.2.1.1-2, 7.2.1.2-4
+        push(HeaderName::PPreferredIdentity, format!("<{}>", self.identity().as_str()));
         // req: 7.2.1.1-1, 7.2.1.2-1, 7.2.1.1-3.a, 7.2.1.2-3.a, H.2-p3, H.2-p4
         push(HeaderName::AcceptContact, format!("*;{ICSI_REF}=\"{}\"", envelope.feature.encoded()));
         push(HeaderName::PPreferredService, envelope.service.urn());
@@ -68,15 +69,31 @@ impl Client {
         request
     }
 
-    /// Where this client is reached, with the feature in use and its instance identifier (TS H.2-p2, 6.1.1-p2).
-    // req: 7.2.1.2-2, H.2-p2
-    pub(crate) fn contact(&self, feature: CpmFeature) -> Contact {
+    /// The user's address as the core knows it: the configured one, unless the core named others only.
+    // req: 6.1-p2
+    pub(crate) fn identity(&self) -> &Uri {
+        let (own, associated) = (&self.config.address, self.registration.associated());
+        if associated.iter().any(|uri| uri.equivalent(own)) { own } else { associated.first().unwrap_or(own) }
+    }
+
+    /// Where this client is reached, with the feature in use; its device is named by a public GRUU, without one by the
+    /// instance identifier. When the user is not to be known, neither user nor device is named.
+    // req: 7.2.1.2-2, H.2-p2, 6.1.1-p1.1, 6.1.1-p1.2, 6.1.1-p2
+    pub(crate) fn contact(&self, feature: CpmFeature, anonymous: bool) -> Contact {
+        let gruu = self.registration.gruu(anonymous);
         let mut params = Params::new();
-        let set = params
-            .set_quoted(ICSI_REF, &feature.encoded())
-            .and_then(|()| params.set_quoted("+sip.instance", &format!("<{}>", self.config.instance)));
+        let mut set = params.set_quoted(ICSI_REF, &feature.encoded());
+        if gruu.is_none() && !anonymous {
+            let instance = format!("<{}>", self.config.instance);
+            set = set.and_then(|()| params.set_quoted("+sip.instance", &instance));
+        }
         debug_assert!(set.is_ok(), "the configuration was validated");
-        Contact::Addr(ContactAddr::new(Uri::Sip(self.config.contact.clone())).with_params(params))
+        let uri = match gruu {
+            Some(gruu) => gruu.clone(),
+            None if anonymous => without_user(&self.config.contact),
+            None => self.config.contact.clone(),
+        };
+        Contact::Addr(ContactAddr::new(Uri::Sip(uri)).with_params(params))
     }
 
     /// The CPIM message of TS 7.2.1.3 for one recipient.
@@ -87,7 +104,7 @@ impl Client {
         message: &NewMessage,
         message_id: &str,
     ) -> Result<CpimMessage, SendRefusal> {
-        let from = if message.anonymous { ANONYMOUS } else { self.config.address.as_str() };
+        let from = if message.anonymous { ANONYMOUS } else { self.identity().as_str() };
         let mut builder = CpimBuilder::new(Address::new(from), Address::new(message.to.as_str()))
             .imdn_message_id(message_id)
             .date_time(now.wall)
@@ -104,6 +121,12 @@ impl Client {
 pub(crate) fn set_cpim(request: &mut Request, cpim: Bytes) {
     request.headers_mut().replace(HeaderName::ContentType, HeaderText::sanitized("message/cpim"));
     request.set_body(cpim);
+}
+
+/// The place without its user.
+fn without_user(uri: &SipUri) -> SipUri {
+    let bare = SipUri::new(uri.host().clone()).with_port(uri.port()).with_secure(uri.is_secure());
+    uri.params().fold(bare, |bare, (name, value)| bare.with_param(name, value))
 }
 
 /// `Contact` URI of a client at an address: what a host passes as [`crate::ClientConfig::contact`].

@@ -54,6 +54,14 @@ pub enum ClientEvent {
     },
     /// A message arrived and is kept.
     Received(Box<ReceivedMessage>),
+    /// The network keeps a large message that arrived in the user's message store; it says so at the end of the session
+    /// (TS 7.2.2.2-p6.2).
+    StoredByNetwork {
+        /// Which.
+        id: ReceivedId,
+        /// Its UID in the user's message store (TS C.1.6).
+        message_uid: String,
+    },
 }
 
 /// What became of a sent message at one recipient.

@@ -6,13 +6,18 @@ use crate::reports::Receipt;
 use crate::seen::SeenLog;
 use crate::{Client, ClientEvent, ReceivedId, ReceivedMessage};
 use bytes::Bytes;
-use cpm_base::{FlowId, Now, Trust};
+use core::time::Duration;
+use cpm_base::{FlowId, Instant, Now, Trust};
 use cpm_core::feature::CpmFeature;
 use cpm_core::{Ports, Query, QueryId, ReceivedRecord, Record, StoreError};
 use cpm_cpim::CpimMessage;
 use cpm_sip::{ContentType, HeaderName, HeaderText, Request, Response, StatusCode, Warning};
 use cpm_ua::RequestId;
+use cpm_xml::XmlError;
 use cpm_xml::imdn::{self, Imdn};
+
+/// The store's answer is awaited so long; then the message counts as not kept, so that a silent store holds nothing.
+const STORE_PATIENCE: Duration = Duration::from_secs(120);
 
 /// A message that waits for the store.
 #[derive(Debug)]
@@ -25,12 +30,15 @@ pub(crate) struct Arrival {
     pub(crate) answer: Answer,
     /// Key of copies; `None` without IMDN Message-ID.
     key: Option<String>,
+    /// Until then the store's answer counts.
+    deadline: Instant,
 }
 
 #[derive(Debug)]
 enum Content {
     Message(Bytes),
-    Notification(Imdn),
+    /// A disposition notification; `None` when it names no disposition that is known (TS 5.4-rcv-4).
+    Notification(Option<Imdn>),
 }
 
 /// The acknowledgement that is owed for an arrival.
@@ -90,7 +98,7 @@ impl Client {
         if origin.is_for_another_than(&self.config.instance) {
             return Err(Box::new(refusal(request, StatusCode::BUSY_HERE, None)));
         }
-        // req: 7.2.2.1-p1
+        // req: 7-b9
         let ours = origin.features.iter().any(|feature| *feature != CpmFeature::SystemMessage);
         let untagged = origin.features.is_empty() && self.config.settings.accept_untagged;
         if !ours && !untagged {
@@ -110,7 +118,7 @@ impl Client {
     /// Reads what arrived and asks the store to keep it; it is acknowledged and shown when the store has.
     pub(crate) fn keep(
         &mut self,
-        _now: Now,
+        now: Now,
         ports: &mut Ports<'_, ClientEvent>,
         origin: Origin,
         octets: Bytes,
@@ -131,8 +139,7 @@ impl Client {
         cpim.disposition_notification().map_err(|error| malformed(&error))?;
         let decoded = cpim.content().decoded().map_err(|error| malformed(&error))?;
         let content = if cpim.is_imdn() {
-            let limits = cpm_xml::Limits::default();
-            Content::Notification(imdn::parse(&decoded, &limits).map_err(|error| malformed(&error))?)
+            Content::Notification(read_imdn(&decoded).map_err(|error| malformed(&error))?)
         } else {
             Content::Message(decoded)
         };
@@ -149,11 +156,12 @@ impl Client {
             message_id,
             cpim: octets,
         };
-        let arrival = Arrival { origin, cpim, content, answer, key };
+        let deadline = now.mono.plus(STORE_PATIENCE);
+        let arrival = Arrival { origin, cpim, content, answer, key, deadline };
         if arrival.key.as_ref().is_some_and(|key| self.seen.contains(key)) {
             // A copy of what is kept and was shown: acknowledged again, nothing else (TS 7.2.1.1, Table 2).
             self.metrics.count("client.duplicate");
-            self.acknowledge(_now, ports, &arrival);
+            self.acknowledge(now, ports, &arrival);
             return Ok(());
         }
         let query = ports.host.query(Query::Store(Record::Received(record)));
@@ -183,12 +191,24 @@ impl Client {
             self.seen.remember(key.clone());
         }
         match arrival.content {
-            Content::Notification(ref document) => {
+            Content::Notification(None) => self.metrics.count("client.report_ignored"),
+            Content::Notification(Some(ref document)) => {
                 let from = arrival.origin.sender_text();
                 self.notified(ports, &from, document);
             }
             Content::Message(ref content) => self.show(now, ports, &arrival, content.clone()),
         }
+    }
+
+    pub(crate) fn storing_timeout(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
+        while let Some(query) = self.storing.iter().find(|(_, a)| a.deadline <= now.mono).map(|(id, _)| *id) {
+            self.metrics.count("client.store_silent");
+            self.stored(now, ports, query, Err(StoreError::Failed));
+        }
+    }
+
+    pub(crate) fn storing_next_timeout(&self) -> Option<Instant> {
+        self.storing.values().map(|arrival| arrival.deadline).min()
     }
 
     /// Report, then show (TS 7.2.2.3-3, -4).
@@ -203,6 +223,7 @@ impl Client {
         }
         self.last_received = self.last_received.saturating_add(1);
         let id = ReceivedId(self.last_received);
+        self.remember_shown(&arrival.answer, id);
         let message = self.received_message(id, arrival, content, wanted.display && receipt.is_some());
         if let (true, Some(receipt)) = (wanted.display, receipt) {
             self.unread.insert(id, receipt);
@@ -241,6 +262,14 @@ impl Client {
         }
     }
 
+    /// The UID in the user's message store came while the message of this chunk waits for our own store.
+    pub(crate) fn name_stored(&mut self, chunk: cpm_msrp::ChunkId, uid: &str) {
+        let ours = |arrival: &&mut Arrival| matches!(arrival.answer, Answer::Large(last) if last == chunk);
+        if let Some(arrival) = self.storing.values_mut().find(ours) {
+            arrival.origin.message_uid = Some(uid.to_owned());
+        }
+    }
+
     // req: 7.2.2.1-1, 7.2.2.1-5
     fn acknowledge(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, arrival: &Arrival) {
         match &arrival.answer {
@@ -274,6 +303,15 @@ impl Client {
         if ports.sip.respond(now, id, response).is_err() {
             self.metrics.count("client.response_too_late");
         }
+    }
+}
+
+/// A well-formed document without any of the notifications is no fault: it is taken and says nothing.
+// req: 5.4-rcv-4
+fn read_imdn(document: &[u8]) -> Result<Option<Imdn>, XmlError> {
+    match imdn::parse(document, &cpm_xml::Limits::default()) {
+        Err(XmlError::Missing("delivery-notification")) => Ok(None),
+        read => read.map(Some),
     }
 }
 

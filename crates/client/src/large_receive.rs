@@ -1,23 +1,18 @@
 //! Receiving a Large Message Mode CPM Standalone Message (TS 7.2.2.2): INVITE, MSRP, BYE.
 
 use crate::inbound::{Answer, Unacceptable, copy_ids, refusal};
-use crate::media::{Way, read_sdp, way};
+use crate::media::{SIGNALLING, STALLED, Way, read_sdp, way};
 use crate::origin::Origin;
-use crate::{Client, ClientEvent};
+use crate::{Client, ClientEvent, ReceivedId};
 use core::net::SocketAddr;
-use core::time::Duration;
 use cpm_base::{FlowId, Instant, Now, Trust};
 use cpm_core::feature::CpmFeature;
 use cpm_core::{Ports, Query, QueryId};
 use cpm_msrp::{ChunkId, IncomingId, MsrpUri, Reassembly, SessionId, Status};
 use cpm_sdp::{Direction, Negotiated, RemoteOffer, Role, Setup};
-use cpm_sip::{ContentType, HeaderName, HeaderText, Request, Response, StatusCode};
+use cpm_sip::{ContentType, HeaderName, HeaderText, MessageUid, Request, Response, StatusCode};
 use cpm_ua::{DialogEnd, DialogId, RequestId};
-
-/// From the 200 to the ACK, and from the last octet to the BYE: as long as SIP keeps trying (64*T1), and a little more.
-const SIGNALLING: Duration = Duration::from_secs(40);
-/// Without a new octet for so long, the message is given up.
-const STALLED: Duration = Duration::from_secs(120);
+use std::collections::BTreeMap;
 
 /// A large message on its way in.
 #[derive(Debug)]
@@ -30,6 +25,12 @@ pub(crate) struct LargeIn {
     transfer: Option<IncomingId>,
     assembly: Reassembly,
     stage: Stage,
+    /// The last chunk, which is answered when the message is kept.
+    last: Option<ChunkId>,
+    /// The message, once it was shown.
+    shown: Option<ReceivedId>,
+    /// Messages that this session may not carry, and the answer to their chunks.
+    refused: BTreeMap<IncomingId, Status>,
     /// When it is given up if nothing happens.
     deadline: Instant,
 }
@@ -44,8 +45,10 @@ enum Stage {
     Receiving,
     /// All octets are there; the store is asked before this chunk is answered.
     Storing(ChunkId),
-    /// The message was taken, or refused for good; the far side says BYE.
-    Done,
+    /// The message was taken; the far side says BYE.
+    Taken,
+    /// The message was refused for good; the far side says BYE.
+    Refused,
 }
 
 impl Client {
@@ -80,7 +83,7 @@ impl Client {
         if origin.is_for_another_than(&self.config.instance) {
             return Err(refuse(StatusCode::BUSY_HERE, None));
         }
-        if !origin.features.contains(&CpmFeature::LargeMessage) {
+        if !is_large_message(&origin) {
             return Err(refuse(StatusCode::NOT_ACCEPTABLE_HERE, None));
         }
         if self.large_messages() >= self.config.limits.max_sessions {
@@ -102,7 +105,7 @@ impl Client {
         })?;
         // req: 7.2.2.2-2, 7.2.2.2-3
         let mut response = Response::for_request(request, StatusCode::OK)
-            .with_typed(&self.contact(CpmFeature::LargeMessage))
+            .with_typed(&self.contact(CpmFeature::LargeMessage, false))
             .with_header(HeaderName::ContentType, HeaderText::sanitized("application/sdp"));
         copy_ids(request, &mut response);
         response.set_body(answer.to_bytes());
@@ -119,6 +122,9 @@ impl Client {
             transfer: None,
             assembly: Reassembly::new(self.config.limits.max_message),
             stage: Stage::Answered,
+            last: None,
+            shown: None,
+            refused: BTreeMap::new(),
             deadline: now.mono.plus(SIGNALLING),
         });
         Ok(())
@@ -234,6 +240,7 @@ impl Client {
                 self.chunk_end(now, ports, transfer, chunk, complete)
             }
             Event::Aborted { transfer, .. } => self.aborted(now, ports, transfer),
+            Event::Progress { transfer, .. } => self.transfer_progress(now, transfer),
             Event::Sent { transfer } => self.transfer_sent(now, ports, transfer),
             Event::SendFailed { transfer, status, .. } => {
                 self.transfer_failed(now, ports, transfer, status.map(|status| status.code()));
@@ -254,18 +261,25 @@ impl Client {
         let max = self.config.limits.max_message;
         let Some(large) = self.receiving_at(|large| large.session == Some(session)) else { return };
         let cpim = cpm_mime::ContentType::parse(content_type).is_ok_and(|it| it.is("message/cpim"));
-        let fits = total.is_none_or(|total| total <= max);
-        if large.stage == Stage::Receiving && large.transfer.is_none() && cpim && fits {
-            large.transfer = Some(transfer);
-            large.deadline = now.mono.plus(STALLED);
-        }
+        let status = match large.stage {
+            Stage::Receiving if large.transfer.is_some() => Status::FORBIDDEN,
+            Stage::Receiving if !cpim => Status::UNSUPPORTED_MEDIA,
+            Stage::Receiving if total.is_some_and(|total| total > max) => Status::STOP,
+            Stage::Receiving => {
+                large.transfer = Some(transfer);
+                large.deadline = now.mono.plus(STALLED);
+                return;
+            }
+            _ => Status::FORBIDDEN,
+        };
+        large.refused.insert(transfer, status);
     }
 
     fn data(&mut self, now: Now, transfer: IncomingId, offset: u64, octets: &[u8]) {
         let Some(large) = self.receiving_at(|large| large.transfer == Some(transfer)) else { return };
         large.deadline = now.mono.plus(STALLED);
         if large.stage == Stage::Receiving && large.assembly.push(offset, octets).is_err() {
-            large.stage = Stage::Done;
+            large.stage = Stage::Refused;
         }
     }
 
@@ -281,14 +295,13 @@ impl Client {
     ) {
         let ours = |large: &LargeIn| large.transfer == Some(transfer);
         let Some(mut large) = self.take_receiving(ours) else {
-            // Not a message that this session may carry.
-            ports.msrp.respond(now, chunk, Status::UNSUPPORTED_MEDIA);
-            return;
+            return self.refuse_chunk(now, ports, transfer, chunk);
         };
         let status = match (large.stage, complete) {
             (Stage::Receiving, Some(total)) => {
                 let assembly = core::mem::replace(&mut large.assembly, Reassembly::new(0));
                 large.stage = Stage::Storing(chunk);
+                large.last = Some(chunk);
                 large.deadline = now.mono.plus(SIGNALLING);
                 let origin = large.origin.clone();
                 self.receiving.push(large);
@@ -299,6 +312,18 @@ impl Client {
         };
         ports.msrp.respond(now, chunk, status);
         self.receiving.push(large);
+    }
+
+    /// A chunk of a message that its session may not carry. The endpoint answers further ones likewise.
+    fn refuse_chunk(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        transfer: IncomingId,
+        chunk: ChunkId,
+    ) {
+        let status = self.receiving.iter_mut().find_map(|large| large.refused.remove(&transfer));
+        ports.msrp.respond(now, chunk, status.unwrap_or(Status::FORBIDDEN));
     }
 
     fn complete(
@@ -320,7 +345,7 @@ impl Client {
         };
         self.metrics.count("client.large_refused");
         ports.msrp.respond(now, chunk, refused);
-        self.stored_stage(now, chunk);
+        self.stored_stage(now, chunk, Stage::Refused);
     }
 
     /// The store has the message, or not: the last chunk gets its answer.
@@ -331,19 +356,31 @@ impl Client {
         chunk: ChunkId,
         kept: bool,
     ) {
-        ports.msrp.respond(now, chunk, if kept { Status::OK } else { Status::STOP });
-        self.stored_stage(now, chunk);
+        let (status, stage) = if kept { (Status::OK, Stage::Taken) } else { (Status::STOP, Stage::Refused) };
+        ports.msrp.respond(now, chunk, status);
+        self.stored_stage(now, chunk, stage);
     }
 
-    fn stored_stage(&mut self, now: Now, chunk: ChunkId) {
+    fn stored_stage(&mut self, now: Now, chunk: ChunkId, stage: Stage) {
         if let Some(large) = self.receiving_at(|large| large.stage == Stage::Storing(chunk)) {
-            large.stage = Stage::Done;
+            large.stage = stage;
             large.deadline = now.mono.plus(SIGNALLING);
+        }
+    }
+
+    /// A message is shown: the BYE of its session may say more about it.
+    pub(crate) fn remember_shown(&mut self, answer: &Answer, id: ReceivedId) {
+        let Answer::Large(chunk) = answer else { return };
+        if let Some(large) = self.receiving_at(|large| large.last == Some(*chunk)) {
+            large.shown = Some(id);
         }
     }
 
     /// The sender gave the message up, or it broke the protocol.
     fn aborted(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, transfer: IncomingId) {
+        for large in &mut self.receiving {
+            large.refused.remove(&transfer);
+        }
         let ours = |large: &LargeIn| large.transfer == Some(transfer) && large.stage == Stage::Receiving;
         if let Some(large) = self.take_receiving(ours) {
             self.give_up(now, ports, &large);
@@ -357,7 +394,7 @@ impl Client {
         let Some(mut large) = self.take_receiving(|large| large.session == Some(session)) else { return };
         large.session = None;
         match large.stage {
-            Stage::Storing(_) | Stage::Done => self.receiving.push(large),
+            Stage::Storing(_) | Stage::Taken | Stage::Refused => self.receiving.push(large),
             _ => self.give_up(now, ports, &large),
         }
     }
@@ -386,7 +423,22 @@ impl Client {
         request: &Request,
     ) {
         self.answer(now, ports, id, Response::for_request(request, StatusCode::OK));
+        if let Some(uid) = request.typed::<MessageUid>().ok().flatten() {
+            self.stored_by_network(ports, dialog, &uid.0.to_string());
+        }
         self.over(now, ports, dialog);
+    }
+
+    /// The BYE names the UID of the message in the user's message store (TS 7.2.2.2-p6.2).
+    // req: 7.2.2.2-p6.2
+    fn stored_by_network(&mut self, ports: &mut Ports<'_, ClientEvent>, dialog: DialogId, uid: &str) {
+        let Some(large) = self.receiving_at(|large| large.dialog == dialog) else { return };
+        let (shown, last) = (large.shown, large.last);
+        if let Some(id) = shown {
+            ports.host.event(ClientEvent::StoredByNetwork { id, message_uid: uid.to_owned() });
+        } else if let Some(chunk) = last {
+            self.name_stored(chunk, uid);
+        }
     }
 
     /// The dialog is gone by itself.
@@ -420,7 +472,7 @@ impl Client {
 
     pub(crate) fn receiving_timeout(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
         while let Some(large) = self.take_receiving(|large| large.deadline <= now.mono) {
-            if large.stage == Stage::Done {
+            if large.stage == Stage::Taken {
                 // All is through; the far side forgot its BYE.
                 self.release(now, ports, &large);
                 self.bye(now, ports, large.dialog, 200, "Call completed");
@@ -433,4 +485,16 @@ impl Client {
     pub(crate) fn receiving_next_timeout(&self) -> Option<Instant> {
         self.receiving.iter().map(|large| large.deadline).min()
     }
+}
+
+/// Whether an INVITE is about a large message: one that says so, or a deferred one (TS 7.2.2.2-p1). Deferred chat goes
+/// by the same feature, but under the service of a session.
+// req: 7-b11
+fn is_large_message(origin: &Origin) -> bool {
+    let of_session = matches!(
+        origin.service.map(|service| service.feature),
+        Some(CpmFeature::Session | CpmFeature::FileTransfer)
+    );
+    origin.features.contains(&CpmFeature::LargeMessage)
+        || (origin.features.contains(&CpmFeature::Deferred) && !of_session)
 }

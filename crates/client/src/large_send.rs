@@ -1,11 +1,11 @@
 //! Sending a Large Message Mode CPM Standalone Message (TS 7.2.1.2): INVITE, MSRP, BYE.
 
-use crate::media::{Way, read_sdp, way};
+use crate::media::{SIGNALLING, STALLED, Way, read_sdp, way};
 use crate::pager::message_uid;
 use crate::{Client, ClientEvent, Failure, NewMessage, SendRefusal, SentId, SentMessage};
 use bytes::Bytes;
 use core::net::SocketAddr;
-use cpm_base::Now;
+use cpm_base::{Instant, Now};
 use cpm_core::feature::CpmFeature;
 use cpm_core::{Ports, Query, QueryId};
 use cpm_msrp::{FailureReport, MsrpUri, Outgoing, SessionId, TransferId};
@@ -22,6 +22,8 @@ pub(crate) struct LargeOut {
     dialog: Option<DialogId>,
     pub(crate) session: Option<SessionId>,
     stage: Stage,
+    /// When it is given up if nothing happens; `None` where the endpoints watch over it.
+    deadline: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl Client {
         let mut request =
             self.request(&Self::envelope(Method::Invite, CpmFeature::LargeMessage, message, sent));
         let headers = request.headers_mut();
-        headers.push_typed(&self.contact(CpmFeature::LargeMessage));
+        headers.push_typed(&self.contact(CpmFeature::LargeMessage, message.anonymous));
         // req: 7.2.1.2-12
         headers.push(HeaderName::Supported, HeaderText::sanitized("timer"));
         // req: 7.2.1.2-8, C.1.5-p2
@@ -80,7 +82,8 @@ impl Client {
             .invite(now, request, Destination::Routed)
             .map_err(|refused| SendRefusal::Endpoint(refused.why.to_string()))?;
         let stage = Stage::Inviting(invite, Box::new(pending));
-        self.sending.push(LargeOut { id: sent.id, cpim, local, dialog: None, session: None, stage });
+        let (dialog, session, deadline) = (None, None, None);
+        self.sending.push(LargeOut { id: sent.id, cpim, local, dialog, session, stage, deadline });
         Ok(())
     }
 
@@ -147,6 +150,7 @@ impl Client {
             (Role::Active, Way::To(at)) => self.bind(now, ports, large, &negotiated, Some(at)),
             (Role::Active, Way::Ask(name)) => {
                 let query = ports.host.query(Query::Resolve(name));
+                large.deadline = Some(now.mono.plus(SIGNALLING));
                 large.stage = Stage::Resolving(query, Box::new(negotiated));
                 self.sending.push(large);
             }
@@ -165,6 +169,7 @@ impl Client {
             Ok(session) => {
                 large.session = Some(session);
                 large.stage = Stage::Binding;
+                large.deadline = None;
                 self.sending.push(large);
             }
             Err(what) => self.close(now, ports, large, Err(Failure::BadAnswer(what))),
@@ -203,6 +208,9 @@ impl Client {
         let Some(large) = self.take_sending(ours) else { return };
         let failure = match (why, response) {
             (InviteFailure::Cancelled, _) => Failure::Cancelled,
+            (_, Some(response)) if response.status().is_success() => {
+                Failure::BadAnswer("no dialog can be made of it".to_owned())
+            }
             (_, Some(response)) => Failure::rejected(response),
             (InviteFailure::Timeout, None) => Failure::Timeout,
             (_, None) => Failure::Transport,
@@ -233,11 +241,20 @@ impl Client {
         match ports.msrp.send(now, session, outgoing) {
             Ok(transfer) => {
                 large.stage = Stage::Sending(transfer);
+                large.deadline = Some(now.mono.plus(STALLED));
                 self.sending.push(large);
             }
             Err(_) => self.close(now, ports, large, Err(Failure::Media(None))),
         }
         true
+    }
+
+    /// The far side has taken more of it.
+    pub(crate) fn transfer_progress(&mut self, now: Now, transfer: TransferId) {
+        let ours = |large: &&mut LargeOut| matches!(large.stage, Stage::Sending(id) if id == transfer);
+        if let Some(large) = self.sending.iter_mut().find(ours) {
+            large.deadline = Some(now.mono.plus(STALLED));
+        }
     }
 
     /// Every chunk was answered with 200.
@@ -301,6 +318,7 @@ impl Client {
         let bye = large.dialog.and_then(|dialog| self.bye(now, ports, dialog, cause, text));
         match bye {
             Some(bye) => {
+                large.deadline = None;
                 large.stage = Stage::Closing(bye, outcome);
                 self.sending.push(large);
             }
@@ -341,6 +359,21 @@ impl Client {
             Ok(()) => ClientEvent::Sent { id, message_uid },
             Err(why) => ClientEvent::SendFailed { id, why },
         });
+    }
+
+    /// What stands still, because the host does not resolve a name or the far side does not read, is given up.
+    pub(crate) fn sending_timeout(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
+        let due = |large: &LargeOut| large.deadline.is_some_and(|deadline| deadline <= now.mono);
+        while let Some(large) = self.take_sending(due) {
+            if let Stage::Sending(transfer) = large.stage {
+                ports.msrp.abort(now, transfer);
+            }
+            self.close(now, ports, large, Err(Failure::Timeout));
+        }
+    }
+
+    pub(crate) fn sending_next_timeout(&self) -> Option<Instant> {
+        self.sending.iter().filter_map(|large| large.deadline).min()
     }
 
     /// The far side ended the dialog. Returns whether it was ours.

@@ -41,6 +41,8 @@ mod registration;
 mod reports;
 mod seen;
 mod sent;
+#[cfg(test)]
+mod tests;
 
 pub use client::Client;
 pub use compose::contact_uri;

@@ -4,6 +4,7 @@
 use crate::client::Purpose;
 use crate::{Client, ClientEvent};
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 use cpm_base::{Now, Transport};
 use cpm_core::Ports;
 use cpm_msrp::{Matching, MsrpUri, Role, SessionConfig, SessionId};
@@ -12,6 +13,11 @@ use cpm_sdp::{
 };
 use cpm_sip::{Headers, ReasonHeader};
 use cpm_ua::{DialogId, NameQuery, TransactionId};
+
+/// As long as SIP keeps trying (64*T1), and a little more.
+pub(crate) const SIGNALLING: Duration = Duration::from_secs(40);
+/// Without a new octet for so long, a message is given up.
+pub(crate) const STALLED: Duration = Duration::from_secs(120);
 
 /// Where the active side connects to.
 pub(crate) enum Way {

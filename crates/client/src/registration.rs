@@ -7,7 +7,7 @@ use cpm_core::Ports;
 use cpm_core::feature::{ICSI_REF, encode_list};
 use cpm_sip::{
     CSeq, Contact, ContactAddr, Expires, HeaderName, HeaderText, Method, MinExpires, NameAddr,
-    PAssociatedUri, Params, Request, Response, ServiceRoute, StatusCode, Uri,
+    PAssociatedUri, Params, Request, Response, ServiceRoute, SipUri, StatusCode, TypedHeader, Uri,
 };
 use cpm_ua::{Destination, TransactionFailure, TransactionId};
 
@@ -34,6 +34,14 @@ pub(crate) struct Registration {
     /// Route values for initial requests (RFC 3608 §6.1), as they came.
     service_route: Vec<String>,
     associated: Vec<Uri>,
+    gruus: Gruus,
+}
+
+/// The GRUUs that the registrar gave (RFC 5627 §4.2).
+#[derive(Debug, Default)]
+struct Gruus {
+    public: Option<SipUri>,
+    temporary: Option<SipUri>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +80,16 @@ impl core::error::Error for RegisterError {}
 impl Registration {
     pub(crate) fn service_route(&self) -> &[String] {
         &self.service_route
+    }
+
+    /// The addresses that the core knows the user by; empty before the first registration.
+    pub(crate) fn associated(&self) -> &[Uri] {
+        &self.associated
+    }
+
+    /// The GRUU for a request, where the registrar gave one: a temporary one says nothing of the user.
+    pub(crate) fn gruu(&self, anonymous: bool) -> Option<&SipUri> {
+        if anonymous { self.gruus.temporary.as_ref() } else { self.gruus.public.as_ref() }
     }
 
     pub(crate) const fn next_timeout(&self) -> Option<Instant> {
@@ -177,7 +195,7 @@ impl Client {
             }
         }
         // What is refused for good is not asked again; what the server could not do now is.
-        let retry = response.status().as_u16() >= 500 || response.status() == StatusCode::REQUEST_TIMEOUT;
+        let retry = matches!(response.status().as_u16(), 408 | 500..=599);
         self.registration_failed(now, ports, pending, Failure::rejected(response), retry);
     }
 
@@ -199,19 +217,28 @@ impl Client {
         pending: Pending,
         response: &Response,
     ) {
-        self.registration.wait = None;
         if pending.expires == 0 {
+            self.registration.wait = None;
             self.registration.service_route.clear();
+            self.registration.associated.clear();
+            self.registration.gruus = Gruus::default();
             return ports.host.event(ClientEvent::Deregistered);
         }
-        let expires = self.granted(response).unwrap_or(pending.expires);
+        let own = self.own_contact(response);
+        let expires = granted(own.as_ref(), response).unwrap_or(pending.expires);
+        if expires == 0 {
+            // To ask again at once would be a loop at the speed of the net.
+            let why = Failure::BadAnswer("the registrar granted no time".to_owned());
+            return self.registration_failed(now, ports, pending, why, true);
+        }
+        self.registration.wait = None;
         // TS 24.229 §5.1.1.4: 600 s before the end of a long registration, half-way through a short one.
         let margin = if expires > 1200 { 600 } else { expires / 2 };
         let refresh = Duration::from_secs(u64::from(expires.saturating_sub(margin)));
         self.registration.refresh = self.registration.wanted.then(|| now.mono.plus(refresh));
         let routes = response.typed_list::<ServiceRoute>().unwrap_or_default();
-        self.registration.service_route =
-            routes.iter().map(|route| route_text(route.uri(), route.params())).collect();
+        self.registration.service_route = routes.iter().map(route_text).collect();
+        self.registration.gruus = own.as_ref().map(gruus).unwrap_or_default();
         let associated = response.typed_list::<PAssociatedUri>().unwrap_or_default();
         self.registration.associated = associated.iter().map(|uri| uri.uri().clone()).collect();
         ports
@@ -219,18 +246,16 @@ impl Client {
             .event(ClientEvent::Registered { expires, associated: self.registration.associated.clone() });
     }
 
-    /// The lifetime that the registrar granted to this client: in our own Contact, else in Expires.
-    fn granted(&self, response: &Response) -> Option<u32> {
+    /// This client among the registered Contacts: by its instance, else by its URI.
+    fn own_contact(&self, response: &Response) -> Option<ContactAddr> {
         let instance = format!("<{}>", self.config.instance);
         let contacts = response.typed_list::<Contact>().unwrap_or_default();
-        let own = contacts.iter().filter_map(Contact::as_addr).find(|contact| {
-            match contact.params().get("+sip.instance") {
-                Some(value) => value.eq_ignore_ascii_case(&instance),
-                None => contact.uri().equivalent(&Uri::Sip(self.config.contact.clone())),
-            }
+        let mut contacts = contacts.iter().filter_map(Contact::as_addr);
+        let own = contacts.find(|contact| match contact.params().get("+sip.instance") {
+            Some(value) => value.eq_ignore_ascii_case(&instance),
+            None => contact.uri().equivalent(&Uri::Sip(self.config.contact.clone())),
         });
-        let header = response.typed::<Expires>().ok().flatten().map(|expires| expires.0);
-        own.and_then(ContactAddr::expires).or(header)
+        own.cloned()
     }
 
     fn registration_failed(
@@ -263,16 +288,24 @@ impl Client {
     }
 }
 
+/// The lifetime that the registrar granted to a Contact: its own, else Expires.
+fn granted(own: Option<&ContactAddr>, response: &Response) -> Option<u32> {
+    let header = response.typed::<Expires>().ok().flatten().map(|expires| expires.0);
+    own.and_then(ContactAddr::expires).or(header)
+}
+
+// req: 6.1.1-p1.1
+fn gruus(contact: &ContactAddr) -> Gruus {
+    let gruu = |name: &str| match Uri::parse(contact.params().get(name)?) {
+        Ok(Uri::Sip(uri)) => Some(uri),
+        _ => None,
+    };
+    Gruus { public: gruu("pub-gruu"), temporary: gruu("temp-gruu") }
+}
+
 /// A route as it goes into requests.
-fn route_text(uri: &Uri, params: &Params) -> String {
-    let mut text = format!("<{}>", uri.as_str());
-    for (name, value) in params.iter() {
-        text.push(';');
-        text.push_str(name);
-        if let Some(value) = value {
-            text.push('=');
-            text.push_str(value);
-        }
-    }
-    text
+fn route_text(route: &ServiceRoute) -> String {
+    let mut octets = Vec::new();
+    route.write(&mut octets);
+    String::from_utf8_lossy(&octets).into_owned()
 }

@@ -149,7 +149,7 @@ impl Client {
         let content = Part::new(&content_type, Bytes::from(imdn::write(&document)))
             .with_header("Content-Disposition", "notification")
             .ok()?;
-        let from = Address::new(self.config.address.as_str());
+        let from = Address::new(self.identity().as_str());
         let mut builder = CpimBuilder::new(from, Address::new(receipt.originator.as_str()))
             .imdn_message_id(&self.random.public_token(26))
             .date_time(now.wall)
@@ -192,7 +192,7 @@ impl Client {
     }
 
     /// A notification arrived (TS 5.4-p8).
-    // req: 5.4-p8, 5.4-rcv-1, 5.4-rcv-1.a, 5.4-rcv-2, 5.4-rcv-2.a, 5.4-rcv-4, 5.4.3-p1, 5.4.4-p1
+    // req: 5.4-p8, 5.4-rcv-1, 5.4-rcv-1.a, 5.4-rcv-2, 5.4-rcv-2.a, 5.4.3-p1, 5.4.4-p1
     pub(crate) fn notified(&mut self, ports: &mut Ports<'_, ClientEvent>, from: &str, document: &Imdn) {
         for notification in document.notifications() {
             let disposition = match notification {

@@ -1,0 +1,16 @@
+//! The client against the statements of the specification, by bytes on the wire and events.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
+
+mod harness;
+mod pager_receive;
+mod pager_send;
+mod registration;
+mod reports;

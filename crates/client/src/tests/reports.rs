@@ -1,0 +1,400 @@
+//! TS 5.4, 5.4.1 to 5.4.4: disposition notifications over SIP MESSAGE, both ways.
+
+use super::harness::*;
+use crate::{ClientEvent, Disposition, NewMessage, ReceivedId, SentId};
+use bytes::Bytes;
+use cpm_sip::{Method, Request};
+use cpm_xml::imdn::{DeliveryStatus, DisplayStatus, Notification};
+
+/// A message arrived; the 200 is looked at, the rest not.
+fn arrived(rig: &mut Rig, incoming: &Incoming) {
+    rig.deliver(incoming.bytes());
+    rig.next_response(200);
+}
+
+fn read(rig: &mut Rig, id: ReceivedId) -> bool {
+    rig.command(|client, now, ports| client.mark_read(now, ports, id))
+}
+
+fn document(report: &Request) -> cpm_xml::imdn::Imdn {
+    let cpim = parse_cpim(report.body());
+    cpm_xml::imdn::parse(&cpim.content().body, &cpm_xml::Limits::default()).unwrap()
+}
+
+/// What is the same for delivery notifications and read reports.
+fn check_report(report: &Request, notification: &Notification) {
+    let headers = report.headers();
+    assert_eq!(report.uri().as_str(), "sip:bob@example.org");
+    assert_eq!(value(headers, "To"), "<sip:bob@example.org>");
+    assert!(value(headers, "From").starts_with("<sip:alice@example.com>;tag="));
+    assert_eq!(value(headers, "Conversation-ID"), CONVERSATION);
+    assert_eq!(value(headers, "Contribution-ID"), CONTRIBUTION);
+    assert_eq!(value(headers, "Accept-Contact"), format!("*;+g.3gpp.icsi-ref=\"{MSG}\""));
+    assert_eq!(value(headers, "P-Preferred-Service"), "urn:urn-7:3gpp-service.ims.icsi.oma.cpm.msg");
+    assert_eq!(value(headers, "Content-Type"), "message/cpim");
+    assert_eq!(value(headers, "User-Agent"), "CPM-client/OMA2.1 acme/1.0");
+    let cpim = parse_cpim(report.body());
+    assert_eq!(cpim.from().unwrap().unwrap().uri, "sip:alice@example.com");
+    assert_eq!(cpim.to().unwrap()[0].uri, "sip:bob@example.org");
+    assert_eq!(cpim.date_time_text().as_deref(), Some("2026-11-21T10:00:00Z"));
+    assert!(cpim.is_imdn());
+    assert_eq!(cpim.content().headers.get("Content-Disposition").as_deref(), Some("notification"));
+    assert!(cpim.imdn_message_id().unwrap().is_some_and(|id| id != "m1"));
+    assert!(cpim.disposition_notification().unwrap().is_empty());
+    let document = document(report);
+    assert_eq!(document.message_id, "m1");
+    assert_eq!(document.datetime.as_deref(), Some("2026-11-21T09:59:58Z"));
+    assert_eq!(document.recipient_uri.as_deref(), Some("sip:alice@example.com"));
+    assert_eq!(document.notifications().collect::<Vec<_>>(), [notification]);
+}
+
+// req: 5.4-via-i, 5.4-p3, 5.4-p4, 5.4-p7, 5.4-gen-1.b.i, 5.4.1-p1, 5.4.1-1, 5.4.1-2, 5.4.1-2.a.i, 5.4.1-2.a.ii
+// req: 5.4.1-2.a.iii, 5.4.1-2.a.iv.a, 5.4.1-2.a.v, 5.4.1-p2, 7.2.2.3-3
+#[test]
+fn a_delivery_notification() {
+    let mut rig = Rig::new();
+    arrived(&mut rig, &Incoming::message(1, cpim("m1", "positive-delivery", "Hi")));
+    let report = rig.next_request(Method::Message);
+    check_report(&report, &Notification::Delivery(DeliveryStatus::Delivered));
+    assert!(!rig.next_received().display_requested);
+    rig.answer(&report, "200 OK", "", "");
+    rig.quiet();
+    rig.at_rest();
+}
+
+// req: 5.4.2-1, 5.4.2-2, 5.4.2-2.a.2, 5.4.2-2.a.3, 5.4.2-2.a.4, 5.4.2-2.a.5, 5.4.2-2.a.6, 5.4.2-2.a.7, 5.4.2-2.a.8
+// req: 5.4.2-3, 5.4.2-3.b, 5.4.2-3.c, 5.4.2-3.d, 5.4.2-3.e, 7.2.2.3-4, 5.4-p4
+#[test]
+fn a_read_report_goes_out_once_and_when_read() {
+    let mut rig = Rig::new();
+    arrived(&mut rig, &Incoming::message(1, cpim("m1", "display", "Hi")));
+    let message = rig.next_received();
+    assert!(message.display_requested);
+    rig.quiet();
+    assert!(read(&mut rig, message.id));
+    let report = rig.next_request(Method::Message);
+    check_report(&report, &Notification::Display(DisplayStatus::Displayed));
+    assert!(!read(&mut rig, message.id));
+    rig.quiet();
+    rig.answer(&report, "200 OK", "", "");
+    rig.at_rest();
+    rig.quiet();
+}
+
+// req: 5.4.2-1.b, 5.4.1-1, 5.4.2-1
+#[test]
+fn what_is_not_asked_for_is_not_reported() {
+    let mut rig = Rig::new();
+    for (n, wishes) in ["", "negative-delivery", "interworking", "processing"].into_iter().enumerate() {
+        arrived(&mut rig, &Incoming::message(n as u32, cpim(&format!("m{n}"), wishes, "Hi")));
+        let message = rig.next_received();
+        assert!(!message.display_requested);
+        assert!(!read(&mut rig, message.id));
+        rig.quiet();
+    }
+    assert!(!read(&mut rig, ReceivedId(99)));
+    rig.at_rest();
+}
+
+// req: 5.4.1-2, 5.4.2-2, 5.4-gen-1.b.i
+#[test]
+fn the_device_s_settings_decide() {
+    for (delivery, display) in [(false, false), (true, false), (false, true)] {
+        let mut rig = Rig::with(|config| {
+            config.settings.delivery_reports = delivery;
+            config.settings.display_reports = display;
+        });
+        arrived(&mut rig, &Incoming::message(1, cpim("m1", "positive-delivery, display", "Hi")));
+        assert_eq!(rig.sent.drain(..).count(), usize::from(delivery));
+        let message = rig.next_received();
+        assert_eq!(read(&mut rig, message.id), display);
+        assert_eq!(rig.sent.drain(..).count(), usize::from(display));
+    }
+}
+
+#[test]
+fn without_a_message_id_nothing_can_be_reported() {
+    let body = cpim("m1", "positive-delivery, display", "Hi").replace("imdn.Message-ID: m1\r\n", "");
+    let mut rig = Rig::new();
+    arrived(&mut rig, &Incoming::message(1, body));
+    let message = rig.next_received();
+    assert!(!message.display_requested && !read(&mut rig, message.id));
+    rig.quiet();
+}
+
+// req: 5.4.1-2.a.iii, 5.4.1-2.a.iv.a, 5.4.2-2.a.6, 5.4.2-2.a.7
+#[test]
+fn feature_and_service_are_those_of_the_message() {
+    let mut rig = Rig::new();
+    let group = Incoming::message(1, cpim("m1", "positive-delivery", "Hi"))
+        .with(
+            "Accept-Contact",
+            &format!("*;+g.3gpp.icsi-ref=\"{}\"", LARGE.to_lowercase().replace("%3a", "%3a")),
+        )
+        .with("P-Asserted-Service", "urn:urn-7:3gpp-service.ims.icsi.oma.cpm.largemsg.group");
+    arrived(&mut rig, &group);
+    let report = rig.next_request(Method::Message);
+    assert_eq!(value(report.headers(), "Accept-Contact"), format!("*;+g.3gpp.icsi-ref=\"{LARGE}\""));
+    assert_eq!(
+        value(report.headers(), "P-Preferred-Service"),
+        "urn:urn-7:3gpp-service.ims.icsi.oma.cpm.largemsg.group"
+    );
+}
+
+fn routed(wishes: &str) -> String {
+    cpim("m1", wishes, "Hi").replace(
+        "imdn.Message-ID: m1\r\n",
+        "imdn.Message-ID: m1\r\nimdn.IMDN-Record-Route: <sip:first@198.51.100.1>\r\n\
+         imdn.IMDN-Record-Route: <sip:second@example.net>\r\nimdn.IMDN-Record-Route: <sip:third@example.net>\r\n\
+         imdn.Original-To: <sip:group@example.com>\r\n",
+    )
+}
+
+// req: 5.4.1-2.a.i.a, 5.4.2-2.a.1, 5.4.2-2.a.3, 5.4.2-3.a
+#[test]
+fn reports_go_by_the_recorded_route() {
+    let mut rig = Rig::new();
+    arrived(&mut rig, &Incoming::message(1, routed("positive-delivery, display")));
+    let delivery = rig.next_request(Method::Message);
+    let id = rig.next_received().id;
+    assert!(read(&mut rig, id));
+    let display = rig.next_request(Method::Message);
+    for report in [delivery, display] {
+        // Readings G1: the topmost leads, the others follow in order, none is recorded.
+        assert_eq!(report.uri().as_str(), "sip:first@198.51.100.1");
+        assert_eq!(value(report.headers(), "To"), "<sip:bob@example.org>");
+        let cpim = parse_cpim(report.body());
+        assert_eq!(cpim.to().unwrap()[0].uri, "sip:bob@example.org");
+        let routes: Vec<String> = cpim.route().unwrap().into_iter().map(|route| route.uri).collect();
+        assert_eq!(routes, ["sip:second@example.net", "sip:third@example.net"]);
+        assert!(cpim.record_route().unwrap().is_empty());
+        let document = document(&report);
+        assert_eq!(document.recipient_uri.as_deref(), Some("sip:alice@example.com"));
+        assert_eq!(document.original_recipient_uri.as_deref(), Some("sip:group@example.com"));
+    }
+}
+
+#[test]
+fn a_report_is_tried_again_but_not_for_ever() {
+    for (status, tries) in [
+        (Some("503 Service Unavailable"), 5),
+        (Some("408 Request Timeout"), 5),
+        (Some("480 Temporarily Unavailable"), 5),
+        (Some("404 Not Found"), 1),
+        (Some("603 Decline"), 1),
+        (None, 5),
+    ] {
+        let mut rig = Rig::new();
+        arrived(&mut rig, &Incoming::message(1, cpim("m1", "positive-delivery", "Hi")));
+        let (mut bodies, mut calls): (Vec<Bytes>, Vec<String>) = Default::default();
+        for _ in 0..10 {
+            rig.advance(secs(1));
+            let requests: Vec<Request> = rig.sent.drain(..).filter_map(|m| m.as_request().cloned()).collect();
+            for request in requests {
+                if calls.last() != Some(&value(request.headers(), "Call-ID")) {
+                    calls.push(value(request.headers(), "Call-ID"));
+                    bodies.push(request.body().clone());
+                }
+                if let Some(status) = status {
+                    rig.answer(&request, status, "", "");
+                }
+            }
+            rig.advance(secs(65));
+        }
+        assert_eq!(calls.len(), tries, "{status:?}");
+        bodies.dedup();
+        assert_eq!(bodies.len(), 1);
+        rig.sent.clear();
+        rig.events.clear();
+        rig.at_rest();
+        rig.quiet();
+    }
+}
+
+#[test]
+fn a_report_that_came_through_is_not_sent_again() {
+    let mut rig = Rig::new();
+    arrived(&mut rig, &Incoming::message(1, cpim("m1", "positive-delivery", "Hi")));
+    let report = rig.next_request(Method::Message);
+    rig.answer(&report, "503 Service Unavailable", "", "");
+    rig.advance(secs(29));
+    assert!(rig.sent.is_empty());
+    rig.advance(secs(1));
+    let again = rig.next_request(Method::Message);
+    assert_eq!(again.body(), report.body());
+    assert_ne!(value(again.headers(), "Call-ID"), value(report.headers(), "Call-ID"));
+    rig.answer(&again, "202 Accepted", "", "");
+    rig.at_rest();
+    assert!(rig.sent.is_empty());
+}
+
+// Reports that arrive
+
+const DELIVERED: &str = "<delivery-notification><status><delivered/></status></delivery-notification>";
+const DISPLAYED: &str = "<display-notification><status><displayed/></status></display-notification>";
+
+/// A client that sent one message, and a way to tell it about that.
+fn one_sent() -> (Rig, SentId, String) {
+    let mut rig = Rig::new();
+    let sent = rig.send(NewMessage::text(uri("sip:bob@198.51.100.1"), "Hi").with_reports());
+    let request = rig.next_request(Method::Message);
+    rig.answer(&request, "200 OK", "", "");
+    rig.next_event();
+    (rig, sent.id, sent.message_id)
+}
+
+fn told(rig: &mut Rig, n: u32, about: &str, notifications: &str) {
+    rig.deliver(Incoming::message(n, cpim_imdn(&format!("i{n}"), &imdn(about, notifications))).bytes());
+    rig.next_response(200);
+}
+
+fn disposition(id: SentId, disposition: Disposition) -> ClientEvent {
+    ClientEvent::Disposition { id, disposition, from: "sip:bob@example.org".to_owned() }
+}
+
+// req: 5.4-p8, 5.4-rcv-1, 5.4-rcv-1.a, 5.4-rcv-1.a.i, 5.4-rcv-2, 5.4-rcv-2.a, 5.4-rcv-2.a.i, 5.4.3-p1, 5.4.3-p2
+// req: 5.4.4-p1, 5.4.4-p2
+#[test]
+fn delivered_and_displayed_once_each() {
+    let (mut rig, id, message_id) = one_sent();
+    told(&mut rig, 1, &message_id, DELIVERED);
+    assert_eq!(rig.next_event(), disposition(id, Disposition::Delivered));
+    told(&mut rig, 2, &message_id, DELIVERED);
+    rig.quiet();
+    told(&mut rig, 3, &message_id, DISPLAYED);
+    assert_eq!(rig.next_event(), disposition(id, Disposition::Displayed));
+    told(&mut rig, 4, &message_id, DISPLAYED);
+    told(&mut rig, 5, &message_id, DELIVERED);
+    rig.quiet();
+    rig.at_rest();
+}
+
+// req: 5.4-rcv-1.a.ii
+#[test]
+fn any_other_delivery_status_is_a_failure() {
+    for status in ["<failed/>", "<forbidden/>", "<error/>", "<x:mailbox-full xmlns:x=\"urn:x\"/>"] {
+        let (mut rig, id, message_id) = one_sent();
+        let notification =
+            format!("<delivery-notification><status>{status}</status></delivery-notification>");
+        told(&mut rig, 1, &message_id, &notification);
+        assert_eq!(rig.next_event(), disposition(id, Disposition::DeliveryFailed), "{status}");
+        // Another device of the recipient got it.
+        told(&mut rig, 2, &message_id, DELIVERED);
+        assert_eq!(rig.next_event(), disposition(id, Disposition::Delivered));
+        told(&mut rig, 3, &message_id, &notification);
+        rig.quiet();
+    }
+}
+
+// req: 5.4-rcv-2.a.ii, 5.4-rcv-4
+#[test]
+fn what_says_nothing_is_acknowledged_and_ignored() {
+    let (mut rig, _, message_id) = one_sent();
+    for (n, notification) in [
+        "<display-notification><status><forbidden/></status></display-notification>",
+        "<display-notification><status><error/></status></display-notification>",
+        "<processing-notification><status><stored/></status></processing-notification>",
+        "<x:other xmlns:x=\"urn:x\"/>",
+        "",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        rig.deliver(Incoming::message(n as u32, cpim_imdn("i", &imdn(&message_id, notification))).bytes());
+        rig.next_response(200);
+        rig.quiet();
+    }
+}
+
+#[test]
+fn several_notifications_in_one_document() {
+    let (mut rig, id, message_id) = one_sent();
+    told(&mut rig, 1, &message_id, &format!("{DELIVERED}{DISPLAYED}"));
+    assert_eq!(rig.next_event(), disposition(id, Disposition::Delivered));
+    assert_eq!(rig.next_event(), disposition(id, Disposition::Displayed));
+    rig.quiet();
+}
+
+#[test]
+fn about_a_message_that_nobody_knows() {
+    let (mut rig, _, _) = one_sent();
+    told(&mut rig, 1, "nobody-s", DELIVERED);
+    rig.quiet();
+    assert_eq!(rig.node.function().metrics().get("client.report_unknown"), 1);
+}
+
+#[test]
+fn what_is_no_document_is_refused() {
+    let (mut rig, _, message_id) = one_sent();
+    let good = imdn(&message_id, DELIVERED);
+    for (n, garbage) in [
+        "",
+        "hello",
+        &good[..good.len() - 3],
+        &good.replace("<imdn ", "<!DOCTYPE x><imdn "),
+        &good.replace("<message-id>", "<message-id>&xxe;"),
+        &format!("{}{}", "<a>".repeat(2_000), "</a>".repeat(2_000)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        rig.deliver(Incoming::message(n as u32, cpim_imdn("i1", garbage)).bytes());
+        let response = rig.next_response(400);
+        assert!(value(response.headers(), "Warning").starts_with("399 cpm \""));
+        rig.quiet();
+    }
+    // The next one counts.
+    told(&mut rig, 99, &message_id, DELIVERED);
+    assert_eq!(rig.events.len(), 1);
+}
+
+// req: 5.4-p4, 5.4.1-p2
+#[test]
+fn a_report_is_never_reported() {
+    let (mut rig, _, message_id) = one_sent();
+    let greedy = cpim_imdn("i1", &imdn(&message_id, DISPLAYED)).replace(
+        "imdn.Message-ID: i1\r\n",
+        "imdn.Message-ID: i1\r\nimdn.Disposition-Notification: positive-delivery, display\r\n",
+    );
+    rig.deliver(Incoming::message(1, greedy).bytes());
+    rig.next_response(200);
+    assert!(matches!(rig.next_event(), ClientEvent::Disposition { .. }));
+    rig.quiet();
+    for id in 0..5 {
+        assert!(!read(&mut rig, ReceivedId(id)));
+    }
+    rig.at_rest();
+}
+
+/// A report is kept like a message before it is acknowledged, and told once.
+#[test]
+fn a_report_waits_for_the_store_as_well() {
+    let (mut rig, id, message_id) = one_sent();
+    rig.auto_store = None;
+    rig.deliver(Incoming::message(1, cpim_imdn("i1", &imdn(&message_id, DELIVERED))).bytes());
+    rig.quiet();
+    rig.reply_store(Err(cpm_core::StoreError::Full));
+    rig.next_response(480);
+    rig.quiet();
+    rig.deliver(Incoming::message(2, cpim_imdn("i1", &imdn(&message_id, DELIVERED))).bytes());
+    rig.reply_store(Ok(()));
+    rig.next_response(200);
+    assert_eq!(rig.next_event(), disposition(id, Disposition::Delivered));
+}
+
+#[test]
+fn as_many_sent_messages_are_remembered_as_configured() {
+    let mut rig = Rig::with(|config| config.limits.max_sent = 2);
+    let mut sent = Vec::new();
+    for _ in 0..3 {
+        sent.push(rig.send(NewMessage::text(uri("sip:bob@198.51.100.1"), "Hi").with_reports()));
+    }
+    rig.sent.clear();
+    for (n, message) in sent.iter().enumerate() {
+        told(&mut rig, n as u32, &message.message_id, DELIVERED);
+    }
+    let ids: Vec<ClientEvent> = rig.events.drain(..).collect();
+    let expected =
+        [disposition(sent[1].id, Disposition::Delivered), disposition(sent[2].id, Disposition::Delivered)];
+    assert_eq!(ids, expected);
+}
