@@ -51,7 +51,7 @@ impl ByteRange {
     fn is_sound(&self) -> bool {
         let Some(before) = self.start.checked_sub(1) else { return false };
         let end = self.end.unwrap_or(before);
-        end >= before && self.total.is_none_or(|total| end <= total) && end < u64::MAX
+        end >= before && self.total.is_none_or(|total| end <= total)
     }
 }
 

@@ -380,6 +380,19 @@ fn long_chunks_are_interrupted_for_short_messages_and_answers() {
 }
 
 #[test]
+fn a_short_message_waits_for_2048_octets_at_most() {
+    let mut pair = Pair::bound(Net { ask: 1000, arrive: 1000 });
+    let flow = pair.flows[0];
+    pair.send(0, message(body(500_000)));
+    pair.carry(0, flow);
+    pair.send(0, message("short"));
+    for _ in 0..3 {
+        pair.carry(0, flow);
+    }
+    assert_eq!(pair.sides[1].messages, ["short"]);
+}
+
+#[test]
 fn long_messages_take_turns_and_an_alone_one_is_not_cut() {
     let mut pair = Pair::bound(Net { ask: 5000, arrive: 5000 });
     let transfers = [pair.send(0, message(body(300_000))), pair.send(0, message(body(300_000)))];
@@ -714,6 +727,14 @@ fn both_sides_may_be_active() {
             assert_eq!(pair.sides[i].sent().len(), 1, "{slow:?}");
             let bound = Event::Bound { session: pair.sides[i].session };
             assert_eq!(pair.sides[i].events.iter().filter(|e| **e == bound).count(), 1, "{slow:?}");
+        }
+        // Each side may send on the connection that the other one opened.
+        pair.send(0, message("more from a"));
+        pair.send(1, message("more from b"));
+        pair.run();
+        for (i, text) in [(0, "more from b"), (1, "more from a")] {
+            assert_eq!(pair.sides[i].messages[1..], [text], "{slow:?}");
+            assert!(!pair.sides[i].events.iter().any(|e| matches!(e, Event::Fault(_))), "{slow:?}");
         }
         pair.close();
     }

@@ -559,6 +559,38 @@ fn a_success_report_follows_the_last_200() {
     assert_quiet(&raw.endpoint);
 }
 
+#[test]
+fn an_answer_may_come_before_the_chunk_is_written() {
+    for (code, sent) in [("200 OK", true), ("413 Stop", false)] {
+        let mut raw = Raw::bound();
+        raw.endpoint.send(raw.now, raw.session, message(vec![b'x'; 5000])).unwrap();
+        let mut out = Vec::new();
+        raw.endpoint.poll_transmit(raw.now, raw.flow, 3000, &mut out);
+        let begun = String::from_utf8(out).unwrap();
+        let tid = begun.split(' ').nth(1).unwrap();
+        let answer = raw.text(tid, code, "", None, '$');
+        let rest = raw.feed(answer.clone());
+        let events = raw.take();
+        if sent {
+            assert_eq!(rest.matches('x').count() + begun.matches('x').count(), 5000);
+            assert!(rest.ends_with(&format!("-------{tid}$\r\n")));
+            assert!(
+                matches!(events[..], [Event::Progress { acknowledged: 5000, .. }, Event::Sent { .. }]),
+                "{events:?}"
+            );
+        } else {
+            assert_eq!(rest, format!("\r\n-------{tid}#\r\n"), "RFC 4975 §10.5: it is interrupted");
+            assert!(
+                matches!(events[..], [Event::SendFailed { status: Some(Status::STOP), .. }]),
+                "{events:?}"
+            );
+        }
+        assert_quiet(&raw.endpoint);
+        raw.feed(answer);
+        assert_eq!(raw.fault(), Some(&FaultKind::UnexpectedResponse));
+    }
+}
+
 // threats: B11
 #[test]
 fn a_peer_that_reads_nothing_is_not_waited_for() {
