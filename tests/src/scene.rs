@@ -11,6 +11,7 @@ use cpm_sim::{
     CoreConfig, CoreEvent, Handle, Link, NodeId, Outcome, Place, SipIpCore, User, Violation, World,
 };
 use cpm_sip::{SipUri, Uri};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Whatever a node of the scene told.
@@ -60,8 +61,24 @@ fn sip(text: &str) -> SipUri {
     uri(text).as_sip().expect("a SIP URI").clone()
 }
 
-fn client(world: &mut World<Told>, user: &str, device: &str, last: u8) -> Handle<Client> {
-    let address = [10, 0, 0, last];
+/// Which addresses the scene uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    fn address(self, last: u8) -> IpAddr {
+        match self {
+            Family::V4 => [10, 0, 0, last].into(),
+            Family::V6 => [0xfd00, 0, 0, 0, 0, 0, 0, u16::from(last)].into(),
+        }
+    }
+}
+
+fn client(world: &mut World<Told>, family: Family, user: &str, device: &str, last: u8) -> Handle<Client> {
+    let address = family.address(last);
     let contact = contact_uri(user, (address, 5060).into());
     let instance = format!("urn:uuid:00000000-0000-4000-8000-0000000000{last:02}");
     let mut config =
@@ -69,19 +86,24 @@ fn client(world: &mut World<Told>, user: &str, device: &str, last: u8) -> Handle
     config.registrar = Some(uri("sip:home.test"));
     config.display_name = Some(device.to_owned());
     let node = Client::node(config, world.fork_seed()).expect("a good configuration");
-    world.add(Place::new(device, address.into()), node)
+    world.add(Place::new(device, address), node)
 }
 
-fn participating(world: &mut World<Told>, name: &str, last: u8) -> Handle<ParticipatingFunction> {
+fn participating(
+    world: &mut World<Told>,
+    family: Family,
+    name: &str,
+    last: u8,
+) -> Handle<ParticipatingFunction> {
     let config = ParticipatingConfig::new(sip(&format!("sip:{name}.home.test")));
     let node = ParticipatingFunction::node(config, world.fork_seed()).expect("a good configuration");
-    world.name(&format!("{name}.home.test"), &[[10, 0, 0, last].into()]);
-    world.add(Place::new(name, [10, 0, 0, last].into()).core_element(), node)
+    world.name(&format!("{name}.home.test"), &[family.address(last)]);
+    world.add(Place::new(name, family.address(last)).core_element(), node)
 }
 
 impl Scene {
     /// Everybody in place, nobody registered.
-    pub fn new(seed: u64, link: Link) -> Scene {
+    pub fn new(seed: u64, link: Link, family: Family) -> Scene {
         let mut world = World::new(seed);
         world.set_default_link(link);
         let user = |name: &str, pf: &str| User {
@@ -94,13 +116,14 @@ impl Scene {
         let core = SipIpCore::new(config, world.fork_seed());
         let core = Node::new(core, node_config).expect("a good configuration");
         for name in ["home.test", "core.home.test"] {
-            world.name(name, &[[10, 0, 0, 1].into()]);
+            world.name(name, &[family.address(1)]);
         }
-        let core = world.add(Place::new("core", [10, 0, 0, 1].into()).core_element(), core);
-        let pf_a = participating(&mut world, "pf-a", 2);
-        let pf_b = participating(&mut world, "pf-b", 3);
-        let alice = client(&mut world, "alice", "alice", 11);
-        let bob = [client(&mut world, "bob", "bob-1", 12), client(&mut world, "bob", "bob-2", 13)];
+        let core = world.add(Place::new("core", family.address(1)).core_element(), core);
+        let pf_a = participating(&mut world, family, "pf-a", 2);
+        let pf_b = participating(&mut world, family, "pf-b", 3);
+        let alice = client(&mut world, family, "alice", "alice", 11);
+        let bob =
+            [client(&mut world, family, "bob", "bob-1", 12), client(&mut world, family, "bob", "bob-2", 13)];
         Scene { world, core, pf_a, pf_b, alice, bob }
     }
 
@@ -109,7 +132,15 @@ impl Scene {
     /// # Panics
     /// Somebody did not get registered in two minutes.
     pub fn registered(seed: u64, link: Link) -> Scene {
-        let mut scene = Scene::new(seed, link);
+        Scene::registered_on(seed, link, Family::V4)
+    }
+
+    /// The same with addresses of one family.
+    ///
+    /// # Panics
+    /// Somebody did not get registered in two minutes.
+    pub fn registered_on(seed: u64, link: Link, family: Family) -> Scene {
+        let mut scene = Scene::new(seed, link, family);
         for device in [scene.alice, scene.bob[0], scene.bob[1]] {
             scene.command(device, |client, now, ports| client.register(now, ports)).expect("it can register");
         }

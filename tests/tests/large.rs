@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cpm_client::{Disposition, NewMessage};
 use cpm_mime::ContentType;
 use cpm_sim::Link;
-use cpm_tests::scene::{Scene, uri};
+use cpm_tests::scene::{Family, Scene, uri};
 
 fn picture(octets: usize) -> NewMessage {
     // Every octet value, line ends and what looks like MSRP's end-line among them.
@@ -49,4 +49,13 @@ fn a_store_that_fails_is_no_delivery() {
     assert_eq!((heard.sent, heard.failed), (0, 1), "{}", scene.ladder());
     assert_eq!(heard.dispositions, []);
     assert!(scene.world.busy().is_empty(), "{:?}", scene.world.busy());
+}
+
+#[test]
+fn it_works_over_ipv6() {
+    let mut scene = Scene::registered_on(3, Link::rough(0.1), Family::V6);
+    let sent = scene.send(picture(100 * 1024));
+    scene.run();
+    let shown: usize = scene.bob.iter().map(|device| scene.shown(*device).len()).sum();
+    assert_eq!((shown, scene.heard(&sent).sent), (1, 1), "{}", scene.ladder());
 }

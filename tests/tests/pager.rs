@@ -2,7 +2,7 @@
 
 use cpm_client::{Disposition, NewMessage};
 use cpm_sim::Link;
-use cpm_tests::scene::{Scene, uri};
+use cpm_tests::scene::{Family, Scene, uri};
 
 fn hello() -> NewMessage {
     NewMessage::text(uri("sip:bob@home.test"), "Hello Bob").with_reports()
@@ -96,4 +96,13 @@ fn an_anonymous_sender_is_not_known() {
         let shown = scene.shown(device);
         assert_eq!((shown.len(), shown[0].from.clone(), shown[0].display_requested), (1, None, false));
     }
+}
+
+#[test]
+fn it_works_over_ipv6() {
+    let mut scene = Scene::registered_on(6, Link::rough(0.1), Family::V6);
+    let sent = scene.send(hello());
+    scene.run();
+    assert_eq!(scene.bob.map(|device| scene.shown(device).len()), [1, 1], "{}", scene.ladder());
+    assert_eq!(scene.heard(&sent).dispositions, [Disposition::Delivered]);
 }
