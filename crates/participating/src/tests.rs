@@ -1,1 +1,9 @@
+//! The function in its node, driven by octets, judged by octets and events.
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
+mod bench;
+mod dialogs;
+mod faults;
+mod originating;
+mod registration;
+mod terminating;
