@@ -17,7 +17,7 @@ fn replay(target: &str, check: fn(&[u8])) {
         // Shown when the test fails: the panic itself does not know the file.
         println!("{}", file.display());
         check(&seed);
-        // Odd steps that miss no place twice over several seeds; every place of a short one.
+        // Every place of a short one.
         let near = seed.len().min(1024);
         for end in (0..near).step_by(if near < 200 { 1 } else { 5 }) {
             check(&seed[..end]);
