@@ -179,13 +179,12 @@ impl<F: Function> Node<F> {
     /// # Errors
     /// A limit or timer of the configuration is out of range.
     pub fn new(function: F, config: NodeConfig) -> Result<Self, NodeConfigError> {
-        config.sip.validate().map_err(NodeConfigError::Sip)?;
         if config.max_turns == 0 {
             return Err(NodeConfigError::MaxTurns);
         }
         Ok(Node {
             function,
-            sip: cpm_ua::Endpoint::new(config.sip),
+            sip: cpm_ua::Endpoint::new(config.sip).map_err(NodeConfigError::Sip)?,
             msrp: cpm_msrp::Endpoint::new(config.msrp).map_err(NodeConfigError::Msrp)?,
             host: HostQueue { actions: VecDeque::new(), last_query: 0 },
             flows: BTreeMap::new(),

@@ -32,8 +32,8 @@
 //!     secure_identity: None,
 //!     trust: Trust::Outside,
 //! };
-//! let mut alice = Endpoint::new(Config::user_agent(Seed::new([1; 32]), "example"));
-//! let mut bob = Endpoint::new(Config::user_agent(Seed::new([2; 32]), "example"));
+//! let mut alice = Endpoint::new(Config::user_agent(Seed::new([1; 32]), "example")).unwrap();
+//! let mut bob = Endpoint::new(Config::user_agent(Seed::new([2; 32]), "example")).unwrap();
 //!
 //! // Alice sends a MESSAGE; her host opens the flow that it needs.
 //! let request = Request::new(Method::Message, Uri::parse("sip:bob@192.0.2.2").unwrap())

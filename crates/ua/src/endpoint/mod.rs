@@ -14,7 +14,7 @@ mod uac;
 mod uas;
 mod via;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::event::{Action, DialogId, Event, Fault, InviteId, ProxyId, RequestId, ResolveId, TransactionId};
 use crate::flows::{Flow, Flows};
 use crate::timers::{TimerKey, Timers};
@@ -71,17 +71,15 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint at rest. Values of the configuration that [`Config::validate`] would refuse are replaced by their
-    /// defaults; check it first where that matters.
-    #[must_use]
-    pub fn new(mut config: Config) -> Self {
-        if config.validate().is_err() {
-            config.timers = Default::default();
-            config.limits = Default::default();
-        }
+    /// An endpoint at rest.
+    ///
+    /// # Errors
+    /// A timer or limit is out of range ([`Config::validate`]).
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.validate()?;
         let mut random = Random::new(config.seed.clone());
         let hash_key = random.public_u64();
-        Endpoint {
+        Ok(Endpoint {
             policy: incoming::policy(&config),
             config,
             random,
@@ -106,7 +104,7 @@ impl Endpoint {
             dialogs: BTreeMap::new(),
             dialog_keys: BTreeMap::new(),
             proxies: BTreeMap::new(),
-        }
+        })
     }
 
     /// The configuration in use.

@@ -205,7 +205,7 @@ fn limited() -> Endpoint {
         max_cancelled_per_peer: 2,
         ..Limits::default()
     };
-    Endpoint::new(Config { limits, ..Config::user_agent(Seed::new([5; 32]), "") })
+    Endpoint::new(Config { limits, ..Config::user_agent(Seed::new([5; 32]), "") }).unwrap()
 }
 
 /// C1: what is not answered is bounded per peer and in all; a peer that goes on is told once, then met with silence.
@@ -248,7 +248,7 @@ fn cancelled_invites_that_wait_are_bounded() {
 #[test]
 fn completed_transactions_are_bounded() {
     let limits = Limits { max_completed_bytes: 2_000, ..Limits::default() };
-    let mut ua = Endpoint::new(Config { limits, ..Config::user_agent(Seed::new([5; 32]), "") });
+    let mut ua = Endpoint::new(Config { limits, ..Config::user_agent(Seed::new([5; 32]), "") }).unwrap();
     let flow = peer(&mut ua, 1, Trust::Outside);
     for n in 0..100 {
         assert_eq!(flood(&mut ua, flow, n..n + 1, "MESSAGE").0, 1);
@@ -355,7 +355,7 @@ fn a_configuration_out_of_range_is_named() {
     let mut bad = fine.clone();
     bad.limits.max_branches = 0;
     assert_eq!(bad.validate(), Err(ConfigError("limits.max_branches")));
-    assert_eq!(Endpoint::new(bad).config().limits, Limits::default());
+    assert_eq!(Endpoint::new(bad).err(), Some(ConfigError("limits.max_branches")));
     let mut bad = fine.clone();
     bad.timers.t2 = Duration::from_millis(1);
     assert_eq!(bad.validate(), Err(ConfigError("timers.t2")));

@@ -163,7 +163,7 @@ fn at(millis: u64) -> Now {
 }
 
 fn with_stream(limits: Limits) -> Endpoint {
-    let mut ua = Endpoint::new(Config { limits, ..Config::user_agent(Seed::new([9; 32]), "") });
+    let mut ua = Endpoint::new(Config { limits, ..Config::user_agent(Seed::new([9; 32]), "") }).unwrap();
     ua.handle_accepted(at(0), FLOW, stream_info(Trust::Outside));
     ua
 }
@@ -295,7 +295,7 @@ fn an_accepted_stream_is_reused_for_its_own_address() {
         (Transport::Tls, Trust::Outside, false),
         (Transport::Tls, Trust::Core, true),
     ] {
-        let mut ua = Endpoint::new(Config::user_agent(Seed::new([9; 32]), ""));
+        let mut ua = Endpoint::new(Config::user_agent(Seed::new([9; 32]), "")).unwrap();
         let info = FlowInfo { transport, peer: address(1), ..stream_info(trust) };
         ua.handle_accepted(at(0), FLOW, info);
         actions(&mut ua);
@@ -309,7 +309,7 @@ fn an_accepted_stream_is_reused_for_its_own_address() {
 #[test]
 fn a_host_that_does_not_answer_costs_a_timeout() {
     for target in ["sip:b@10.0.0.9;transport=tcp", "sip:b@host.example"] {
-        let mut ua = Endpoint::new(Config::user_agent(Seed::new([9; 32]), ""));
+        let mut ua = Endpoint::new(Config::user_agent(Seed::new([9; 32]), "")).unwrap();
         let mut request = message(1, 2);
         request.set_uri(cpm_sip::Uri::parse(target).unwrap());
         ua.send_request(at(0), request, Destination::Routed).unwrap();
@@ -357,7 +357,7 @@ fn a_dialog_over_a_given_flow_stays_on_it() {
 #[test]
 fn a_message_moves_the_first_usable_resolved_address() {
     // `sips` goes over TLS alone, whatever the resolver offers.
-    let mut ua = Endpoint::new(Config::user_agent(Seed::new([9; 32]), ""));
+    let mut ua = Endpoint::new(Config::user_agent(Seed::new([9; 32]), "")).unwrap();
     let mut request = message(1, 2);
     request.set_uri(cpm_sip::Uri::parse("sips:b@host.example").unwrap());
     ua.send_request(at(0), request, Destination::Routed).unwrap();

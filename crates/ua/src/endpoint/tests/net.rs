@@ -109,7 +109,7 @@ pub(super) fn proxy_config(n: u8) -> Config {
 impl Net {
     pub(super) fn new(configs: impl IntoIterator<Item = Config>) -> Net {
         let peers = configs.into_iter().zip(1u8..).map(|(config, n)| Peer {
-            ua: Endpoint::new(config),
+            ua: Endpoint::new(config).unwrap(),
             address: address(n),
             seen_as: address(n),
             events: Vec::new(),

@@ -147,7 +147,7 @@ struct Called {
 
 impl Called {
     fn new() -> Called {
-        let mut ua = Endpoint::new(Config::user_agent(Seed::new([1; 32]), ""));
+        let mut ua = Endpoint::new(Config::user_agent(Seed::new([1; 32]), "")).unwrap();
         let now = Now::new(Instant::from_micros(1), DateTime::UNIX_EPOCH);
         ua.handle_accepted(now, FlowId(1), udp());
         Called { ua, now, pending: None, tag: "none".into(), finals: Vec::new(), log: Vec::new() }
@@ -329,7 +329,7 @@ fn stream() -> FlowInfo {
 
 /// P1, C16: whatever comes, in whatever pieces, at whatever times: no panic, and never more answers than requests.
 fn survives(role: Role, inputs: &[Vec<u8>], gaps: &[u16]) {
-    let mut ua = Endpoint::new(Config { role, ..Config::user_agent(Seed::new([3; 32]), "x") });
+    let mut ua = Endpoint::new(Config { role, ..Config::user_agent(Seed::new([3; 32]), "x") }).unwrap();
     let mut now = Now::new(Instant::ZERO, DateTime::UNIX_EPOCH);
     let mut datagrams = 0usize;
     for (n, input) in (1u64..).zip(inputs) {
