@@ -113,7 +113,7 @@ impl Client {
             self.metrics.count("client.response_too_late");
             return Ok(());
         };
-        self.receiving.push(LargeIn {
+        let large = LargeIn {
             origin,
             dialog,
             local,
@@ -126,7 +126,12 @@ impl Client {
             shown: None,
             refused: BTreeMap::new(),
             deadline: now.mono.plus(SIGNALLING),
-        });
+        };
+        // An offerer that connects does so on our 200: its first request may overtake the ACK, and finds the session.
+        match large.negotiated.role {
+            Role::Passive => self.receive_from(now, ports, large, None),
+            Role::Active => self.receiving.push(large),
+        }
         Ok(())
     }
 
@@ -170,10 +175,9 @@ impl Client {
     pub(crate) fn acknowledged(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, dialog: DialogId) {
         let ours = |large: &LargeIn| large.dialog == dialog && large.stage == Stage::Answered;
         let Some(large) = self.take_receiving(ours) else { return };
-        match (large.negotiated.role, way(&large.negotiated)) {
-            (Role::Passive, _) => self.receive_from(now, ports, large, None),
-            (Role::Active, Way::To(at)) => self.receive_from(now, ports, large, Some(at)),
-            (Role::Active, Way::Ask(name)) => {
+        match way(&large.negotiated) {
+            Way::To(at) => self.receive_from(now, ports, large, Some(at)),
+            Way::Ask(name) => {
                 let query = ports.host.query(Query::Resolve(name));
                 self.receiving.push(LargeIn { stage: Stage::Resolving(query), ..large });
             }
