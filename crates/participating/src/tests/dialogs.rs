@@ -161,6 +161,23 @@ fn devices_that_ring_for_ever_are_cancelled() {
 }
 
 #[test]
+fn who_rings_once_more_has_more_time() {
+    let (mut bench, requests) = invited();
+    for request in &requests {
+        bench.datagram(answer(request, "180 Ringing", "p", "", ""));
+    }
+    bench.advance(Duration::from_secs(170));
+    bench.datagram(answer(&requests[0], "180 Ringing", "p", "", ""));
+    bench.advance(Duration::from_secs(160));
+    assert_eq!((bench.node.function().pending(), bench.events.len()), (1, 0));
+    bench.take_with_flows();
+    bench.datagram(answer(&requests[0], "200 OK", "p", "Contact: <sip:bob@192.0.2.31>\n", ""));
+    assert_eq!(bench.labels(), ["200 INVITE"]);
+    assert_eq!(bench.events, [event(StatusCode::OK)]);
+    bench.rest();
+}
+
+#[test]
 fn a_request_inside_of_a_dialog_from_outside_is_refused() {
     let mut bench = Bench::new();
     bench.datagram_on(OUTSIDE, inside("BYE", 2, "x", "p").replace("192.0.2.10:5060", "203.0.113.9"));

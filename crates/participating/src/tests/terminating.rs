@@ -92,9 +92,11 @@ fn a_service_that_is_insisted_on_already_is_not_repeated() {
     let (_, requests) = forked(&[PHONE], &insisted);
     assert_eq!(wishes(&requests[0]), [INSISTING, INSTANCE_A]);
     // Another service that is insisted on is none of that.
-    let other = INSISTING.replace("oma.cpm.msg", "mmtel");
-    let (_, requests) = forked(&[PHONE], &format!("{WISH}Accept-Contact: {other}\n"));
-    assert_eq!(wishes(&requests[0]), [&value(WISH), &other, INSISTING, INSTANCE_A]);
+    for service in ["mmtel", "oma.cpm.session"] {
+        let other = INSISTING.replace("oma.cpm.msg", service);
+        let (_, requests) = forked(&[PHONE], &format!("{WISH}Accept-Contact: {other}\n"));
+        assert_eq!(wishes(&requests[0]), [&value(WISH), &other, INSISTING, INSTANCE_A]);
+    }
     // Nor is one that is only wished for.
     for half in ["require", "explicit"] {
         let other = INSISTING.replace(";require;explicit", &format!(";{half}"));
@@ -108,12 +110,14 @@ fn a_service_that_is_insisted_on_already_is_not_repeated() {
 fn a_public_gruu_names_the_device() {
     let gruu = "sip:bob@home.test;gr=urn:uuid:00000000-0000-4000-8000-00000000000a";
     let phone = format!("{PHONE};pub-gruu=\"{gruu}\"");
-    let nonsense = format!("{TABLET};pub-gruu=\"over there\"");
-    let (_, requests) = forked(&[&phone, &nonsense], WISH);
-    assert_eq!(requests[0].uri().to_string(), gruu);
-    assert_eq!(wishes(&requests[0]), [value(WISH), INSISTING.to_owned()]);
-    assert_eq!(requests[1].uri().to_string(), "sip:bob@home.test");
-    assert_eq!(wishes(&requests[1])[2], INSTANCE_B);
+    for nonsense in ["over there", "tel:+15550002", ""] {
+        let nonsense = format!("{TABLET};pub-gruu=\"{nonsense}\"");
+        let (_, requests) = forked(&[&phone, &nonsense], WISH);
+        assert_eq!(requests[0].uri().to_string(), gruu);
+        assert_eq!(wishes(&requests[0]), [value(WISH), INSISTING.to_owned()]);
+        assert_eq!(requests[1].uri().to_string(), "sip:bob@home.test");
+        assert_eq!(wishes(&requests[1])[2], INSTANCE_B);
+    }
 }
 
 // req: 8.3.1.1-12.a, 8.3.1.1-12.b
@@ -225,6 +229,16 @@ fn nobody_answers() {
     let unanswered = |method| ParticipatingEvent::Unanswered { role: ServedRole::Terminating, method };
     assert_eq!((upstream, events), (vec![], vec![unanswered(Method::Message)]), "RFC 4320 §4.2");
     let (upstream, events) = best_of("INVITE", &["", ""]);
+    assert_eq!((upstream, events), (vec!["408 INVITE".to_owned()], vec![handled(Method::Invite, 408)]));
+}
+
+/// RFC 4320 §4.2.
+#[test]
+fn a_device_that_says_408_to_a_message_said_nothing() {
+    let (upstream, events) = best_of("MESSAGE", &["408 Request Timeout", "408 Request Timeout"]);
+    let (role, method) = (ServedRole::Terminating, Method::Message);
+    assert_eq!((upstream, events), (vec![], vec![ParticipatingEvent::Unanswered { role, method }]));
+    let (upstream, events) = best_of("INVITE", &["408 Request Timeout", "408 Request Timeout"]);
     assert_eq!((upstream, events), (vec!["408 INVITE".to_owned()], vec![handled(Method::Invite, 408)]));
 }
 
