@@ -685,6 +685,24 @@ fn sessions_share_a_connection_where_they_may() {
     }
 }
 
+#[test]
+fn a_session_that_ends_before_its_first_answer_leaves_nothing_on_a_shared_connection() {
+    let mut pair = Pair::bound(WIDE);
+    let side = &mut pair.sides[0];
+    let local = side.endpoint.new_local_uri("192.0.2.1", 2855, false);
+    let remote = MsrpUri::parse("msrp://192.0.2.2:2855/nobodynobodynobody;tcp").unwrap();
+    let short_lived = side.endpoint.open_session(pair.now, config(&local, &remote, there())).unwrap();
+    side.endpoint.send(pair.now, short_lived, message("never")).unwrap();
+    side.endpoint.close_session(pair.now, short_lived);
+    side.take_actions(pair.now);
+    assert!(side.endpoint.transactions.is_empty() && side.endpoint.transfers.is_empty());
+    pair.run();
+    assert_quiet(&pair.sides[0].endpoint);
+    pair.send(0, message("still here"));
+    pair.run();
+    assert_eq!(pair.sides[1].messages, ["still here"]);
+}
+
 // interop: 16; threats: I5
 #[test]
 fn both_sides_may_be_active() {
