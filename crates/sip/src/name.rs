@@ -1,5 +1,7 @@
 //! Header field names: one table says how each is written long and compact, and how often it may stand.
 
+mod lookup;
+
 use crate::text::{InvalidText, Token, is_token_octet};
 use bytes::Bytes;
 use core::cmp::Ordering;
@@ -65,17 +67,10 @@ macro_rules! header_names {
                     HeaderName::Other(_) => Occurrence::Fields,
                 }
             }
-
-            fn known(name: &[u8]) -> Option<HeaderName> {
-                if let [letter] = name {
-                    let letter = char::from(letter.to_ascii_lowercase());
-                    $($(if letter == $compact { return Some(HeaderName::$variant); })?)*
-                    return None;
-                }
-                $(if name.eq_ignore_ascii_case($long.as_bytes()) { return Some(HeaderName::$variant); })*
-                None
-            }
         }
+
+        /// The long forms, in the order of [`HeaderName::KNOWN`].
+        const LONG: &[&str] = &[$($long,)*];
     };
 }
 
@@ -183,6 +178,11 @@ impl OtherName {
 }
 
 impl HeaderName {
+    /// The name of the table that these octets are, long or compact, in any case.
+    fn known(name: &[u8]) -> Option<HeaderName> {
+        HeaderName::KNOWN.get(lookup::position(name)?).cloned()
+    }
+
     /// Reads a name in any case, long or compact.
     ///
     /// # Errors

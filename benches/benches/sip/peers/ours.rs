@@ -1,0 +1,71 @@
+use super::{Case, Outcome, Sink, making, reading, why, writing};
+use bytes::Bytes;
+use cpm_sip::{
+    AcceptContact, CSeq, CallId, Contact, From, Limits, MaxForwards, Message, To, TypedHeader, Via,
+    parse_datagram,
+};
+use std::hint::black_box;
+
+fn read(message: &Bytes) -> Outcome<Message> {
+    parse_datagram(black_box(message).clone(), &Limits::DEFAULT).map_err(why)
+}
+
+pub fn parse(message: &Bytes) -> Case {
+    let message = message.clone();
+    making("cpm-sip", move || read(&message))
+}
+
+pub fn values(message: &Bytes) -> Case {
+    reading!("cpm-sip, borrowed views", message, read_values)
+}
+
+pub fn typed_values(message: &Bytes) -> Case {
+    reading!("cpm-sip, owned values", message, read_typed)
+}
+
+fn read_values<S: Sink>(message: &Bytes, sink: &mut S) -> Outcome<()> {
+    read_typed(message, sink)
+}
+
+fn one<H: TypedHeader>(message: &Message) -> Outcome<H> {
+    message.typed::<H>().map_err(why)?.ok_or_else(|| "missing".into())
+}
+
+fn read_typed<S: Sink>(message: &Bytes, sink: &mut S) -> Outcome<()> {
+    let message = read(message)?;
+    sink.text(one::<Via>(&message)?.branch().ok_or("no branch")?.as_bytes());
+    sink.text(one::<From>(&message)?.tag().ok_or("no tag")?.as_bytes());
+    sink.text(one::<To>(&message)?.tag().ok_or("no tag")?.as_bytes());
+    sink.text(one::<CallId>(&message)?.as_str().as_bytes());
+    let cseq = one::<CSeq>(&message)?;
+    sink.number(cseq.number);
+    sink.text(cseq.method.as_str().as_bytes());
+    let contact = one::<Contact>(&message)?;
+    sink.other(contact.uri().and_then(|uri| uri.as_sip()).ok_or("no SIP URI")?.host());
+    sink.other(one::<AcceptContact>(&message)?.params().get("+g.3gpp.icsi-ref").ok_or("no feature")?);
+    Ok(())
+}
+
+pub fn write(message: &Bytes) -> Case {
+    let Ok(message) = read(message) else { return Case::Cannot("cpm-sip", "does not read it".into()) };
+    writing("cpm-sip, into a fresh Vec", move || {
+        let mut out = Vec::new();
+        black_box(&message).write_to(&mut out);
+        Ok(black_box(out).len())
+    })
+}
+
+pub fn share(message: &Bytes) -> Case {
+    let Ok(message) = read(message) else { return Case::Cannot("cpm-sip", "does not read it".into()) };
+    writing("cpm-sip, untouched octets shared", move || Ok(black_box(black_box(&message).to_bytes()).len()))
+}
+
+pub fn write_edited(message: &Bytes) -> Case {
+    let Ok(mut message) = read(message) else { return Case::Cannot("cpm-sip", "does not read it".into()) };
+    message.headers_mut().set_typed(&MaxForwards(66));
+    writing("cpm-sip, after an edit, fresh Vec", move || {
+        let mut out = Vec::new();
+        black_box(&message).write_to(&mut out);
+        Ok(black_box(out).len())
+    })
+}
