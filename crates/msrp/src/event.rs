@@ -346,7 +346,8 @@ pub enum FaultKind {
     UnknownSession,
     /// A request for a session that is bound to another connection; answered 506.
     SessionInUse,
-    /// A request whose From-Path is not that of the session's first one; answered 403.
+    /// A request from somebody else than the session was negotiated with: its From-Path has another session-id; answered
+    /// 481 before the session is bound, 403 after that.
     OtherPeer,
     /// A method that is unknown; answered 501.
     UnknownMethod(String),

@@ -250,6 +250,22 @@ fn a_second_connection_is_refused_and_a_second_peer_too() {
     assert!(raw.feed(text).starts_with("MSRP abcd1234 200 "));
 }
 
+// threats: B14
+#[test]
+fn only_the_negotiated_peer_binds() {
+    // An offer that was forked: two know our URI, one gave the answer that was taken.
+    let mut raw = Raw::new();
+    let text = raw.text("abcd1234", "SEND", "Message-ID: m1234\r\n", None, '$');
+    assert!(raw.feed(text.replacen("peerpeer", "forkfork", 1)).starts_with("MSRP abcd1234 481 "));
+    assert_eq!(raw.fault(), Some(&FaultKind::OtherPeer));
+    raw.endpoint.handle_accepted(raw.now, FlowId(2), info());
+    raw.flow = FlowId(2);
+    // Its address may have been rewritten on the way (interop: 3).
+    let rewritten = text.replacen("192.0.2.2:9", "sbc.example.net:4000", 1);
+    assert!(raw.feed(rewritten).starts_with("MSRP abcd1234 200 "));
+    assert!(raw.events.contains(&Event::Bound { session: raw.session }));
+}
+
 #[test]
 fn unknown_methods_and_unreadable_heads_are_answered_and_the_next_message_works() {
     let mut raw = Raw::bound();
