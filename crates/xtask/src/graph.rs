@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
+/// The member whose development dependencies are peers to be measured against.
+const PEERS_OF: &str = "cpm-benches";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EdgeKind {
     Normal,
@@ -68,7 +71,26 @@ impl Graph {
             package.needs.sort_unstable();
             package.needs.dedup();
         }
-        Ok(Graph { packages })
+        Ok(Graph { packages }.without_peers(PEERS_OF))
+    }
+
+    /// The graph without the development dependencies of one package and what nobody else needs: the peers that a
+    /// benchmark compares with are never shipped, so that no rule asks for their licences or runtimes.
+    fn without_peers(mut self, measuring: &str) -> Graph {
+        for package in self.packages.iter_mut().filter(|package| package.name == measuring) {
+            package.needs.retain(|(_, kind)| *kind != EdgeKind::Dev);
+        }
+        let members: Vec<usize> = self.members().map(|(at, _)| at).collect();
+        let mut kept = BTreeMap::new();
+        for member in members {
+            kept.extend(self.closure(member, true, |_| false));
+        }
+        let place = |old: usize| kept.keys().position(|at| *at == old);
+        let packages = kept.keys().filter_map(|at| self.packages.get(*at)).map(|package| {
+            let needs = package.needs.iter().filter_map(|(to, kind)| Some((place(*to)?, *kind))).collect();
+            Package { needs, ..package.clone() }
+        });
+        Graph { packages: packages.collect() }
     }
 
     pub fn members(&self) -> impl Iterator<Item = (usize, &Package)> {
@@ -138,5 +160,27 @@ pub mod example {
             })
             .collect();
         Graph { packages }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_left_out_and_shared_packages_stay() {
+        let graph = example::graph(&[
+            ("peer", &[("shared", EdgeKind::Normal), ("runtime", EdgeKind::Normal)]),
+            ("runtime", &[]),
+            ("shared", &[]),
+            ("cpm-benches", &[("cpm-a", EdgeKind::Normal), ("peer", EdgeKind::Dev)]),
+            ("cpm-a", &[("shared", EdgeKind::Normal), ("tester", EdgeKind::Dev)]),
+            ("tester", &[]),
+        ]);
+        let left = graph.without_peers("cpm-benches");
+        let names: Vec<&str> = left.packages.iter().map(|package| package.name.as_str()).collect();
+        assert_eq!(names, ["shared", "cpm-benches", "cpm-a", "tester"]);
+        assert_eq!(left.packages[1].needs, [(2, EdgeKind::Normal)]);
+        assert_eq!(left.packages[2].needs, [(0, EdgeKind::Normal), (3, EdgeKind::Dev)]);
     }
 }
