@@ -293,6 +293,9 @@ impl<F: Function> Node<F> {
         self.forget_unresolved(now);
         // What the endpoints have to say is older than the function's own deadline.
         self.settle(now);
+        if self.unsettled.is_some() {
+            return;
+        }
         if self.function.next_timeout().is_some_and(|due| due <= now.mono) {
             let mut ports = Ports { sip: &mut self.sip, msrp: &mut self.msrp, host: &mut self.host };
             self.function.handle_timeout(now, &mut ports);
@@ -446,3 +449,6 @@ impl<F: Function> Node<F> {
         Action::Open(open, target)
     }
 }
+
+#[cfg(test)]
+mod tests;

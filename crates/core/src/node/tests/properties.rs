@@ -1,0 +1,195 @@
+//! Whatever the host and the peers do, in whatever order.
+
+use super::*;
+use proptest::prelude::*;
+
+/// One thing that happens to a node.
+#[derive(Debug, Clone)]
+enum Op {
+    Accept(u64, bool, bool),
+    Octets(u64, bool, Vec<u8>),
+    Message(u64, bool, u32),
+    Closed(u64),
+    /// The answer to one of the openings so far: refused, or on this flow.
+    Opened(prop::sample::Index, Option<u64>),
+    Reply(prop::sample::Index, bool),
+    Send(u8),
+    Connect(u8),
+    Write(u64, usize),
+    Wait(u64),
+    /// To the deadline and no further.
+    Deadline,
+    Early,
+    Alarm(u64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let flow = || 1..6_u64;
+    let piece = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..60),
+        prop::sample::select(vec![
+            "MSRP abcd SEND\r\nTo-Path: ",
+            "-------abcd$\r\n",
+            "MESSAGE sip:b@b.test SIP/2.0\r\n",
+            "SIP/2.0 200 OK\r\nVia: ",
+            "Content-Length: 5\r\n\r\n",
+            "\r\n\r\n",
+        ])
+        .prop_map(|text| text.as_bytes().to_vec()),
+    ];
+    prop_oneof![
+        (flow(), any::<bool>(), any::<bool>()).prop_map(|(flow, sip, stream)| Op::Accept(flow, sip, stream)),
+        (flow(), any::<bool>(), piece).prop_map(|(flow, stream, octets)| Op::Octets(flow, stream, octets)),
+        (flow(), any::<bool>(), 0..5_u32).prop_map(|(flow, stream, n)| Op::Message(flow, stream, n)),
+        flow().prop_map(Op::Closed),
+        (any::<prop::sample::Index>(), prop::option::of(flow())).prop_map(|(at, flow)| Op::Opened(at, flow)),
+        (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(at, right)| Op::Reply(at, right)),
+        (0..4_u8).prop_map(Op::Send),
+        (6..9_u8).prop_map(Op::Connect),
+        (flow(), 0..50_usize).prop_map(|(flow, max)| Op::Write(flow, max)),
+        (0..40_000_u64).prop_map(Op::Wait),
+        Just(Op::Deadline),
+        Just(Op::Early),
+        (0..40_000_u64).prop_map(Op::Alarm),
+    ]
+}
+
+struct Run {
+    node: Node<Probe>,
+    now: Now,
+    opens: Vec<(OpenId, Target)>,
+    queries: Vec<QueryId>,
+    log: Vec<String>,
+}
+
+impl Run {
+    fn new(max_turns: usize) -> Run {
+        let node = node_of(NodeConfig { max_turns, ..config() });
+        Run { node, now: start(), opens: Vec::new(), queries: Vec::new(), log: Vec::new() }
+    }
+
+    fn drain(&mut self) {
+        while let Some(action) = self.node.poll_action() {
+            self.log.push(format!("{action:?}"));
+            match action {
+                Action::Open(id, target) => self.opens.push((id, target)),
+                Action::Query(id, _) => self.queries.push(id),
+                _ => {}
+            }
+        }
+    }
+
+    /// The contract of a machine: after its deadline something is to be done, or the deadline is another.
+    fn deadline(&mut self) {
+        let Some(due) = self.node.next_timeout() else { return };
+        self.now = self.now.plus(due.since(self.now.mono));
+        self.node.handle_timeout(self.now);
+        let before = self.log.len();
+        self.drain();
+        assert!(self.log.len() > before || self.node.next_timeout() != Some(due));
+    }
+
+    fn apply(&mut self, op: &Op) {
+        let now = self.now;
+        match op {
+            Op::Accept(flow, sip, stream) => {
+                let protocol = if *sip { Protocol::Sip } else { Protocol::Msrp };
+                let transport = if *stream || !sip { Transport::Tcp } else { Transport::Udp };
+                self.node.handle_accepted(now, FlowId(*flow), info(protocol, transport, 9));
+            }
+            Op::Octets(flow, true, octets) => {
+                self.node.handle_stream(now, FlowId(*flow), octets.clone().into())
+            }
+            Op::Octets(flow, false, octets) => {
+                self.node.handle_datagram(now, FlowId(*flow), octets.clone().into());
+            }
+            Op::Message(flow, true, n) => self.node.handle_stream(now, FlowId(*flow), message(*n).into()),
+            Op::Message(flow, false, n) => self.node.handle_datagram(now, FlowId(*flow), message(*n).into()),
+            Op::Closed(flow) => self.node.handle_closed(now, FlowId(*flow), CloseReason::PeerClosed),
+            Op::Opened(at, flow) if !self.opens.is_empty() => {
+                let (id, target) = *at.get(&self.opens);
+                let opened = flow.map(|flow| {
+                    let peer = target.remote;
+                    (FlowId(flow), FlowInfo { peer, ..info(target.protocol, target.transport, 9) })
+                });
+                self.node.handle_opened(now, id, opened.ok_or(OpenError::Refused));
+            }
+            Op::Reply(at, right) if !self.queries.is_empty() => {
+                let address = SocketAddr::new([192, 0, 2, 9].into(), 5060);
+                let reply = match right {
+                    true => Reply::Resolved(vec![(Transport::Udp, address), (Transport::Tcp, address)]),
+                    false => Reply::Stored(Ok(())),
+                };
+                self.node.handle_reply(now, *at.get(&self.queries), reply);
+            }
+            Op::Opened(..) | Op::Reply(..) => {}
+            Op::Send(0) => send(&mut self.node, now, "sip:b@b.test", Destination::Routed),
+            Op::Send(n) => send(&mut self.node, now, "sip:b@b.test", tcp(*n)),
+            Op::Connect(peer) => connect(&mut self.node, now, *peer),
+            Op::Write(flow, max) => {
+                let mut out = Vec::new();
+                let n = self.node.poll_transmit(now, FlowId(*flow), *max, &mut out);
+                assert!(n == out.len() && n <= *max);
+                self.log.push(format!("{out:?}"));
+            }
+            Op::Wait(millis) => {
+                self.now = now.plus(Duration::from_millis(*millis));
+                self.node.handle_timeout(self.now);
+            }
+            Op::Deadline => self.deadline(),
+            Op::Early => self.node.handle_timeout(now),
+            Op::Alarm(millis) => {
+                let at = now.plus(Duration::from_millis(*millis)).mono;
+                self.node.command(now, |probe, _| probe.due = Some(at));
+            }
+        }
+        self.drain();
+    }
+
+    /// The host gives up everything: nothing stays.
+    fn rest(&mut self) {
+        self.give_up();
+        while self.node.next_timeout().is_some() {
+            self.deadline();
+            self.give_up();
+        }
+        assert!(self.node.is_idle(), "{:?}", self.node);
+    }
+
+    fn give_up(&mut self) {
+        for (open, _) in core::mem::take(&mut self.opens) {
+            self.node.handle_opened(self.now, open, Err(OpenError::Unavailable));
+        }
+        for flow in 1..6 {
+            self.node.handle_closed(self.now, FlowId(flow), CloseReason::Failed);
+        }
+        self.drain();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn nothing_panics_deadlines_move_and_nothing_stays(
+        ops in prop::collection::vec(op(), 0..60),
+        max_turns in prop::sample::select(vec![1, 2, 10_000]),
+    ) {
+        let mut run = Run::new(max_turns);
+        for op in &ops {
+            run.apply(op);
+        }
+        run.rest();
+    }
+
+    #[test]
+    fn the_same_inputs_give_the_same_outputs(ops in prop::collection::vec(op(), 0..40)) {
+        let (mut first, mut again) = (Run::new(10_000), Run::new(10_000));
+        for op in &ops {
+            first.apply(op);
+            again.apply(op);
+        }
+        prop_assert_eq!(first.log, again.log);
+        prop_assert_eq!(first.node.metrics(), again.node.metrics());
+    }
+}
