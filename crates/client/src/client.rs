@@ -119,6 +119,10 @@ impl Client {
                 (Some(_), Method::Invite) => {
                     self.refuse(now, ports, id, &request, StatusCode::NOT_ACCEPTABLE_HERE)
                 }
+                (None, Method::Bye) => {
+                    let gone = StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST;
+                    self.refuse(now, ports, id, &request, gone);
+                }
                 // Nor does anything else travel in its dialog.
                 _ => self.refuse(now, ports, id, &request, StatusCode::FORBIDDEN),
             },

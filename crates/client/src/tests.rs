@@ -9,7 +9,10 @@
     clippy::cast_possible_truncation
 )]
 
+mod bad_input;
 mod harness;
+mod large_receive;
+mod large_send;
 mod pager_receive;
 mod pager_send;
 mod registration;

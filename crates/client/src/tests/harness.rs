@@ -260,9 +260,9 @@ impl Rig {
     #[track_caller]
     pub(super) fn at_rest(&mut self) {
         self.advance(secs(600));
-        assert!(self.node.function().is_idle(), "{:?}", self.node.function());
+        assert!(self.node.function().is_idle(), "{:?}", self.node.function().metrics());
         assert!(self.node.is_idle(), "{:?} {:?}", self.node.next_timeout(), self.node.metrics());
-        assert_eq!(self.node.next_timeout(), None, "{:?} {:?}", self.node.metrics(), self.node.function());
+        assert_eq!(self.node.next_timeout(), None, "{:?}", self.node.metrics());
     }
 
     // MSRP
@@ -414,6 +414,18 @@ impl Incoming {
         let mut octets = text.into_bytes();
         octets.extend(&self.body);
         octets
+    }
+
+    /// The ACK of a refused INVITE.
+    pub(super) fn follow_up_of_refusal(&self, refusal: &Response) -> Vec<u8> {
+        format!(
+            "ACK sip:alice@192.0.2.1:5060 SIP/2.0\r\nVia: SIP/2.0/UDP {CORE};branch={}\r\nMax-Forwards: 60\r\n\
+             From: <sip:bob@example.org>;tag=b0b\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n",
+            self.branch,
+            value(refusal.headers(), "To"),
+            self.call_id
+        )
+        .into_bytes()
     }
 
     /// A request of the same dialog, after the client's 2xx.
