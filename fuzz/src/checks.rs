@@ -410,7 +410,7 @@ fn msrp_endpoint(parts: &[&[u8]], data: &[u8]) {
     let outgoing = Outgoing {
         message_id: Some("ours".into()),
         content_type: "message/cpim".into(),
-        body: Bytes::from_static(&[b'x'; 3000]),
+        body: Bytes::from_static(&[b'x'; 3000]).into(),
         success_report: true,
         failure_report: FailureReport::Yes,
     };

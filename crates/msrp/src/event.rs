@@ -94,6 +94,42 @@ impl fmt::Display for SessionError {
 
 impl core::error::Error for SessionError {}
 
+/// Where the octets of a message come from.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Body {
+    /// All of them, in memory.
+    Octets(Bytes),
+}
+
+impl Body {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Body::Octets(octets) => octets.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(octets: Bytes) -> Self {
+        Body::Octets(octets)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} octets]", self.len())
+    }
+}
+
 /// A message to send.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Outgoing {
@@ -102,7 +138,7 @@ pub struct Outgoing {
     /// Content-Type of the body.
     pub content_type: String,
     /// The body; it may be empty.
-    pub body: Bytes,
+    pub body: Body,
     /// Whether a REPORT is wanted when the far side has it whole.
     pub success_report: bool,
     /// Which responses are wanted. With `No` and `Partial`, a message counts as sent when it is written.

@@ -28,7 +28,7 @@
 //! alice.send(now, a, Outgoing {
 //!     message_id: None,
 //!     content_type: "text/plain".into(),
-//!     body: "Hey Bob, are you there?".into(),
+//!     body: Body::Octets("Hey Bob, are you there?".into()),
 //!     success_report: false,
 //!     failure_report: FailureReport::Yes,
 //! })?;
@@ -89,8 +89,8 @@ mod write;
 
 pub use endpoint::{Config, Endpoint};
 pub use event::{
-    AbortReason, Action, ChunkId, Event, Fault, FaultKind, IncomingId, LostReason, Matching, Outgoing, Role,
-    SendError, SendFailure, SendRefusal, SessionConfig, SessionError, SessionId, TransferId,
+    AbortReason, Action, Body, ChunkId, Event, Fault, FaultKind, IncomingId, LostReason, Matching, Outgoing,
+    Role, SendError, SendFailure, SendRefusal, SessionConfig, SessionError, SessionId, TransferId,
 };
 pub use head::{BadHead, Head, HeadError, Method, StartLine};
 pub use limits::Limits;

@@ -4,6 +4,7 @@ mod pair;
 mod raw;
 
 use super::*;
+use crate::event::Body;
 use crate::event::Outgoing;
 use crate::values::Status;
 use alloc::string::ToString;
@@ -52,7 +53,7 @@ fn message(body: impl Into<Bytes>) -> Outgoing {
     Outgoing {
         message_id: None,
         content_type: "application/octet-stream".into(),
-        body: body.into(),
+        body: Body::Octets(body.into()),
         success_report: false,
         failure_report: FailureReport::Yes,
     }

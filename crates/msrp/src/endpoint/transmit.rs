@@ -11,7 +11,9 @@ use memchr::memmem;
 
 use super::connection::TransactionKind;
 use super::{Endpoint, Timer, TransactionKey};
-use crate::event::{Event, LostReason, Outgoing, SendError, SendFailure, SendRefusal, SessionId, TransferId};
+use crate::event::{
+    Body, Event, LostReason, Outgoing, SendError, SendFailure, SendRefusal, SessionId, TransferId,
+};
 use crate::head::is_media_type;
 use crate::values::{ByteRange, ContinuationFlag, FailureReport, Status, is_ident};
 use crate::write::{self, SendFields};
@@ -362,7 +364,7 @@ impl Endpoint {
             end: (!interruptible).then_some(limit),
             total: Some(transfer.length()),
         };
-        let body = transfer.outgoing.body.clone();
+        let Body::Octets(body) = transfer.outgoing.body.clone();
         let transaction = self.transaction_id_not_in(&body, start, limit);
         let (Some(transfer), Some(session)) =
             (self.transfers.get(&id), self.transfers.get(&id).and_then(|t| self.sessions.get(&t.session)))
