@@ -2,6 +2,8 @@
 //!
 //! A fault does not end the reading: the lines that can be understood are kept, so that a broken request can be answered.
 
+mod plain;
+
 use crate::error::{ParseError, ParseFailure, ReplyContext, UriError};
 use crate::grammar::parse_u32;
 use crate::headers::Headers;
@@ -10,6 +12,7 @@ use crate::message::COPIED;
 use crate::method::Method;
 use crate::name::HeaderName;
 use crate::status::StatusCode;
+use crate::steps;
 use crate::text::{ByteStr, is_forbidden_control};
 use crate::uri::Uri;
 use bytes::Bytes;
@@ -50,12 +53,24 @@ impl Head {
 
 /// Where the head ends: after the empty line. `from` is where to look, at or after the first octet of the start-line.
 pub(crate) fn find_end(octets: &[u8], from: usize) -> Option<usize> {
-    let at = memchr::memmem::find(octets.get(from..)?, b"\r\n\r\n")?;
+    let at = memchr::memmem::find(octets.get(from..)?, b"\r\n\r\n");
+    let seen = at.map_or(octets.len().saturating_sub(from), |at| at.saturating_add(4));
+    steps::visit(seen);
+    let at = at?;
     Some(from.saturating_add(at).saturating_add(4))
 }
 
-/// Reads the head that begins at `start` and ends before `end`.
-pub(crate) fn read(source: &Bytes, start: usize, end: usize, limits: &Limits) -> Head {
+/// Reads the head that begins at `start`. Also gives where it ends, `None` when there is no empty line.
+pub(crate) fn read(source: &Bytes, start: usize, limits: &Limits) -> (Head, Option<usize>) {
+    if let Some((head, end)) = plain::read(source, start, limits) {
+        return (head, Some(end));
+    }
+    let end = find_end(source, start);
+    (read_between(source, start, end.unwrap_or(source.len()), limits), end)
+}
+
+/// Reads the head that begins at `start` and ends before `end`, whatever is wrong with it.
+pub(crate) fn read_between(source: &Bytes, start: usize, end: usize, limits: &Limits) -> Head {
     let readable = end.min(start.saturating_add(limits.max_header_bytes));
     let too_long = limits.max_header_bytes(end.saturating_sub(start)).err();
     let octets = source.get(..readable).unwrap_or_default();
@@ -137,7 +152,9 @@ fn note_content_length(value: Option<&[u8]>, lengths: usize, head: &mut Head) {
 /// Where the line that begins at `at` ends, its LF included.
 pub(crate) fn line_end(octets: &[u8], at: usize) -> usize {
     let rest = octets.get(at..).unwrap_or_default();
-    memchr(b'\n', rest).map_or(octets.len(), |i| at.saturating_add(i).saturating_add(1))
+    let end = memchr(b'\n', rest).map_or(octets.len(), |i| at.saturating_add(i).saturating_add(1));
+    steps::visit(end.saturating_sub(at));
+    end
 }
 
 /// Where the field that begins at `at` ends, continuation lines included, and how many those are.
@@ -153,6 +170,7 @@ pub(crate) fn logical_line(octets: &[u8], at: usize) -> (usize, usize) {
 /// Cuts a field into name and value, as spans of the source in which the line begins at `start`. Between the name and
 /// the colon only spaces and tabs may stand.
 pub(crate) fn field(line: &[u8], start: usize) -> Result<(Span, Span), ParseError> {
+    steps::visit(line.len());
     check_controls(line)?;
     let colon = memchr(b':', line).ok_or(ParseError::HeaderLine("no colon"))?;
     let (name, rest) = line.split_at_checked(colon).ok_or(ParseError::HeaderLine("no colon"))?;

@@ -91,7 +91,8 @@ impl Headers {
     /// For the parser: one more field. Both spans are inside the source.
     pub(crate) fn push_received(&mut self, name: HeaderName, line: (usize, usize), value: (usize, usize)) {
         if self.fields.is_empty() {
-            self.fields.reserve(16);
+            // Room for the usual number of fields at once; no more than the octets can hold.
+            self.fields.reserve((self.source.len() / 64).clamp(8, 32));
         }
         self.fields.push(Field { name, line: Line::Received { line, value } });
     }

@@ -49,6 +49,8 @@
 //! ```
 #![no_std]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod error;
 mod framer;
@@ -62,6 +64,7 @@ mod name;
 mod params;
 mod parse;
 mod status;
+mod steps;
 mod text;
 mod typed;
 mod uri;

@@ -23,11 +23,9 @@ pub fn parse_datagram(bytes: Bytes, limits: &Limits) -> Result<Message, ParseFai
     }
     limits.max_leading_crlf(start / 2).map_err(|exceeded| plain(exceeded.into()))?;
     let too_long = limits.max_datagram(bytes.len()).err();
-    let (end, truncated) = match head::find_end(&bytes, start) {
-        Some(end) => (end, false),
-        None => (bytes.len(), true),
-    };
-    let head = head::read(&bytes, start, end, limits);
+    let (head, end) = head::read(&bytes, start, limits);
+    let truncated = end.is_none();
+    let end = end.unwrap_or(bytes.len());
     if let Some(exceeded) = too_long {
         return Err(head.failure(exceeded.into()));
     }
@@ -36,7 +34,7 @@ pub fn parse_datagram(bytes: Bytes, limits: &Limits) -> Result<Message, ParseFai
 
 /// Reads a message that is exactly the octets from one end to the other, as the framer of a stream cuts it.
 pub(crate) fn parse_frame(bytes: Bytes, head_end: usize, limits: &Limits) -> Result<Message, ParseFailure> {
-    let head = head::read(&bytes, 0, head_end, limits);
+    let (head, _) = head::read(&bytes, 0, limits);
     finish(bytes, head, 0, head_end, false, limits)
 }
 

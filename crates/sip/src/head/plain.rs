@@ -1,0 +1,81 @@
+//! The plain head: every line ends with CRLF, nothing is folded, nothing is at fault. Nearly all heads are plain.
+//!
+//! Reads such a head in two passes that go from line end to line end and from control character to control character,
+//! and gives up at whatever is not plain; the tolerant reading in [`super::read_between`] then says what it is. Both give
+//! the same for a plain head.
+
+use super::{Head, Span, start_line, trim_end, trim_start};
+use crate::grammar::parse_u32;
+use crate::headers::Headers;
+use crate::limits::Limits;
+use crate::name::HeaderName;
+use crate::steps;
+use bytes::Bytes;
+use memchr::memchr_iter;
+
+/// The head that begins at `start`, and where it ends.
+pub(super) fn read(source: &Bytes, start: usize, limits: &Limits) -> Option<(Head, usize)> {
+    let octets = source.get(start..)?;
+    let mut ends = memchr_iter(b'\n', octets).map(|at| start.saturating_add(at).saturating_add(1));
+    let first_end = ends.next()?;
+    let start_text = source.get(start..first_end)?.strip_suffix(b"\r\n")?;
+    let (start_value, method) = start_line(source, (start, start.saturating_add(start_text.len())), limits);
+    let mut head = Head {
+        start: Ok(start_value.ok()?),
+        start_line: (start, first_end),
+        method,
+        headers: Headers::received(source.clone(), *limits),
+        content_length: None,
+        fault: None,
+    };
+    let mut line_start = first_end;
+    for end in ends {
+        let line = source.get(line_start..end)?;
+        if line == b"\r\n" {
+            let lines = head.headers.len().saturating_add(2);
+            let whole = source.get(start..end)?;
+            steps::visit(whole.len());
+            let plain = limits.max_header_bytes(whole.len()).is_ok() && is_tidy(whole, lines);
+            return plain.then_some((head, end));
+        }
+        field(source, line, (line_start, end), limits, &mut head)?;
+        line_start = end;
+    }
+    None
+}
+
+fn field(source: &Bytes, line: &[u8], span: Span, limits: &Limits, head: &mut Head) -> Option<()> {
+    let colon = line.iter().position(|octet| *octet == b':')?;
+    steps::visit(line.len());
+    limits.max_header_line(line.len()).ok()?;
+    limits.max_headers(head.headers.len().saturating_add(1)).ok()?;
+    let colon_at = span.0.saturating_add(colon);
+    let name = HeaderName::from_source(source, span.0, colon_at)?;
+    let rest = line.get(colon.saturating_add(1)..)?.strip_suffix(b"\r\n")?;
+    let value = trim_start(rest);
+    let value_start = span.1.saturating_sub(value.len()).saturating_sub(2);
+    let value = trim_end(value);
+    if name == HeaderName::ContentLength {
+        let length = parse_u32(value).and_then(|length| usize::try_from(length).ok())?;
+        if head.content_length.replace(length).is_some() {
+            return None;
+        }
+    }
+    head.headers.push_received(name, span, (value_start, value_start.saturating_add(value.len())));
+    Some(())
+}
+
+/// Whether the line ends are the only control characters. Each line is known to end with CRLF, which is two.
+fn is_tidy(octets: &[u8], lines: usize) -> bool {
+    // A fixed piece that eight bits can count: the compiler makes vectors of it.
+    let (pieces, rest) = octets.as_chunks::<64>();
+    let in_pieces = pieces.iter().map(|piece| count_controls(piece)).fold(0usize, usize::saturating_add);
+    in_pieces.saturating_add(count_controls(rest)) == lines.saturating_mul(2)
+}
+
+/// Tabs are counted too: they are rare enough to be left to the tolerant reading.
+fn count_controls(piece: &[u8]) -> usize {
+    let count =
+        piece.iter().fold(0u8, |sum, octet| sum.wrapping_add(u8::from(*octet < 0x20 || *octet == 0x7f)));
+    usize::from(count)
+}
