@@ -376,7 +376,7 @@ impl<F: Function> Node<F> {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.sip.is_idle()
-            && self.msrp.next_timeout().is_none()
+            && self.msrp.is_idle()
             && self.resolving.is_empty()
             && self.opening.is_empty()
             && self.unsettled.is_none()

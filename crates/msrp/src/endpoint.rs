@@ -193,6 +193,19 @@ impl Endpoint {
         self.timers.next()
     }
 
+    /// Whether there is no session, and nothing of one that was: no message, transaction, connection or timer.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.sessions.is_empty()
+            && self.connections.is_empty()
+            && self.opening.is_empty()
+            && self.transfers.is_empty()
+            && self.transactions.is_empty()
+            && self.incoming.is_empty()
+            && self.answers.is_empty()
+            && self.timers.next().is_none()
+    }
+
     /// Counters: `msrp.requests_in`, `msrp.responses_in`, `msrp.faults`…
     #[must_use]
     pub fn metrics(&self) -> &Metrics {

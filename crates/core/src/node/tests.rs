@@ -157,6 +157,26 @@ fn what_is_left_after_the_last_turn_is_due_at_once() {
 }
 
 #[test]
+fn at_rest_is_who_waits_for_nothing_and_has_nothing_left() {
+    let mut now = start();
+    let mut node = node_of(NodeConfig { max_turns: 1, ..config() });
+    node.handle_accepted(now, FlowId(1), info(Protocol::Sip, Transport::Udp, 9));
+    assert!(!node.is_idle(), "it cannot know yet that this was all");
+    node.handle_timeout(now);
+    assert!(node.is_idle());
+    send(&mut node, now, "sip:b@b.test", tcp(6));
+    let (open, _) = opens(&mut node)[0];
+    while let Some(due) = node.next_timeout() {
+        now = now.plus(due.since(now.mono));
+        node.handle_timeout(now);
+    }
+    assert_eq!(events(&mut node), ["failed Timeout"]);
+    assert!(!node.is_idle(), "the host owes an answer");
+    node.handle_opened(now, open, Err(OpenError::Unreachable));
+    assert!(node.is_idle());
+}
+
+#[test]
 fn any_input_goes_on_with_what_was_left() {
     let now = start();
     let mut node = node_of(NodeConfig { max_turns: 1, ..config() });

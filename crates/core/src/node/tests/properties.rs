@@ -149,11 +149,11 @@ impl Run {
     /// The host gives up everything: nothing stays.
     fn rest(&mut self) {
         self.give_up();
-        while self.node.next_timeout().is_some() {
+        while self.node.next_timeout().is_some() || !self.opens.is_empty() {
             self.deadline();
             self.give_up();
         }
-        assert!(self.node.is_idle(), "{:?}", self.node);
+        assert!(self.node.is_idle(), "{:?} {:?}", self.node.opening, self.log);
     }
 
     fn give_up(&mut self) {
@@ -168,7 +168,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(6000))]
 
     #[test]
     fn nothing_panics_deadlines_move_and_nothing_stays(
