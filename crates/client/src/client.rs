@@ -76,7 +76,7 @@ impl Client {
     ///
     /// # Errors
     /// The configuration cannot be used.
-    // req: 7-p5, 7.1-5, 7.2.1.1-5, 7.2.1.2-6, 7.2.2.1-2, 7.2.2.2-2.a
+    // req: D-p2, 7-p5, 7.1-5, 7.2.1.1-5, 7.2.1.2-6, 7.2.2.1-2, 7.2.2.2-2.a
     pub fn node(config: ClientConfig, seed: Seed) -> Result<Node<Client>, ConfigError> {
         let mut random = Random::new(seed);
         let product = Release::CLIENT_2_1.with_product(&config.product);

@@ -47,12 +47,13 @@ impl Client {
             push(HeaderName::From, format!("<{}>", self.config.address.as_str()));
         }
         push(HeaderName::To, format!("<{}>", envelope.to.as_str()));
-        // req: 6.1-p2, 7.2.1.1-2, 7.2.1.2-4
+        // req: 6.1-p2, 6.1.1-p3, 6.1.1-b1, 7.2.1.1-2, 7.2.1.2-4
         push(HeaderName::PPreferredIdentity, format!("<{}>", self.identity().as_str()));
-        // req: 7.2.1.1-1, 7.2.1.2-1, 7.2.1.1-3.a, 7.2.1.2-3.a, H.2-p3, H.2-p4
+        // req: 7.2.1.1-1, 7.2.1.2-1, 7.2.1.1-3, 7.2.1.2-3, 7.2.1.1-3.a, 7.2.1.2-3.a, H.2-p3, H.2-p4
         push(HeaderName::AcceptContact, format!("*;{ICSI_REF}=\"{}\"", envelope.feature.encoded()));
         push(HeaderName::PPreferredService, envelope.service.urn());
         // req: 7.2.1.1-11, 7.2.1.1-12, 7.2.1.1-13, 7.2.1.2-15, 7.2.1.2-16, 7.2.1.2-17, C.1.1-p2.1, C.1.2-p2.1
+        // req: C.1.3-p2, 5.3-p4.1, 5.3-p4.2, 5.3-b1
         for (name, id) in [
             (HeaderName::ConversationId, envelope.conversation.map(ConversationId::as_str)),
             (HeaderName::ContributionId, envelope.contribution.map(ContributionId::as_str)),
@@ -70,7 +71,7 @@ impl Client {
     }
 
     /// The user's address as the core knows it: the configured one, unless the core named others only.
-    // req: 6.1-p2
+    // req: 6.1-p2, 6.1-b1
     pub(crate) fn identity(&self) -> &Uri {
         let (own, associated) = (&self.config.address, self.registration.associated());
         if associated.iter().any(|uri| uri.equivalent(own)) { own } else { associated.first().unwrap_or(own) }
@@ -97,7 +98,7 @@ impl Client {
     }
 
     /// The CPIM message of TS 7.2.1.3 for one recipient.
-    // req: 7.2.1.3-p1, 7.2.1.3-1, 7.2.1.3-2.a, 7.2.1.3-3
+    // req: 7.2.1.3-p1, 7.2.1.3-1, 7.2.1.3-2, 7.2.1.3-2.a, 7.2.1.3-3, 5.4-p1
     pub(crate) fn standalone(
         &self,
         now: Now,

@@ -52,8 +52,9 @@ enum Stage {
 }
 
 impl Client {
-    /// An INVITE outside of a dialog.
-    // req: 7.2.2.2-p1
+    /// An INVITE outside of a dialog. It is answered at once, so that a CANCEL always comes too late and gets no more than
+    /// the endpoint's 200.
+    // req: 7.2.2.2-p1, 7.2.2.2-p3
     pub(crate) fn handle_invite(
         &mut self,
         now: Now,
@@ -96,7 +97,7 @@ impl Client {
         }
         let wrapped = offer.accept_wrapped_types().to_vec();
         // req: 7.2.2.2-2.c, 7.2.2.2-2.c.i, 7.2.2.2-2.c.ii, 7.2.2.2-2.c.iii, 7.2.2.2-2.c.iv, 7.2.2.2-2.c.v
-        // req: 7.2.2.2-2.c.vi, 7.2.2.2-2.c.vii
+        // req: 7.2.2.2-2.c.vi, 7.2.2.2-2.c.vii, 5.2.1.4-p7, 5.2.1.4-b4
         let (local, media) = self.local_media(ports, Setup::Active, Direction::RecvOnly, wrapped, None);
         let ids = self.session_ids();
         let (answer, negotiated) = offer.answer(&ids, &media).map_err(|error| {
@@ -171,7 +172,7 @@ impl Client {
     }
 
     /// The ACK: now the media connection is made.
-    // req: 7.2.2.2-onACK-1, 7.2.2.2-onACK-2, 7.2.2.2-onACK-3, 7.2.2.2-onACK-4
+    // req: 7.2.2.2-onACK-1, 7.2.2.2-onACK-2, 7.2.2.2-onACK-3, 7.2.2.2-onACK-4, 7.2.2.2-onACK-5
     pub(crate) fn acknowledged(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, dialog: DialogId) {
         let ours = |large: &LargeIn| large.dialog == dialog && large.stage == Stage::Answered;
         let Some(large) = self.take_receiving(ours) else { return };

@@ -58,7 +58,7 @@ impl Client {
             return Err(SendRefusal::Busy);
         }
         // req: 7.2.1.2-18, 7.2.1.2-18.a, 7.2.1.2-18.b, 7.2.1.2-18.c, 7.2.1.2-18.d, 7.2.1.2-18.e, 7.2.1.2-18.f
-        // req: 7.2.1.2-18.g, 7.2.1.2-18.g-n1
+        // req: 7.2.1.2-18.g, 7.2.1.2-18.g-n1, 5.2.1.1-p6
         let wrapped = vec![message.content_type.essence()];
         let (local, media) =
             self.local_media(ports, Setup::ActPass, Direction::SendOnly, wrapped, Some(size));
@@ -69,7 +69,8 @@ impl Client {
             self.request(&Self::envelope(Method::Invite, CpmFeature::LargeMessage, message, sent));
         let headers = request.headers_mut();
         headers.push_typed(&self.contact(CpmFeature::LargeMessage, message.anonymous));
-        // req: 7.2.1.2-12
+        // The network's session timer is its own matter: no Session-Expires, no Min-SE.
+        // req: 7.2.1.2-12, 7.2.1.2-13, 7.2.1.2-14
         headers.push(HeaderName::Supported, HeaderText::sanitized("timer"));
         // req: 7.2.1.2-8, C.1.5-p2
         if let Some(seconds) = message.expires {
@@ -137,7 +138,7 @@ impl Client {
     }
 
     /// Active or passive as negotiated (readings H1).
-    // req: 5.2.1.1-B.i, 5.2.1.1-B.ii, 7.2.1.2-on200-C, 7.2.1.2-on200-E
+    // req: 5.2.1.1-B.i, 5.2.1.1-B.ii, 7.2.1.2-on200-C, 7.2.1.2-on200-D, 7.2.1.2-on200-E, 7.2.1.2-on200-F
     fn connect(
         &mut self,
         now: Now,
@@ -219,7 +220,7 @@ impl Client {
     }
 
     /// The session is bound: the message goes out. Returns whether the session was ours.
-    // req: 7.2.1.2-on200-G, 7.2.1.2-on200-H, 7.2.1.2-on200-H.2, 7.2.1.2-on200-H.3, 7.2.1.2-on200-I
+    // req: 7.2.1.2-on200-G, 7.2.1.2-on200-H, 7.2.1.2-on200-H.1, 7.2.1.2-on200-H.2, 7.2.1.2-on200-H.3, 7.2.1.2-on200-I
     pub(crate) fn sending_bound(
         &mut self,
         now: Now,

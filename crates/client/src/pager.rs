@@ -20,7 +20,7 @@ impl Client {
     ///
     /// # Errors
     /// The message cannot be written, is too large, or cannot be sent now; it is handed back.
-    // req: 7.2.1.3-4
+    // req: 7.2.1.3-4, 7-b1, 7-b2
     pub fn send_message(
         &mut self,
         now: Now,
@@ -41,6 +41,7 @@ impl Client {
     ) -> Result<SentMessage, SendRefusal> {
         let message_id = self.random.public_token(26);
         let cpim = self.standalone(now, message, &message_id)?.to_bytes();
+        // req: C.1.1-p2.2, C.1.2-p2.2
         let sent = SentMessage {
             id: SentId(self.last_sent.saturating_add(1)),
             conversation: message
@@ -70,7 +71,7 @@ impl Client {
     ) -> Envelope<'a> {
         Envelope {
             method,
-            // req: 7.2.1.1-8.a, 7.2.1.2-9.a
+            // req: 7.2.1.1-8, 7.2.1.2-9, 7.2.1.1-8.a, 7.2.1.2-9.a
             target: &message.to,
             to: &message.to,
             feature,

@@ -116,6 +116,7 @@ impl Client {
     ///
     /// # Errors
     /// No registrar is configured, a REGISTER is under way, or the endpoint refuses.
+    // req: 7.1-p4.2
     pub fn deregister(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) -> Result<(), RegisterError> {
         self.send_register(now, ports, 0, 0)?;
         self.registration.wanted = false;
@@ -143,7 +144,7 @@ impl Client {
         Ok(())
     }
 
-    // req: 7.1-1, 7.1-p3
+    // req: 7.1-1, 7.1-9, 7.1-p1, 7.1-p3
     fn register_request(&mut self, registrar: Uri, expires: u32) -> Request {
         let call_id = match &self.registration.call_id {
             Some(call_id) => call_id.clone(),

@@ -108,7 +108,7 @@ impl Client {
     }
 
     /// The MESSAGE that carries a notification (TS 5.4.1-2.a, 5.4.2-2.a).
-    // req: 5.4-via-i, 5.4.1-2.a.ii, 5.4.1-2.a.iii, 5.4.1-2.a.iv.a, 5.4.1-2.a.v
+    // req: 5.4-via-i, 5.4-p3, 5.4-p7, 5.4.1-2.a.ii, 5.4.1-2.a.iii, 5.4.1-2.a.iv.a, 5.4.1-2.a.v
     // req: 5.4.2-2.a.2, 5.4.2-2.a.3, 5.4.2-2.a.5, 5.4.2-2.a.6, 5.4.2-2.a.7, 5.4.2-2.a.8
     fn report_request(&mut self, now: Now, receipt: &Receipt, notification: Notification) -> Option<Request> {
         let cpim = self.report_cpim(now, receipt, notification)?;

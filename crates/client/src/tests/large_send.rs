@@ -203,7 +203,7 @@ fn a_reply_without_reply_to_goes_to_the_originator() {
 
 // req: 7.2.1.2-on200-B, 7.2.1.2-on200-C, 7.2.1.2-on200-D, 7.2.1.2-on200-E, 7.2.1.2-on200-F, 7.2.1.2-on200-G
 // req: 7.2.1.2-on200-H, 7.2.1.2-on200-H.1, 7.2.1.2-on200-H.2, 7.2.1.2-on200-H.3, 7.2.1.2-on200-I
-// req: 7.2.1.2-onDone-1, 7.2.1.2-onDone-2, 7.2.1.2-onDone-3, 5.2.1.1-A, 5.2.1.1-B.ii
+// req: 7.2.1.2-onDone-1, 7.2.1.2-onDone-2, 7.2.1.2-onDone-3, 5.2.1.1-B.ii
 #[test]
 fn the_whole_way() {
     let mut rig = Rig::new();

@@ -13,7 +13,7 @@ fn taken(incoming: &Incoming) -> Rig {
     rig
 }
 
-// req: 7-b9, 7.2.2.1-1, 7.2.2.1-2, 7.2.2.1-4, 7.2.2.1-5, 7.2.2.1-6, 7.2.2.1-7, 7.2.2.3-1, 5.3-p4.2, C.1.6-p4
+// req: 7-b9, 7.2.2.1-1, 7.2.2.1-2, 7.2.2.1-4, 7.2.2.1-5, 7.2.2.1-6, 7.2.2.1-7, 7.2.2.3-1, 5.3-p4.2, D-p2
 #[test]
 fn a_message_is_kept_acknowledged_and_shown() {
     let body = cpim("m1", "", "Hi Alice")
@@ -229,7 +229,7 @@ fn a_slow_store_shows_late() {
     rig.at_rest();
 }
 
-// req: 6.1-p1, 6.1-p2
+// req: 6.1-p2
 #[test]
 fn who_sent_it() {
     let cases: [(&str, Option<&str>); 4] = [

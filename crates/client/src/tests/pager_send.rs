@@ -20,7 +20,7 @@ fn sent(message: NewMessage) -> (Rig, Request) {
 }
 
 // req: 7.2.1.1-p1, 7.2.1.1-1, 7.2.1.1-3, 7.2.1.1-3.a, 7.2.1.1-5, 7.2.1.1-8, 7.2.1.1-8.a, 7.2.1.1-11, 7.2.1.1-12
-// req: 7.2.1.1-14, 7.2.1.1-15, 7.2.1.1-16, 7-b1, 7-p5, C.1.1-p2.1, C.1.2-p2.1, H.2-p3, H.2-p4, 5.3-p4.1
+// req: 7.2.1.1-14, 7.2.1.1-15, 7.2.1.1-16, 7-b1, 7-p5, C.1.1-p2.1, C.1.2-p2.1, H.2-p3, H.2-p4, 5.3-p4.1, D-p2
 #[test]
 fn the_request() {
     let mut rig = Rig::new();
@@ -248,6 +248,7 @@ fn what_cannot_be_sent_comes_back() {
     rig.at_rest();
 }
 
+// req: C.1.1-p2.2, C.1.2-p2.2
 #[test]
 fn no_two_messages_share_an_id() {
     let mut rig = Rig::new();

@@ -129,7 +129,7 @@ fn feature_and_service_are_those_of_the_message() {
     let group = Incoming::message(1, cpim("m1", "positive-delivery", "Hi"))
         .with(
             "Accept-Contact",
-            &format!("*;+g.3gpp.icsi-ref=\"{}\"", LARGE.to_lowercase().replace("%3a", "%3a")),
+            &format!("*;+g.3gpp.icsi-ref=\"{}\"", LARGE.to_uppercase()),
         )
         .with("P-Asserted-Service", "urn:urn-7:3gpp-service.ims.icsi.oma.cpm.largemsg.group");
     arrived(&mut rig, &group);
