@@ -82,13 +82,24 @@ pub use parse::parse_datagram;
 pub use status::StatusCode;
 pub use text::{ByteStr, HeaderText, InvalidText, Token};
 pub use typed::{
-    Accept, AcceptContact, Allow, CSeq, CallId, Contact, ContactAddr, ContentDisposition, ContentLength,
-    ContentType, ContributionId, ConversationId, Date, Expires, From, InReplyToContributionId, MaxForwards,
-    MessageExpires, MessageUid, MinExpires, NameAddr, Organization, PAssertedIdentity, PAssertedService,
-    PAssociatedUri, PCalledPartyId, PPreferredIdentity, PPreferredService, PServedUser, Path, Privacy,
-    ProxyRequire, ReasonHeader, RecordRoute, ReferTo, ReferredBy, RejectContact, ReplyTo, RequestDisposition,
-    Require, RetryAfter, Route, Rport, Server, ServiceRoute, SessionReplaces, Subject, Supported, Timestamp,
-    To, TypedHeader, Unsupported, UserAgent, Via, Warning,
+    Accept, AcceptContact, AcceptEncoding, AcceptLanguage, AlertInfo, Allow, AllowEvents, AuthenticationInfo,
+    Authorization, CSeq, CallId, CallInfo, Contact, ContactAddr, ContentDisposition, ContentEncoding,
+    ContentId, ContentLanguage, ContentLength, ContentType, ContributionId, ConversationId, CpmProduct,
+    CpmSide, Date, ErrorInfo, Event, Expires, FeatureCaps, FeatureSet, FlowTimer, From, Geolocation,
+    HistoryInfo, Identity, InReplyTo, InReplyToContributionId, InfoPackage, IwNumber, Join, MaxBreadth,
+    MaxForwards, MessageContext, MessageCorrelator, MessageExpires, MessageUid, MimeVersion, MinExpires,
+    MinSe, NameAddr, Organization, PAccessNetworkInfo, PAssertedIdentity, PAssertedService, PAssociatedUri,
+    PCalledPartyId, PChargingFunctionAddresses, PChargingVector, PPreferredIdentity, PPreferredService,
+    PServedUser, PVisitedNetworkId, Path, Preference, Priority, Privacy, ProductPart, ProxyAuthenticate,
+    ProxyAuthorization, ProxyRequire, RAck, RSeq, ReasonHeader, RecordRoute, RecvInfo, ReferSub, ReferTo,
+    ReferredBy, Refresher, RejectContact, Replaces, ReplyTo, RequestDisposition, Require, ResourcePriority,
+    RetryAfter, Route, Rport, SecurityClient, SecurityServer, SecurityVerify, Server, ServiceRoute,
+    SessionExpires, SessionReplaces, SipETag, SipIfMatch, Subject, SubscriptionState, Supported,
+    TargetDialog, Timestamp, To, TypedHeader, Unsupported, UserAgent, Via, Warning, WwwAuthenticate,
+    caller_preference, normal_form,
 };
 pub use uri::{Host, HostName, OpaqueUri, SipUri, TelUri, Uri, Urn};
-pub use validate::{Finding, RequestPolicy, Role, validate_request, validate_response};
+pub use validate::{
+    Finding, Place, RequestPolicy, Role, Weight, inspect_request, inspect_response, validate_request,
+    validate_response,
+};

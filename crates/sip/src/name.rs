@@ -108,8 +108,12 @@ header_names! {
     ErrorInfo = "Error-Info", List, "RFC 3261 §20.18";
     Event = "Event" / 'o', Single, "RFC 6665 §8.2.1";
     Expires = "Expires", Single, "RFC 3261 §20.19";
+    FeatureCaps = "Feature-Caps", List, "RFC 6809 §6.2";
+    FlowTimer = "Flow-Timer", Single, "RFC 5626 §11.1";
+    Geolocation = "Geolocation", List, "RFC 6442 §4.1";
     HistoryInfo = "History-Info", List, "RFC 7044";
     Identity = "Identity" / 'y', List, "RFC 8224";
+    InfoPackage = "Info-Package", Single, "RFC 6086 §7.2";
     InReplyTo = "In-Reply-To", List, "RFC 3261 §20.21";
     InReplyToContributionId = "InReplyTo-Contribution-ID", Single, "TS Appendix C.1.3";
     IwNumber = "IW-Number", Single, "TS Appendix C.1.12";
@@ -128,6 +132,7 @@ header_names! {
     PAssertedService = "P-Asserted-Service", List, "RFC 6050 §4.1";
     PAssociatedUri = "P-Associated-URI", List, "RFC 7315 §4.1";
     PCalledPartyId = "P-Called-Party-ID", Single, "RFC 7315 §4.2";
+    PChargingFunctionAddresses = "P-Charging-Function-Addresses", List, "RFC 7315 §4.5";
     PChargingVector = "P-Charging-Vector", Single, "RFC 7315 §4.6";
     PPreferredIdentity = "P-Preferred-Identity", List, "RFC 3325 §9.2";
     PPreferredService = "P-Preferred-Service", List, "RFC 6050 §4.2";
@@ -142,13 +147,18 @@ header_names! {
     RAck = "RAck", Single, "RFC 3262 §7.2";
     RSeq = "RSeq", Single, "RFC 3262 §7.1";
     Reason = "Reason", List, "RFC 3326 §2";
+    RecvInfo = "Recv-Info", List, "RFC 6086 §7.3";
     ReferSub = "Refer-Sub", Single, "RFC 4488";
     ReferTo = "Refer-To" / 'r', Single, "RFC 3515 §2.1";
     ReferredBy = "Referred-By" / 'b', List, "RFC 3892 §3, TS Appendix C.3";
     Replaces = "Replaces", Single, "RFC 3891 §6.1";
     ReplyTo = "Reply-To", Single, "RFC 3261 §20.31";
     Require = "Require", List, "RFC 3261 §20.32";
+    ResourcePriority = "Resource-Priority", List, "RFC 4412 §3.1";
     RetryAfter = "Retry-After", Single, "RFC 3261 §20.33";
+    SecurityClient = "Security-Client", List, "RFC 3329 §2.2";
+    SecurityServer = "Security-Server", List, "RFC 3329 §2.2";
+    SecurityVerify = "Security-Verify", List, "RFC 3329 §2.2";
     Server = "Server", Single, "RFC 3261 §20.35";
     ServiceRoute = "Service-Route", List, "RFC 3608 §5";
     SessionExpires = "Session-Expires" / 'x', Single, "RFC 4028 §4";
@@ -158,6 +168,7 @@ header_names! {
     Subject = "Subject" / 's', Single, "RFC 3261 §20.36";
     SubscriptionState = "Subscription-State", Single, "RFC 6665 §8.2.3";
     Supported = "Supported" / 'k', List, "RFC 3261 §20.37";
+    TargetDialog = "Target-Dialog", Single, "RFC 4538 §7";
     Timestamp = "Timestamp", Single, "RFC 3261 §20.38";
     Unsupported = "Unsupported", List, "RFC 3261 §20.40";
     UserAgent = "User-Agent", Single, "RFC 3261 §20.41";

@@ -101,6 +101,11 @@ impl Params {
         self.place(name, value.map(|text| Value { text, quoted: false }));
     }
 
+    /// Whether each has a value.
+    pub(crate) fn has_values(&self) -> bool {
+        self.0.iter().all(|p| p.value.is_some())
+    }
+
     fn place(&mut self, name: &str, value: Option<Value>) {
         match self.0.iter_mut().find(|p| p.name.eq_ignore_ascii_case(name)) {
             Some(param) => param.value = value,
@@ -131,22 +136,37 @@ impl Params {
         Ok((rest, params))
     }
 
+    /// Reads `generic-param *( between generic-param )`: parameters that nothing stands before.
+    pub(crate) fn read_leading<'a>(input: &'a str, between: char, limits: &Limits) -> Parsed<'a, Params> {
+        let (mut rest, first) = Param::read(input, limits)?;
+        let mut params = Params(alloc::vec![first]);
+        while let Ok((after, ())) = separator(between)(rest) {
+            limits.max_params(params.0.len().saturating_add(1)).map_err(failure)?;
+            let (after, param) = Param::read(after, limits)?;
+            if params.contains(&param.name) {
+                return syntax("a parameter stands twice");
+            }
+            params.0.push(param);
+            rest = after;
+        }
+        Ok((rest, params))
+    }
+
     /// Writes `;name=value` for each.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         for param in &self.0 {
             out.push(b';');
-            out.extend_from_slice(param.name.as_bytes());
-            match &param.value {
-                None => {}
-                Some(value) if value.quoted => {
-                    out.push(b'=');
-                    write_quoted(&value.text, out);
-                }
-                Some(value) => {
-                    out.push(b'=');
-                    out.extend_from_slice(value.text.as_bytes());
-                }
+            param.write(out);
+        }
+    }
+
+    /// Writes `name=value` for each, with this between them.
+    pub(crate) fn write_leading(&self, between: &str, out: &mut Vec<u8>) {
+        for (i, param) in self.0.iter().enumerate() {
+            if i > 0 {
+                out.extend_from_slice(between.as_bytes());
             }
+            param.write(out);
         }
     }
 }
@@ -156,6 +176,21 @@ fn is_plain(text: &str) -> bool {
 }
 
 impl Param {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.name.as_bytes());
+        match &self.value {
+            None => {}
+            Some(value) if value.quoted => {
+                out.push(b'=');
+                write_quoted(&value.text, out);
+            }
+            Some(value) => {
+                out.push(b'=');
+                out.extend_from_slice(value.text.as_bytes());
+            }
+        }
+    }
+
     fn read<'a>(input: &'a str, limits: &Limits) -> Parsed<'a, Param> {
         let Ok((rest, name)) = bounded_token(input, limits) else { return syntax("a parameter has no name") };
         let name = name.to_owned();

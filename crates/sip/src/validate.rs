@@ -60,9 +60,45 @@ impl RequestPolicy {
     }
 }
 
-/// Why a request may not be worked on, and what the answer says.
+/// How much a finding weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Weight {
+    /// The sender does what it must not, or writes as it used to be written long ago; who receives it gets along with it.
+    Lapse,
+    /// The message is well-formed, but asks for something that this side does not do: 405, 415, 416, 420, 483, 501.
+    Unsupported,
+    /// The message is not what the standard says; working on it would mean guessing.
+    Fault,
+}
+
+/// Where in a message something was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The header field.
+    pub header: HeaderName,
+    /// Which of the fields of that name, from 0.
+    pub index: usize,
+    /// Octets from the first of the message to the value; `None` when the field is missing or the message was edited.
+    pub offset: Option<usize>,
+}
+
+impl core::fmt::Display for Place {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}[{}]", self.header, self.index)?;
+        match self.offset {
+            Some(offset) => write!(f, " at octet {offset}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with a message, where, and what the answer says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// How much it weighs.
+    pub weight: Weight,
+    /// The header field in which it was found; `None` for the start-line and the message as a whole.
+    pub place: Option<Place>,
     /// The status of the answer.
     pub status: StatusCode,
     /// Header fields of the answer: Allow, Unsupported, Accept.
@@ -73,7 +109,13 @@ pub struct Finding {
 
 impl Finding {
     fn new(status: StatusCode, text: impl Into<String>) -> Finding {
-        Finding { status, headers: Vec::new(), text: text.into() }
+        let weight = if status == StatusCode::BAD_REQUEST { Weight::Fault } else { Weight::Unsupported };
+        Finding { weight, place: None, status, headers: Vec::new(), text: text.into() }
+    }
+
+    fn at(mut self, header: HeaderName, index: usize) -> Finding {
+        self.place = Some(Place { header, index, offset: None });
+        self
     }
 
     fn with(mut self, name: HeaderName, value: &str) -> Finding {
@@ -107,7 +149,11 @@ impl core::error::Error for Finding {}
 
 impl core::convert::From<HeaderError> for Finding {
     fn from(error: HeaderError) -> Finding {
-        Finding::new(StatusCode::BAD_REQUEST, error.to_string())
+        let finding = Finding::new(StatusCode::BAD_REQUEST, error.to_string());
+        match HeaderName::parse(error.header()) {
+            Ok(name) => finding.at(name, usize::from(matches!(error, HeaderError::Repeated { .. }))),
+            Err(_) => finding,
+        }
     }
 }
 
@@ -119,33 +165,46 @@ impl core::convert::From<HeaderError> for Finding {
 /// # Errors
 /// What was found first.
 pub fn validate_request(request: &Request, policy: &RequestPolicy) -> Result<(), Finding> {
+    first_finding(request, policy).map_err(|mut finding| {
+        inspect::locate(&mut finding, request.headers(), &request.to_bytes());
+        finding
+    })
+}
+
+fn first_finding(request: &Request, policy: &RequestPolicy) -> Result<(), Finding> {
     let headers = request.headers();
     check_common(headers)?;
     check_fields(headers, policy.role)?;
     let cseq: CSeq = needed(headers)?;
     if cseq.method != *request.method() {
-        return Err(Finding::new(StatusCode::BAD_REQUEST, "the method of CSeq is not that of the request"));
+        return Err(Finding::new(StatusCode::BAD_REQUEST, "the method of CSeq is not that of the request")
+            .at(HeaderName::CSeq, 0));
     }
     if request.uri().as_sip().is_some_and(|uri| uri.has_headers()) {
         return Err(Finding::new(StatusCode::BAD_REQUEST, "the Request-URI has headers"));
     }
+    check_service(request, policy)
+}
+
+/// What this side does not do: method, URI scheme, hops, extensions, body.
+fn check_service(request: &Request, policy: &RequestPolicy) -> Result<(), Finding> {
+    let headers = request.headers();
     match policy.role {
         Role::UserAgent => {
             check_method(request.method(), policy)?;
             check_scheme(request.uri(), policy)?;
-            check_extensions(headers.typed_list::<Require>()?.iter().map(Require::as_str), request, policy)?;
+            let tags = headers.typed_list::<Require>()?;
+            check_extensions(HeaderName::Require, tags.iter().map(Require::as_str), request, policy)?;
             check_body(request, policy)
         }
         Role::Proxy => {
             check_scheme(request.uri(), policy)?;
             if headers.typed::<MaxForwards>()? == Some(MaxForwards(0)) {
-                return Err(Finding::new(StatusCode::TOO_MANY_HOPS, "Max-Forwards is 0"));
+                return Err(Finding::new(StatusCode::TOO_MANY_HOPS, "Max-Forwards is 0")
+                    .at(HeaderName::MaxForwards, 0));
             }
-            check_extensions(
-                headers.typed_list::<ProxyRequire>()?.iter().map(ProxyRequire::as_str),
-                request,
-                policy,
-            )
+            let tags = headers.typed_list::<ProxyRequire>()?;
+            check_extensions(HeaderName::ProxyRequire, tags.iter().map(ProxyRequire::as_str), request, policy)
         }
     }
 }
@@ -231,6 +290,7 @@ fn check_scheme(uri: &Uri, policy: &RequestPolicy) -> Result<(), Finding> {
 }
 
 fn check_extensions<'a>(
+    field: HeaderName,
     tags: impl Iterator<Item = &'a str>,
     request: &Request,
     policy: &RequestPolicy,
@@ -245,6 +305,7 @@ fn check_extensions<'a>(
         return Ok(());
     }
     Err(Finding::new(StatusCode::BAD_EXTENSION, "an extension is required that is not supported")
+        .at(field, 0)
         .with(HeaderName::Unsupported, &unsupported.join(", ")))
 }
 
@@ -265,6 +326,7 @@ fn check_body(request: &Request, policy: &RequestPolicy) -> Result<(), Finding> 
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "the encoding of the body is not supported",
         )
+        .at(HeaderName::ContentEncoding, 0)
         .with(HeaderName::AcceptEncoding, "identity"));
     }
     let types = &policy.content_types;
@@ -273,8 +335,12 @@ fn check_body(request: &Request, policy: &RequestPolicy) -> Result<(), Finding> 
     }
     let ranges: Vec<&str> = types.iter().map(Accept::essence).collect();
     Err(Finding::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the type of the body is not supported")
+        .at(HeaderName::ContentType, 0)
         .with(HeaderName::Accept, &ranges.join(", ")))
 }
 
+mod inspect;
 #[cfg(test)]
 mod tests;
+
+pub use inspect::{inspect_request, inspect_response};

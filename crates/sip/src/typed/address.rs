@@ -189,6 +189,7 @@ macro_rules! address_fields {
                 let label = Self::NAME.label();
                 let (address, params) = complete(label, address(text, limits, Form::$form))?;
                 check_tag(label, &params, limits)?;
+                check_params(label, &params)?;
                 Ok($name { address, params })
             }
 
@@ -203,6 +204,16 @@ macro_rules! address_fields {
 fn check_tag(header: &'static str, params: &Params, limits: &Limits) -> Result<(), HeaderError> {
     let tag = params.get("tag").unwrap_or("");
     limits.max_token(tag.len()).map_err(|exceeded| HeaderError::Limit { header, exceeded })
+}
+
+/// What parameters of History-Info hold, where they are there: `1*DIGIT *( "." 1*DIGIT )` (RFC 7044 §5).
+fn check_params(header: &'static str, params: &Params) -> Result<(), HeaderError> {
+    let index = |text: &str| text.split('.').all(|n| !n.is_empty() && n.bytes().all(|o| o.is_ascii_digit()));
+    let good = |name: &&str| params.get(name).is_none_or(index);
+    if header != "History-Info" || ["index", "rc", "mp", "np"].iter().all(good) {
+        return Ok(());
+    }
+    Err(HeaderError::Malformed { header, what: "an index is not numbers with dots between them" })
 }
 
 address_fields! {
@@ -232,6 +243,8 @@ address_fields! {
     PServedUser, Any;
     /// Refer-To (RFC 3515 §2.1).
     ReferTo, Any;
+    /// One History-Info value (RFC 7044 §5): a target that the request was sent to before.
+    HistoryInfo, Bracketed;
     /// One Referred-By value (RFC 3892 §3; two of them by TS Appendix C.3).
     ReferredBy, Any;
 }
@@ -398,6 +411,43 @@ impl ContactAddr {
     pub fn with_expires(mut self, seconds: u32) -> ContactAddr {
         self.params.set_plain("expires", Some(alloc::format!("{seconds}")));
         self
+    }
+}
+
+impl ReferredBy {
+    /// The same with a second address of the one who refers (TS Appendix C.3, reading C12): a tel URI beside a SIP URI, or
+    /// the other way round.
+    #[must_use]
+    pub fn with_add_refs(mut self, uri: &Uri) -> ReferredBy {
+        // A URI holds no quote, no backslash and no control character.
+        let _ = self.params.set_quoted("add-refs", uri.as_str());
+        self
+    }
+
+    /// The second address (`add-refs`), a URI alone or in angle brackets; `None` when there is none or it is malformed.
+    #[must_use]
+    pub fn add_refs(&self) -> Option<NameAddr> {
+        NameAddr::parse(self.params.get("add-refs")?).ok()
+    }
+
+    /// The body part that proves it (`cid`, RFC 3892 §3.1), without angle brackets.
+    #[must_use]
+    pub fn cid(&self) -> Option<&str> {
+        self.params.get("cid")
+    }
+}
+
+impl HistoryInfo {
+    /// `index`: numbers with dots between them, as they were written.
+    #[must_use]
+    pub fn index(&self) -> Option<&str> {
+        self.params.get("index")
+    }
+
+    /// The way to this target and the index of the entry it came from: `rc`, `mp` or `np` (RFC 7044 §10.4).
+    #[must_use]
+    pub fn target(&self) -> Option<(&'static str, &str)> {
+        ["rc", "mp", "np"].into_iter().find_map(|name| Some((name, self.params.get(name)?)))
     }
 }
 

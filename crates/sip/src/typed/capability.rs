@@ -58,6 +58,12 @@ tokens! {
     ProxyRequire, false;
     /// One option tag of Unsupported (RFC 3261 §20.40).
     Unsupported, true;
+    /// One coding of Content-Encoding (RFC 3261 §20.12), in the order in which they were applied.
+    ContentEncoding, false;
+    /// Priority (RFC 3261 §20.26): `emergency`, `urgent`, `normal`, `non-urgent` or another.
+    Priority, false;
+    /// Message-Context (TS Appendix C.1.10): `pager-message` or `multimedia-message`, the way of delivery outside of CPM.
+    MessageContext, false;
     /// One directive of Request-Disposition (RFC 3841 §9.1): `no-fork`, `parallel` and so on.
     RequestDisposition, false;
 }

@@ -5,7 +5,7 @@ use crate::error::{HeaderError, UriError};
 use crate::grammar::{complete, is_word_character, number};
 use crate::limits::Limits;
 use crate::name::HeaderName;
-use crate::text::InvalidText;
+use crate::text::{InvalidText, is_token};
 use crate::uri::Uri;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -16,7 +16,7 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_word_character)
 }
 
-fn is_call_id(text: &str) -> bool {
+pub(super) fn is_call_id(text: &str) -> bool {
     match text.split_once('@') {
         Some((local, host)) => is_word(local) && is_word(host),
         None => is_word(text),
@@ -70,6 +70,12 @@ words! {
     ContributionId, is_word, "a word";
     /// InReplyTo-Contribution-ID (TS Appendix C.1.3) as it was written.
     InReplyToContributionId, is_word, "a word";
+    /// One In-Reply-To value (RFC 3261 §20.21): the Call-ID of a call that this one answers.
+    InReplyTo, is_call_id, "a word, or two words with an @ between";
+    /// SIP-ETag (RFC 3903 §11.3.1): the tag of published state.
+    SipETag, is_token, "a token";
+    /// SIP-If-Match (RFC 3903 §11.3.2): the tag of the published state that is refreshed, changed or removed.
+    SipIfMatch, is_token, "a token";
     /// Session-Replaces (TS Appendix C.1.4): the Contribution-ID of the 1-1 session that a group session follows.
     SessionReplaces, is_word, "a word";
 }
@@ -90,6 +96,58 @@ impl TypedHeader for MessageUid {
 
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(alloc::format!("{}", self.0).as_bytes());
+    }
+}
+
+/// Content-ID (RFC 8262 §3): the identifier of the body, unique in the world.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentId(String);
+
+impl ContentId {
+    /// Checks and keeps an identifier without its angle brackets: `left@right`.
+    ///
+    /// # Errors
+    /// The text is not that.
+    pub fn new(id: &str) -> Result<ContentId, InvalidText> {
+        if is_message_id(id) {
+            Ok(ContentId(id.to_owned()))
+        } else {
+            Err(InvalidText::Form("not left@right"))
+        }
+    }
+
+    /// The identifier without its angle brackets.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `id-left "@" id-right` (RFC 5322 §3.6.4): dot-atoms, or a literal in square brackets on the right.
+fn is_message_id(text: &str) -> bool {
+    let atom = |o: u8| o.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&o);
+    let dot_atom = |t: &str| t.split('.').all(|a| !a.is_empty() && a.bytes().all(atom));
+    let literal = |t: &str| {
+        t.strip_prefix('[').and_then(|t| t.strip_suffix(']')).is_some_and(|t| {
+            t.bytes().all(|o| o.is_ascii_graphic() && !matches!(o, b'[' | b']' | b'\\' | b'<' | b'>'))
+        })
+    };
+    text.split_once('@').is_some_and(|(left, right)| dot_atom(left) && (dot_atom(right) || literal(right)))
+}
+
+impl TypedHeader for ContentId {
+    const NAME: HeaderName = HeaderName::ContentId;
+
+    fn read(text: &str, limits: &Limits) -> Result<ContentId, HeaderError> {
+        let header = "Content-ID";
+        limits.max_token(text.len()).map_err(|exceeded| HeaderError::Limit { header, exceeded })?;
+        let id = text.strip_prefix('<').and_then(|t| t.strip_suffix('>'));
+        let malformed = HeaderError::Malformed { header, what: "not <left@right>" };
+        id.and_then(|id| ContentId::new(id).ok()).ok_or(malformed)
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(alloc::format!("<{}>", self.0).as_bytes());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::TypedHeader;
 use super::address::parse_q;
+use super::shape::{token_and_params, token_fields};
 use crate::error::HeaderError;
 use crate::grammar::{Parsed, bounded_token, complete, separator};
 use crate::limits::Limits;
@@ -203,3 +204,80 @@ fn disposition<'a>(input: &'a str, limits: &Limits) -> Parsed<'a, ContentDisposi
     let (rest, params) = Params::read(rest, limits)?;
     Ok((rest, ContentDisposition { kind: kind.to_owned(), params }))
 }
+
+/// `language-tag`: letters first, then letters and digits between dashes, one to eight each.
+fn is_language(tag: &str) -> bool {
+    let letters = |part: &str| part.bytes().all(|o| o.is_ascii_alphabetic());
+    let part = |part: &str| matches!(part.len(), 1..=8) && part.bytes().all(|o| o.is_ascii_alphanumeric());
+    tag.split('-').all(part) && tag.split('-').next().is_some_and(letters)
+}
+
+/// One Content-Language value (RFC 3261 §20.13).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentLanguage(String);
+
+impl ContentLanguage {
+    /// Checks and keeps a language tag: `en`, `pt-BR`.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn new(tag: &str) -> Result<ContentLanguage, InvalidText> {
+        if is_language(tag) {
+            Ok(ContentLanguage(tag.to_owned()))
+        } else {
+            Err(InvalidText::Form("not a language tag"))
+        }
+    }
+
+    /// The tag as it was written; tags compare without case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TypedHeader for ContentLanguage {
+    const NAME: HeaderName = HeaderName::ContentLanguage;
+
+    fn read(text: &str, _: &Limits) -> Result<ContentLanguage, HeaderError> {
+        let malformed = HeaderError::Malformed { header: "Content-Language", what: "not a language tag" };
+        ContentLanguage::new(text).map_err(|_| malformed)
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.as_bytes());
+    }
+}
+
+token_fields! {
+    /// One Accept-Encoding value (RFC 3261 §20.2): a coding or `*`.
+    AcceptEncoding, true, |value: &AcceptEncoding| check_q("Accept-Encoding", &value.params);
+    /// One Accept-Language value (RFC 3261 §20.3): a language range or `*`.
+    AcceptLanguage, true, |value: &AcceptLanguage| {
+        let malformed = HeaderError::Malformed { header: "Accept-Language", what: "not a language range" };
+        let range = value.token == "*" || is_language(&value.token);
+        check_q("Accept-Language", &value.params).and(range.then_some(()).ok_or(malformed))
+    };
+}
+
+pub(super) fn check_q(header: &'static str, params: &Params) -> Result<(), HeaderError> {
+    match params.get("q") {
+        Some(q) if parse_q(q).is_none() => {
+            Err(HeaderError::Malformed { header, what: "q is no number from 0 to 1" })
+        }
+        _ => Ok(()),
+    }
+}
+
+macro_rules! preferred {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// `q` in thousandths, 1000 when absent.
+            #[must_use]
+            pub fn q(&self) -> u16 {
+                self.params.get("q").and_then(parse_q).unwrap_or(1000)
+            }
+        }
+    )*};
+}
+preferred! { AcceptEncoding AcceptLanguage }

@@ -1,11 +1,23 @@
 //! Typed values of header fields: what machines keep and write.
 
 mod address;
+mod auth;
 mod capability;
+mod contact;
 mod date;
+mod event;
+mod feature;
 mod identifier;
+mod info;
 mod media;
+mod network;
+mod product;
+#[cfg(test)]
+mod samples;
 mod scalar;
+mod session;
+mod shape;
+mod table;
 #[cfg(test)]
 mod tests;
 mod via;
@@ -16,25 +28,40 @@ use crate::limits::Limits;
 use crate::name::HeaderName;
 use crate::text::HeaderText;
 pub use address::{
-    Contact, ContactAddr, From, NameAddr, PAssertedIdentity, PAssociatedUri, PCalledPartyId,
+    Contact, ContactAddr, From, HistoryInfo, NameAddr, PAssertedIdentity, PAssociatedUri, PCalledPartyId,
     PPreferredIdentity, PServedUser, Path, RecordRoute, ReferTo, ReferredBy, ReplyTo, Route, ServiceRoute,
     To,
 };
 use alloc::vec::Vec;
+pub use auth::{
+    AuthenticationInfo, Authorization, Identity, ProxyAuthenticate, ProxyAuthorization, WwwAuthenticate,
+};
 pub use capability::{
-    AcceptContact, Allow, Privacy, ProxyRequire, RejectContact, RequestDisposition, Require, Supported,
-    Unsupported,
+    AcceptContact, Allow, ContentEncoding, MessageContext, Priority, Privacy, ProxyRequire, RejectContact,
+    RequestDisposition, Require, Supported, Unsupported,
 };
 pub use date::Date;
+pub use event::{AllowEvents, Event, InfoPackage, RecvInfo, SubscriptionState};
+pub use feature::{FeatureSet, Preference, caller_preference};
 pub use identifier::{
-    CallId, ContributionId, ConversationId, InReplyToContributionId, MessageUid, PAssertedService,
-    PPreferredService, SessionReplaces,
+    CallId, ContentId, ContributionId, ConversationId, InReplyTo, InReplyToContributionId, MessageUid,
+    PAssertedService, PPreferredService, SessionReplaces, SipETag, SipIfMatch,
 };
-pub use media::{Accept, ContentDisposition, ContentType};
+pub use info::{AlertInfo, CallInfo, ErrorInfo, Geolocation, IwNumber};
+pub use media::{Accept, AcceptEncoding, AcceptLanguage, ContentDisposition, ContentLanguage, ContentType};
+pub use network::{
+    FeatureCaps, PAccessNetworkInfo, PChargingFunctionAddresses, PChargingVector, PVisitedNetworkId,
+    ResourcePriority, SecurityClient, SecurityServer, SecurityVerify,
+};
+pub use product::{CpmProduct, CpmSide, ProductPart};
 pub use scalar::{
-    CSeq, ContentLength, Expires, MaxForwards, MessageExpires, MinExpires, Organization, ReasonHeader,
-    RetryAfter, Server, Subject, Timestamp, UserAgent, Warning,
+    CSeq, ContentLength, Expires, FlowTimer, MaxBreadth, MaxForwards, MessageCorrelator, MessageExpires,
+    MimeVersion, MinExpires, Organization, ReasonHeader, RetryAfter, Server, Subject, Timestamp, UserAgent,
+    Warning,
 };
+pub use session::{Join, MinSe, RAck, RSeq, ReferSub, Refresher, Replaces, SessionExpires, TargetDialog};
+pub(crate) use table::check_field;
+pub use table::normal_form;
 pub use via::{Rport, Via};
 
 /// A typed value of a header field: one value of a list, the only one of other fields.

@@ -47,6 +47,10 @@ numbers! {
     Expires(u32);
     /// Min-Expires (RFC 3261 §20.23) in seconds.
     MinExpires(u32);
+    /// Max-Breadth (RFC 5393 §5.3.3): branches that a request may have at a time.
+    MaxBreadth(u32);
+    /// Flow-Timer (RFC 5626 §11.1): seconds that a server waits for a keep-alive.
+    FlowTimer(u32);
     /// Message-Expires (TS Appendix C.1.5): seconds that a Large Message Mode message stays of use.
     MessageExpires(u32);
 }
@@ -55,7 +59,7 @@ macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
-        pub struct $name(String);
+        pub struct $name(pub(super) String);
 
         impl $name {
             /// Checks and keeps a text.
@@ -97,6 +101,32 @@ texts! {
     Subject;
     /// Organization (RFC 3261 §20.25).
     Organization;
+    /// Message-Correlator (TS Appendix C.1.11): the identifier that a message has in SMS or MMS, as it was written.
+    MessageCorrelator;
+}
+
+/// MIME-Version (RFC 3261 §20.24).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MimeVersion {
+    /// Before the dot.
+    pub major: u32,
+    /// After the dot.
+    pub minor: u32,
+}
+
+impl TypedHeader for MimeVersion {
+    const NAME: HeaderName = HeaderName::MimeVersion;
+
+    fn read(text: &str, _: &Limits) -> Result<MimeVersion, HeaderError> {
+        let number = |part: &str| crate::grammar::parse_u32(part.as_bytes());
+        let parts = text.split_once('.').and_then(|(major, minor)| Some((number(major)?, number(minor)?)));
+        let malformed = HeaderError::Malformed { header: "MIME-Version", what: "not two numbers and a dot" };
+        parts.map(|(major, minor)| MimeVersion { major, minor }).ok_or(malformed)
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(alloc::format!("{}.{}", self.major, self.minor).as_bytes());
+    }
 }
 
 /// CSeq (RFC 3261 §20.16): the number of a request and its method.

@@ -129,6 +129,12 @@ impl Via {
         Host::parse(self.params.get("maddr")?).ok()
     }
 
+    /// `ttl` of a multicast request, 0 to 255.
+    #[must_use]
+    pub fn ttl(&self) -> Option<u8> {
+        crate::grammar::parse_u32(self.params.get("ttl")?.as_bytes()).and_then(|ttl| u8::try_from(ttl).ok())
+    }
+
     /// All parameters.
     #[must_use]
     pub const fn params(&self) -> &Params {

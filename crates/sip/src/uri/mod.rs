@@ -12,6 +12,7 @@ use crate::limits::Limits;
 use crate::text::ByteStr;
 use alloc::string::String;
 use core::fmt;
+pub(crate) use escape::{escape, unescape};
 pub use host::{Host, HostName};
 pub(crate) use host::{parse_port, parse_v6};
 pub use sip::SipUri;
@@ -105,11 +106,9 @@ impl Uri {
     pub(crate) fn read(text: ByteStr, limits: &Limits) -> Result<Uri, UriError> {
         limits.max_uri(text.len())?;
         let whole = text.as_str();
-        if !whole.bytes().all(sip::is_uri_character) {
-            return Err(UriError::Character);
-        }
         if !escape::is_made_of(whole, sip::is_uri_character) {
-            return Err(UriError::Escape);
+            let characters = whole.bytes().all(sip::is_uri_character);
+            return Err(if characters { UriError::Escape } else { UriError::Character });
         }
         let (scheme, rest) = whole.split_once(':').ok_or(UriError::Scheme)?;
         let scheme_character = |o: u8| o.is_ascii_alphanumeric() || matches!(o, b'+' | b'-' | b'.');
