@@ -357,7 +357,8 @@ impl<F: Function> Node<F> {
         if let Some(since) = self.unsettled {
             return Some(since);
         }
-        [self.sip.next_timeout(), self.msrp.next_timeout(), self.function.next_timeout()]
+        let unresolved = self.resolving.first_key_value().map(|(_, asked)| asked.until);
+        [self.sip.next_timeout(), self.msrp.next_timeout(), unresolved, self.function.next_timeout()]
             .into_iter()
             .flatten()
             .min()

@@ -3,19 +3,22 @@
 use super::*;
 use proptest::prelude::*;
 
+/// One of the flows so far, closed ones among them, or one that never was.
+type At = prop::sample::Index;
+
 /// One thing that happens to a node.
 #[derive(Debug, Clone)]
 enum Op {
-    Accept(u64, bool, bool),
-    Octets(u64, bool, Vec<u8>),
-    Message(u64, bool, u32),
-    Closed(u64),
-    /// The answer to one of the openings so far: refused, or on this flow.
-    Opened(prop::sample::Index, Option<u64>),
+    Accept(bool, bool),
+    Octets(At, bool, Vec<u8>),
+    Message(At, bool, u32),
+    Closed(At),
+    /// The answer to one of the openings so far, maybe the second: a new flow, or none.
+    Opened(prop::sample::Index, bool),
     Reply(prop::sample::Index, bool),
     Send(u8),
     Connect(u8),
-    Write(u64, usize),
+    Write(At, usize),
     Wait(u64),
     /// To the deadline and no further.
     Deadline,
@@ -24,7 +27,7 @@ enum Op {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let flow = || 1..6_u64;
+    let flow = any::<At>;
     let piece = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..60),
         prop::sample::select(vec![
@@ -38,11 +41,11 @@ fn op() -> impl Strategy<Value = Op> {
         .prop_map(|text| text.as_bytes().to_vec()),
     ];
     prop_oneof![
-        (flow(), any::<bool>(), any::<bool>()).prop_map(|(flow, sip, stream)| Op::Accept(flow, sip, stream)),
+        (any::<bool>(), any::<bool>()).prop_map(|(sip, stream)| Op::Accept(sip, stream)),
         (flow(), any::<bool>(), piece).prop_map(|(flow, stream, octets)| Op::Octets(flow, stream, octets)),
         (flow(), any::<bool>(), 0..5_u32).prop_map(|(flow, stream, n)| Op::Message(flow, stream, n)),
         flow().prop_map(Op::Closed),
-        (any::<prop::sample::Index>(), prop::option::of(flow())).prop_map(|(at, flow)| Op::Opened(at, flow)),
+        (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(at, opened)| Op::Opened(at, opened)),
         (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(at, right)| Op::Reply(at, right)),
         (0..4_u8).prop_map(Op::Send),
         (6..9_u8).prop_map(Op::Connect),
@@ -57,6 +60,8 @@ fn op() -> impl Strategy<Value = Op> {
 struct Run {
     node: Node<Probe>,
     now: Now,
+    /// The first is of nobody.
+    flows: Vec<FlowId>,
     opens: Vec<(OpenId, Target)>,
     queries: Vec<QueryId>,
     log: Vec<String>,
@@ -65,7 +70,20 @@ struct Run {
 impl Run {
     fn new(max_turns: usize) -> Run {
         let node = node_of(NodeConfig { max_turns, ..config() });
-        Run { node, now: start(), opens: Vec::new(), queries: Vec::new(), log: Vec::new() }
+        Run {
+            node,
+            now: start(),
+            flows: vec![FlowId(0)],
+            opens: Vec::new(),
+            queries: Vec::new(),
+            log: Vec::new(),
+        }
+    }
+
+    fn new_flow(&mut self) -> FlowId {
+        let flow = FlowId(u64::try_from(self.flows.len()).unwrap());
+        self.flows.push(flow);
+        flow
     }
 
     fn drain(&mut self) {
@@ -92,27 +110,20 @@ impl Run {
     fn apply(&mut self, op: &Op) {
         let now = self.now;
         match op {
-            Op::Accept(flow, sip, stream) => {
+            Op::Accept(sip, stream) => {
                 let protocol = if *sip { Protocol::Sip } else { Protocol::Msrp };
                 let transport = if *stream || !sip { Transport::Tcp } else { Transport::Udp };
-                self.node.handle_accepted(now, FlowId(*flow), info(protocol, transport, 9));
+                let flow = self.new_flow();
+                self.node.handle_accepted(now, flow, info(protocol, transport, 9));
             }
-            Op::Octets(flow, true, octets) => {
-                self.node.handle_stream(now, FlowId(*flow), octets.clone().into())
-            }
-            Op::Octets(flow, false, octets) => {
-                self.node.handle_datagram(now, FlowId(*flow), octets.clone().into());
-            }
-            Op::Message(flow, true, n) => self.node.handle_stream(now, FlowId(*flow), message(*n).into()),
-            Op::Message(flow, false, n) => self.node.handle_datagram(now, FlowId(*flow), message(*n).into()),
-            Op::Closed(flow) => self.node.handle_closed(now, FlowId(*flow), CloseReason::PeerClosed),
-            Op::Opened(at, flow) if !self.opens.is_empty() => {
+            Op::Octets(at, stream, octets) => self.octets(*at, *stream, octets.clone().into()),
+            Op::Message(at, stream, n) => self.octets(*at, *stream, message(*n).into()),
+            Op::Closed(at) => self.node.handle_closed(now, *at.get(&self.flows), CloseReason::PeerClosed),
+            Op::Opened(at, opened) if !self.opens.is_empty() => {
                 let (id, target) = *at.get(&self.opens);
-                let opened = flow.map(|flow| {
-                    let peer = target.remote;
-                    (FlowId(flow), FlowInfo { peer, ..info(target.protocol, target.transport, 9) })
-                });
-                self.node.handle_opened(now, id, opened.ok_or(OpenError::Refused));
+                let flow = FlowInfo { peer: target.remote, ..info(target.protocol, target.transport, 9) };
+                let result = if *opened { Ok((self.new_flow(), flow)) } else { Err(OpenError::Refused) };
+                self.node.handle_opened(now, id, result);
             }
             Op::Reply(at, right) if !self.queries.is_empty() => {
                 let address = SocketAddr::new([192, 0, 2, 9].into(), 5060);
@@ -126,9 +137,9 @@ impl Run {
             Op::Send(0) => send(&mut self.node, now, "sip:b@b.test", Destination::Routed),
             Op::Send(n) => send(&mut self.node, now, "sip:b@b.test", tcp(*n)),
             Op::Connect(peer) => connect(&mut self.node, now, *peer),
-            Op::Write(flow, max) => {
+            Op::Write(at, max) => {
                 let mut out = Vec::new();
-                let n = self.node.poll_transmit(now, FlowId(*flow), *max, &mut out);
+                let n = self.node.poll_transmit(now, *at.get(&self.flows), *max, &mut out);
                 assert!(n == out.len() && n <= *max);
                 self.log.push(format!("{out:?}"));
             }
@@ -146,6 +157,14 @@ impl Run {
         self.drain();
     }
 
+    fn octets(&mut self, at: At, stream: bool, octets: Bytes) {
+        let flow = *at.get(&self.flows);
+        match stream {
+            true => self.node.handle_stream(self.now, flow, octets),
+            false => self.node.handle_datagram(self.now, flow, octets),
+        }
+    }
+
     /// The host gives up everything: nothing stays.
     fn rest(&mut self) {
         self.give_up();
@@ -153,22 +172,22 @@ impl Run {
             self.deadline();
             self.give_up();
         }
-        assert!(self.node.is_idle(), "{:?} {:?}", self.node.opening, self.log);
+        assert!(self.node.is_idle(), "{:?}", self.node);
     }
 
     fn give_up(&mut self) {
         for (open, _) in core::mem::take(&mut self.opens) {
             self.node.handle_opened(self.now, open, Err(OpenError::Unavailable));
         }
-        for flow in 1..6 {
-            self.node.handle_closed(self.now, FlowId(flow), CloseReason::Failed);
+        for flow in self.flows.clone() {
+            self.node.handle_closed(self.now, flow, CloseReason::Failed);
         }
         self.drain();
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6000))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn nothing_panics_deadlines_move_and_nothing_stays(
