@@ -358,3 +358,216 @@ proptest! {
         prop_assert_eq!(again.params().len(), 2);
     }
 }
+
+fn contact_of(text: &str) -> ContactAddr {
+    read::<Contact>(text).as_addr().unwrap().clone()
+}
+
+#[test]
+fn contact_parameters() {
+    let contact = contact_of(
+        "<sip:a@b;gr=urn:uuid:f8;ob>;+sip.instance=\"<urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>\";reg-id=1;isfocus\
+         ;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.msg, urn%3aurn-7%3Ax\";+g.3gpp.iari-ref=\"a%FFb,,\"\
+         ;pub-gruu=\"sip:a@b;gr=urn:uuid:f8\";temp-gruu=\"sip:tgruu.7hs==jd7@b;gr\"",
+    );
+    assert_eq!(contact.instance(), Some("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"));
+    assert_eq!(contact.icsi_refs(), ["urn:urn-7:3gpp-service.ims.icsi.oma.cpm.msg", "urn:urn-7:x"]);
+    assert_eq!(contact.iari_refs(), ["a%FFb"], "what is no UTF-8 stays as it was written");
+    assert!(contact.is_focus());
+    assert_eq!(contact.reg_id(), Some(1));
+    assert_eq!(contact.pub_gruu().unwrap().as_sip().unwrap().gr(), Some("urn:uuid:f8"));
+    assert_eq!(contact.temp_gruu().unwrap().as_sip().unwrap().gr(), Some(""));
+    let uri = contact.uri().as_sip().unwrap();
+    assert!(uri.is_outbound() && uri.gr() == Some("urn:uuid:f8"));
+    let plain = contact_of("<sip:a@b>;reg-id=0;+sip.instance=\"urn:x\";pub-gruu=\"x\"");
+    assert_eq!(
+        (plain.instance(), plain.reg_id(), plain.pub_gruu(), plain.is_focus()),
+        (None, None, None, false)
+    );
+    assert!(plain.icsi_refs().is_empty());
+}
+
+#[test]
+fn contact_parameters_are_written_escaped() {
+    let services = ["urn:urn-7:3gpp-service.ims.icsi.oma.cpm.msg", "a,b\"%\r\n\u{e9}"];
+    let contact = contact_of("<sip:a@b>").with_icsi_refs(&services).with_instance("urn:uuid:1").unwrap();
+    let text = Contact::Addr(contact.clone()).to_text();
+    assert_eq!(
+        text.as_str(),
+        "<sip:a@b>;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.msg,a%2Cb%22%25%0D%0A%C3%A9\"\
+         ;+sip.instance=\"<urn:uuid:1>\""
+    );
+    assert_eq!(contact_of(text.as_str()).icsi_refs(), services);
+    assert_eq!(contact.clone().with_icsi_refs(&[]).with_iari_refs(&["x"]).iari_refs(), ["x"]);
+    assert!(!contact.clone().with_icsi_refs(&[]).params().contains("+g.3gpp.icsi-ref"));
+    assert!(contact.with_instance("a>;b=\"<c").is_err());
+}
+
+/// The example of RFC 3841 §7.2.5.
+#[test]
+fn preferences_of_a_caller() {
+    let reject: [RejectContact; 1] = [read("*;actor=\"msg-taker\";video")];
+    let accept: [AcceptContact; 3] = [
+        read("*;audio;require"),
+        read("*;video;explicit"),
+        read("*;methods=\"BYE\";class=\"business\";q=1.0"),
+    ];
+    for (contact, expected) in [
+        ("sip:u1@h;audio;video;methods=\"INVITE,BYE\";q=0.2", Preference::Score(833)),
+        ("sip:u2@h;audio=\"FALSE\";methods=\"INVITE\";actor=\"msg-taker\";q=0.2", Preference::Rejected),
+        ("sip:u3@h;audio;actor=\"msg-taker\";methods=\"INVITE\";video;q=0.3", Preference::Rejected),
+        ("sip:u4@h;audio;methods=\"INVITE,OPTIONS\";q=0.2", Preference::Score(500)),
+        ("sip:u5@h;q=0.5", Preference::Immune),
+    ] {
+        assert_eq!(caller_preference(&contact_of(contact), &accept, &reject), expected, "{contact}");
+    }
+    let explicit: [AcceptContact; 1] = [read("*;video;explicit;require")];
+    assert_eq!(caller_preference(&contact_of("sip:a@b;audio"), &explicit, &[]), Preference::Rejected);
+    assert_eq!(caller_preference(&contact_of("sip:a@b;audio"), &[], &[]), Preference::Score(1000));
+    let unmet: [AcceptContact; 1] = [read("*;audio=\"FALSE\"")];
+    assert_eq!(caller_preference(&contact_of("sip:a@b;audio"), &unmet, &[]), Preference::Score(0));
+    assert_eq!(Preference::Rejected.score(), None);
+}
+
+#[test]
+fn feature_values_overlap() {
+    for (a, b, expected) in [
+        ("audio", "audio=\"TRUE\"", true),
+        ("audio", "audio=\"FALSE\"", false),
+        ("audio", "video", true),
+        ("methods=\"INVITE,BYE\"", "methods=\"MESSAGE,bye\"", true),
+        ("methods=\"INVITE,BYE\"", "methods=\"MESSAGE\"", false),
+        ("methods=\"!INVITE\"", "methods=\"INVITE\"", false),
+        ("methods=\"!INVITE\"", "methods=\"BYE\"", true),
+        ("methods=\"!INVITE\"", "methods=\"!BYE\"", true),
+        ("description=\"<PC>\"", "description=\"<pc>\"", false),
+        ("description=\"<PC>\"", "description=\"<PC>\"", true),
+        ("+x=\"#>=4\"", "+x=\"#=4.0\"", true),
+        ("+x=\"#>=4\"", "+x=\"#<=3.9\"", false),
+        ("+x=\"#-4:+5.125\"", "+x=\"#=-4\"", true),
+        ("+x=\"#-4:+5.125\"", "+x=\"#5.2:6\"", false),
+        ("+x=\"!#1:2\"", "+x=\"#1:2\"", false),
+        ("+x=\"!#1:2\"", "+x=\"#1:3\"", true),
+        ("+x=\"#5:1\"", "+x=\"#1:5\"", false),
+        ("+x=\"#\"", "+x=\"#=1\"", false),
+        ("+x=\"4\"", "+x=\"#=4\"", false),
+        ("+sip.video", "video=\"FALSE\"", false),
+        ("+G.OMA.SIP-IM", "+g.oma.sip-im", true),
+        ("q=0.1", "q=0.2", true),
+    ] {
+        let set = |param: &str| FeatureSet::of_contact(&contact_of(&format!("<sip:a@b>;{param}")));
+        assert_eq!((set(a).matches(&set(b)), set(b).matches(&set(a))), (expected, expected), "{a} {b}");
+    }
+    let set = FeatureSet::of_contact(&contact_of("<sip:a@b>;x=1;+a!b'c;language=\"en\";automata;expires=3"));
+    assert_eq!(set.tags().collect::<Vec<_>>(), ["a:b/c", "language", "sip.automata"]);
+}
+
+#[test]
+fn products() {
+    let agent: UserAgent = read("CPM-client/OMA2.1 Arena-Messaging1000/v1.01 (x (y) \\() z");
+    let product = |name, version| ProductPart::product(name, version).unwrap();
+    let own = [
+        product("CPM-client", Some("OMA2.1")),
+        product("Arena-Messaging1000", Some("v1.01")),
+        ProductPart::Comment("(x (y) \\()".into()),
+        product("z", None),
+    ];
+    assert_eq!(agent.products().unwrap(), own);
+    let cpm = CpmProduct { side: CpmSide::Client, major: 2, minor: 1 };
+    assert_eq!(agent.cpm(), Some(cpm));
+    assert_eq!(UserAgent::of(Some(cpm), &own[1..]).as_str(), agent.as_str());
+    assert_eq!(read::<Server>("cpm-SERV/oma1.0").cpm().unwrap().to_string(), "CPM-serv/OMA1.0");
+    for none in
+        ["", "x CPM-client/OMA2.1", "CPM-client", "CPM-client/2.1", "CPM-client/OMA2", "CPM-other/OMA2.1"]
+    {
+        assert_eq!(read::<Server>(none).cpm(), None, "{none}");
+    }
+    for bad in ["", "a/", "(", "a(b)", "a/b/c", "\u{fc}", "((((((((()))))))))"] {
+        assert!(read::<Server>(bad).products().is_err(), "{bad}");
+    }
+    let evil = Server::of(None, &[ProductPart::Comment("(\r\nX: y)".into())]);
+    assert_eq!(evil.to_text().as_str(), "(  X: y)");
+    assert!(ProductPart::product("a b", None).is_err() && ProductPart::product("a", Some("")).is_err());
+}
+
+/// Reading C12: one value with `add-refs` is written; lists, repeated fields and any parameters are read.
+#[test]
+fn referred_by_names_both_addresses() {
+    let tel = Uri::parse("tel:+123456789").unwrap();
+    let one = ReferredBy::new(Uri::parse("sip:charlie@tele.com").unwrap()).with_add_refs(&tel);
+    assert_eq!(one.to_text().as_str(), "<sip:charlie@tele.com>;add-refs=\"tel:+123456789\"");
+    assert_eq!(one.add_refs().unwrap().uri(), &tel);
+    let other: ReferredBy = read("sip:a@b;x;add-refs=\"<tel:+1>\";cid=\"20398823.2UWQFN309shb3@b\"");
+    assert_eq!(other.add_refs().unwrap().uri().as_str(), "tel:+1");
+    assert_eq!(other.cid(), Some("20398823.2UWQFN309shb3@b"));
+    assert_eq!(read::<ReferredBy>("<sip:a@b>;add-refs=\"x\"").add_refs(), None);
+    let mut headers = crate::headers::Headers::new();
+    for text in ["<sip:a@b>, <tel:+1>", "<sip:c@d>"] {
+        headers.push(crate::name::HeaderName::ReferredBy, HeaderText::new(text).unwrap());
+    }
+    assert_eq!(headers.typed_list::<ReferredBy>().unwrap().len(), 3);
+}
+
+#[test]
+fn events_and_sessions() {
+    let event: Event = read("presence.winfo.x;id=4");
+    assert_eq!((event.package(), event.id()), ("presence", Some("4")));
+    assert_eq!(event.templates().collect::<Vec<_>>(), ["winfo", "x"]);
+    assert!(event.is_same(&read("presence.winfo.x;a=b;id=4")));
+    assert!(!event.is_same(&read("presence.winfo.x")) && !event.is_same(&read("Presence.winfo.x;id=4")));
+    assert!(Event::new("a..b").is_err() && Event::new("a b").is_err() && Event::new("a.b").is_ok());
+    let state = SubscriptionState::terminated("no resource\r\n").with_retry_after(7);
+    assert_eq!(state.to_text().as_str(), "terminated;reason=no-resource--;retry-after=7");
+    assert!(state.is_terminated() && state.retry_after() == Some(7) && !state.is_active());
+    assert_eq!(SubscriptionState::pending(9).expires(), Some(9));
+    assert!(read::<SubscriptionState>("Active;expires=1").is_active());
+    let timer = SessionExpires::new(1800, Some(Refresher::Uac));
+    assert_eq!(timer.to_text().as_str(), "1800;refresher=uac");
+    assert_eq!(read::<SessionExpires>("90;refresher=UAS").refresher(), Some(Refresher::Uas));
+    assert_eq!((MinSe::new(90).to_text().as_str(), read::<MinSe>("90").seconds()), ("90", 90));
+    let call_id = CallId::new("a@b").unwrap();
+    let replaces = Replaces::new(&call_id, "x", "y").unwrap();
+    assert_eq!(replaces.to_text().as_str(), "a@b;to-tag=x;from-tag=y");
+    assert_eq!((replaces.call_id(), replaces.to_tag(), replaces.from_tag()), ("a@b", "x", "y"));
+    assert!(Replaces::new(&call_id, "", "y").is_err() && Join::new(&call_id, "x;y", "z").is_err());
+    assert!(!replaces.early_only() && read::<Replaces>("a;to-tag=1;from-tag=2;EARLY-only").early_only());
+    let target: TargetDialog = read("a;remote-tag=r;local-tag=l");
+    assert_eq!((target.local_tag(), target.remote_tag()), ("l", "r"));
+    let rack: RAck = read("7 1 INVITE");
+    assert_eq!((rack.response.0.get(), rack.cseq, rack.method), (7, 1, Method::Invite));
+}
+
+#[test]
+fn networks_and_credentials() {
+    assert_eq!(read::<PVisitedNetworkId>("\"a \\\"b\\\"\"").network(), "a \"b\"");
+    assert!(PVisitedNetworkId::new("a\r\nb").is_err());
+    assert_eq!(PChargingVector::new("a=b c").unwrap().to_text().as_str(), "icid-value=\"a=b c\"");
+    assert_eq!(read::<PChargingVector>("ICID-value=1;orig-ioi=x").icid(), "1");
+    let addresses = PChargingFunctionAddresses::new("ccf", "[5555::b9]").unwrap();
+    assert_eq!(addresses.to_text().as_str(), "ccf=[5555::b9]");
+    assert!(read::<PAccessNetworkInfo>("ADSL2+;network-provided").is_network_provided());
+    assert_eq!(read::<SecurityServer>("tls;q=0.2").q(), Some(200));
+    assert_eq!((read::<AcceptLanguage>("de").q(), read::<AcceptEncoding>("gzip;q=0").q()), (1000, 0));
+    let priority: ResourcePriority = read("wps.0");
+    assert_eq!((priority.namespace(), priority.priority()), ("wps", "0"));
+    assert!(ResourcePriority::new("a.b", "c").is_err());
+    let challenge: WwwAuthenticate = read("digest realm=\"a, b\", qop=\"auth,auth-int\"");
+    assert!(challenge.is("Digest") && challenge.params().get("Realm") == Some("a, b"));
+    assert_eq!(read::<Authorization>("Bearer a.b-c==").token(), Some("a.b-c=="));
+    let mut own = Authorization::new("Digest").unwrap();
+    own.params_mut().set_quoted("username", "a\"b").unwrap();
+    own.params_mut().set("nc", Some("00000001")).unwrap();
+    assert_eq!(own.to_text().as_str(), "Digest username=\"a\\\"b\", nc=00000001");
+    assert!(Authorization::new("a b").is_err());
+    let identity: Identity = read("a.b.c;INFO = <https://x/y;z,w> ;ppt=x");
+    assert_eq!(identity.info().unwrap().as_str(), "https://x/y;z,w");
+    assert_eq!((identity.token(), identity.params().get("ppt")), ("a.b.c", Some("x")));
+    assert!(Identity::new("a\r\n", Uri::parse("x:y").unwrap()).is_err());
+    assert_eq!(read::<IwNumber>("tel:+1514").number().digits(), "+1514");
+    assert_eq!(read::<CallInfo>("<http://a>;purpose=card").purpose(), Some("card"));
+    let entry: HistoryInfo = read("<sip:a@b>;index=1.2;mp=1");
+    assert_eq!((entry.index(), entry.target()), (Some("1.2"), Some(("mp", "1"))));
+    assert_eq!(ContentId::new("a@b").unwrap().to_text().as_str(), "<a@b>");
+    assert!(ContentId::new("a@b>\r\nX: <c@d").is_err());
+    assert_eq!(read::<Via>("SIP/2.0/UDP h;ttl=16").ttl(), Some(16));
+}

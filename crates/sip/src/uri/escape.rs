@@ -30,7 +30,8 @@ pub(crate) const fn is_header(octet: u8) -> bool {
 }
 
 /// Whether each character is allowed or part of a complete escape.
-pub(crate) fn is_made_of(text: &str, allowed: fn(u8) -> bool) -> bool {
+#[inline]
+pub(crate) fn is_made_of(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
     let mut octets = text.bytes();
     while let Some(octet) = octets.next() {
         if octet == b'%' {

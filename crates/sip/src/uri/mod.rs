@@ -86,6 +86,31 @@ impl OpaqueUri {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
+
+    /// User and host of an `im:` or `pres:` URI (RFC 3860 §3, RFC 3859 §3), as they were written; its headers left out.
+    #[must_use]
+    pub fn address(&self) -> Option<(&str, &str)> {
+        let (scheme, rest) = self.as_str().split_once(':')?;
+        if !scheme.eq_ignore_ascii_case("im") && !scheme.eq_ignore_ascii_case("pres") {
+            return None;
+        }
+        rest.split('?').next()?.rsplit_once('@').filter(|(user, host)| !user.is_empty() && !host.is_empty())
+    }
+
+    /// One text for URIs that are the same: the scheme in lower case, for `im:` and `pres:` the host too and escapes in
+    /// one spelling; all else as it was written. For maps.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let (scheme, rest) = self.as_str().split_once(':').unwrap_or((self.as_str(), ""));
+        let scheme = scheme.to_ascii_lowercase();
+        match self.address() {
+            Some((user, host)) => {
+                let headers = rest.find('?').and_then(|at| rest.get(at..)).unwrap_or("");
+                alloc::format!("{scheme}:{}@{}{headers}", escape::normal(user), host.to_ascii_lowercase())
+            }
+            None => alloc::format!("{scheme}:{rest}"),
+        }
+    }
 }
 
 impl Uri {
@@ -166,14 +191,31 @@ impl Uri {
         }
     }
 
-    /// Whether both name the same: by RFC 3261 §19.1.4, RFC 3966 §4, RFC 8141 §3.1; octet for octet for other schemes.
+    /// The telephone number that the URI stands for: of `tel:`, and of `sip:` or `sips:` with `user=phone`.
+    ///
+    /// ```
+    /// use cpm_sip::Uri;
+    /// let tel = Uri::parse("tel:+358-555-1234567;postd=pp22").unwrap();
+    /// let sip = Uri::parse("sip:+358-555-1234567;POSTD=pp22@example.com;user=phone").unwrap();
+    /// assert_eq!(sip.telephone().unwrap().key(), tel.telephone().unwrap().key());
+    /// ```
+    #[must_use]
+    pub fn telephone(&self) -> Option<TelUri> {
+        match self {
+            Uri::Tel(uri) => Some(uri.clone()),
+            Uri::Sip(uri) => uri.to_tel(),
+            Uri::Urn(_) | Uri::Opaque(_) => None,
+        }
+    }
+
+    /// Whether both name the same: by RFC 3261 §19.1.4, RFC 3966 §4, RFC 8141 §3.1; by [`OpaqueUri::key`] for other schemes.
     #[must_use]
     pub fn equivalent(&self, other: &Uri) -> bool {
         match (self, other) {
             (Uri::Sip(a), Uri::Sip(b)) => a.equivalent(b),
             (Uri::Tel(a), Uri::Tel(b)) => a.equivalent(b),
             (Uri::Urn(a), Uri::Urn(b)) => a.key() == b.key(),
-            (Uri::Opaque(a), Uri::Opaque(b)) => a == b,
+            (Uri::Opaque(a), Uri::Opaque(b)) => a.key() == b.key(),
             _ => false,
         }
     }
@@ -186,7 +228,7 @@ impl Uri {
             Uri::Sip(uri) => uri.key(),
             Uri::Tel(uri) => uri.key(),
             Uri::Urn(uri) => uri.key(),
-            Uri::Opaque(uri) => uri.as_str().into(),
+            Uri::Opaque(uri) => uri.key(),
         }
     }
 

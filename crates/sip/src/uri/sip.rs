@@ -4,6 +4,7 @@ use super::escape::{
     escape, is_header, is_made_of, is_param, is_password, is_unreserved, is_user, normal, unescape,
 };
 use super::host::{Host, parse_port};
+use super::{TelUri, Uri};
 use crate::error::UriError;
 use crate::limits::Limits;
 use crate::text::ByteStr;
@@ -79,7 +80,7 @@ impl SipUri {
             port,
             params: (params_start, params_end),
             headers: (params_end, end),
-            text: text.clone(),
+            text,
         })
     }
 
@@ -169,6 +170,40 @@ impl SipUri {
         let user = escape(user, is_user);
         let info = if user.is_empty() { String::new() } else { alloc::format!("{user}@") };
         self.rewritten(&info, None, None, None)
+    }
+
+    /// The same with this user part, in which escapes are left as they are and only what must be escaped is.
+    pub(super) fn with_escaped_user(self, user: &str) -> SipUri {
+        let info = alloc::format!("{}@", escape(user, |o| is_user(o) || o == b'%'));
+        self.rewritten(&info, None, None, None)
+    }
+
+    /// The telephone number in the user part of a URI with `user=phone` (RFC 3261 §19.1.6).
+    #[must_use]
+    pub fn to_tel(&self) -> Option<TelUri> {
+        if !self.param("user")?.eq_ignore_ascii_case("phone") {
+            return None;
+        }
+        // What a user part must escape and a telephone number need not: `#`, and `[`, `]`, `:` in parameters.
+        let mut number = String::from("tel:");
+        let mut rest = self.user()?;
+        while let Some((plain, escaped)) = rest.split_once('%') {
+            number.push_str(plain);
+            let (digits, after) = escaped.split_at_checked(2)?;
+            match u8::from_str_radix(digits, 16).ok().filter(|o| is_param(*o) || *o == b'#') {
+                Some(octet) => number.push(char::from(octet)),
+                None => {
+                    number.push('%');
+                    number.push_str(digits);
+                }
+            }
+            rest = after;
+        }
+        number.push_str(rest);
+        match Uri::parse(&number) {
+            Ok(Uri::Tel(uri)) => Some(uri),
+            _ => None,
+        }
     }
 
     /// The same with this port, or without one.

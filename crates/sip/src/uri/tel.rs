@@ -1,6 +1,7 @@
 //! Telephone numbers (RFC 3966).
 
 use super::escape::{is_made_of, is_param, normal};
+use super::{Host, SipUri};
 use crate::error::UriError;
 use crate::limits::Limits;
 use crate::text::ByteStr;
@@ -41,7 +42,15 @@ impl TelUri {
                 && name.bytes().all(|o| o.is_ascii_alphanumeric() || o == b'-')
                 && value.is_none_or(|v| !v.is_empty() && is_made_of(v, is_param))
         };
-        if uri.params().all(good) { Ok(uri) } else { Err(UriError::Parameter) }
+        // A name stands once (RFC 3966 §3): readers would pick different ones.
+        let once = |(i, (name, _)): (usize, (&str, Option<&str>))| {
+            uri.params().take(i).all(|(before, _)| !before.eq_ignore_ascii_case(name))
+        };
+        if uri.params().all(good) && uri.params().enumerate().all(once) {
+            Ok(uri)
+        } else {
+            Err(UriError::Parameter)
+        }
     }
 
     /// The URI as it was read.
@@ -91,6 +100,33 @@ impl TelUri {
     #[must_use]
     pub fn phone_context(&self) -> Option<&str> {
         self.param("phone-context")
+    }
+
+    /// The number as a SIP URI at this host: number and parameters become the user part, and `user=phone` says so
+    /// (RFC 3261 §19.1.6). Equivalent numbers give equivalent URIs but for visual separators: letters are lower case,
+    /// `isub` and `postd` stand first, then the other parameters by name.
+    #[must_use]
+    pub fn to_sip(&self, host: Host) -> SipUri {
+        let rank = |name: &str| match name {
+            "isub" => 0,
+            "postd" => 1,
+            _ => 2,
+        };
+        let mut params: Vec<(String, Option<String>)> = self
+            .params()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.map(str::to_ascii_lowercase)))
+            .collect();
+        params.sort_by(|(a, _), (b, _)| rank(a).cmp(&rank(b)).then_with(|| a.cmp(b)));
+        let mut user = self.number().to_ascii_lowercase();
+        for (name, value) in params {
+            user.push(';');
+            user.push_str(&name);
+            if let Some(value) = value {
+                user.push('=');
+                user.push_str(&value);
+            }
+        }
+        SipUri::new(host).with_escaped_user(&user).with_param("user", Some("phone"))
     }
 
     /// Whether both name the same (RFC 3966 §4): digits, and all parameters whatever their order.

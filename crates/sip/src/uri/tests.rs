@@ -135,6 +135,110 @@ fn equality_follows_the_scheme() {
     }
 }
 
+/// Equality is not transitive: a parameter that one side lacks is passed over, one that both have counts.
+#[test]
+fn equality_is_not_transitive() {
+    let plain = uri("sip:carol@chicago.com");
+    let (on, off) = (uri("sip:carol@chicago.com;security=on"), uri("sip:carol@chicago.com;security=off"));
+    assert!(plain.equivalent(&on) && plain.equivalent(&off) && !on.equivalent(&off));
+    assert_eq!((plain.key(), plain.key()), (on.key(), off.key()));
+}
+
+/// What RFC 3261 §19.1.4 says in words: which parts a URI must have when the other has them.
+#[test]
+fn parts_that_only_one_has() {
+    for (a, b, same) in [
+        ("sip:a@h;ttl=1", "sip:a@h", false),
+        ("sip:a@h;method=INVITE", "sip:a@h", false),
+        ("sip:a@h;user=ip", "sip:a@h", false),
+        ("sip:a@h;maddr=192.0.2.1", "sip:a@h", false),
+        ("sip:a@h;lr", "sip:a@h", true),
+        ("sip:a@h;x=1;y=2", "sip:a@h;y=2;z", true),
+        ("sip:a@h;x=1", "sip:a@h;x=2", false),
+        ("sip:a@h;x=ONE", "sip:a@h;X=one", true),
+        ("sip:h", "sip:a@h", false),
+        ("sip:a:p@h", "sip:a@h", false),
+        ("sip:a:p@h", "sip:a:P@h", false),
+        ("sip:a@h?x=1&x=2", "sip:a@h?x=1", false),
+        ("sip:a@h?x=%31", "sip:a@h?X=1", true),
+        ("sip:a@h.", "sip:a@H", true),
+        ("sip:%2b1@h", "sip:+1@h", false),
+        ("sip:a%2Db@h", "sip:a-b@h", true),
+    ] {
+        let (a, b) = (uri(a), uri(b));
+        assert_eq!((a.equivalent(&b), b.equivalent(&a)), (same, same), "{a} {b}");
+    }
+}
+
+/// RFC 3966 §4: both local or both global, digits without separators, context and all parameters in any order and case.
+#[test]
+fn telephone_numbers_compare_by_digits_and_parameters() {
+    for (a, b, same) in [
+        ("tel:+1-201-555-0123;ext=22", "TEL:+12015550123;EXT=22", true),
+        ("tel:863-1234;phone-context=+1-914-555", "tel:8631234;phone-context=+1914555", true),
+        ("tel:7042;phone-context=Example.COM", "tel:7042;phone-context=example.com", true),
+        ("tel:7042;phone-context=example.com", "tel:7042;phone-context=example.net", false),
+        ("tel:2a;phone-context=x", "tel:2A;phone-context=x", true),
+        ("tel:+1;a=1;b=2", "tel:+1;b=2;a=1", true),
+        ("tel:+1;a=1", "tel:+1;a=1;b", false),
+        ("tel:1;phone-context=+4", "tel:+1;phone-context=+4", false),
+        ("tel:+1;isub=%31", "tel:+1;isub=1", true),
+    ] {
+        assert_eq!((uri(a).equivalent(&uri(b)), uri(a).key() == uri(b).key()), (same, same), "{a} {b}");
+    }
+    assert_eq!(Uri::parse("tel:+1;ext=1;EXT=2"), Err(UriError::Parameter));
+}
+
+/// RFC 3261 §19.1.6, both ways.
+#[test]
+fn telephone_numbers_as_sip_uris() {
+    let at = |number: &str| match uri(number) {
+        Uri::Tel(number) => number.to_sip(Host::parse("foo.com").unwrap()),
+        _ => panic!(),
+    };
+    for (number, expected) in [
+        ("tel:+358-555-1234567;postd=pp22", "sip:+358-555-1234567;postd=pp22@foo.com;user=phone"),
+        ("tel:+358-555-1234567;POSTD=PP22", "sip:+358-555-1234567;postd=pp22@foo.com;user=phone"),
+        (
+            "tel:+358-555-1234567;tsp=a.b;phone-context=5",
+            "sip:+358-555-1234567;phone-context=5;tsp=a.b@foo.com;user=phone",
+        ),
+        ("tel:+1;x=1;postd=2;isub=3", "sip:+1;isub=3;postd=2;x=1@foo.com;user=phone"),
+        ("tel:*21#;phone-context=[x]:%25", "sip:*21%23;phone-context=%5Bx%5D%3A%25@foo.com;user=phone"),
+    ] {
+        let made = at(number);
+        assert_eq!(made.as_str(), expected);
+        assert!(uri(expected).telephone().unwrap().equivalent(uri(number).as_tel().unwrap()), "{number}");
+        assert_eq!(made.with_secure(true).to_tel().map(|t| t.key()), Some(uri(number).key()));
+    }
+    for none in
+        ["sip:+1@h", "sip:+1@h;user=ip", "sip:alice@h;user=phone", "sip:h;user=phone", "urn:a1:b", "im:a@b"]
+    {
+        assert_eq!(uri(none).telephone(), None, "{none}");
+    }
+}
+
+#[test]
+fn uris_of_other_schemes_stay_as_they_are() {
+    for text in
+        ["im:Alice@Example.com", "pres:a@b?x=y", "http://a/b?c#d", "cid:a@b", "x-y.z+1:", "mailto:a@b"]
+    {
+        assert_eq!(uri(text).as_str(), text);
+    }
+    let address = |text: &str| match uri(text) {
+        Uri::Opaque(uri) => uri.address().map(|(user, host)| (user.to_string(), host.to_string())),
+        _ => panic!(),
+    };
+    assert_eq!(address("IM:fred%40x@Example.com?a=b"), Some(("fred%40x".into(), "Example.com".into())));
+    assert_eq!((address("im:x"), address("pres:@x"), address("mailto:a@b")), (None, None, None));
+    assert!(uri("IM:a@EXAMPLE.com").equivalent(&uri("im:%61@example.COM")));
+    assert!(!uri("im:A@example.com").equivalent(&uri("im:a@example.com")));
+    assert!(!uri("im:a@b").equivalent(&uri("pres:a@b")));
+    assert!(
+        uri("HTTP://a/B").equivalent(&uri("http://a/B")) && !uri("http://a/B").equivalent(&uri("http://a/b"))
+    );
+}
+
 #[test]
 fn edits_escape_and_leave_the_rest() {
     let host = Host::parse("example.com").unwrap();
