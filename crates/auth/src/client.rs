@@ -258,11 +258,12 @@ impl Session {
 
     /// Takes the nonce for the next request, where the server gives one; its uses are counted from 1 again.
     pub fn take_next_nonce(&mut self, info: &AuthenticationInfo) {
-        if let Some(nonce) = &info.nextnonce {
-            if *nonce != self.challenge.nonce {
+        match &info.nextnonce {
+            Some(nonce) if *nonce != self.challenge.nonce => {
                 self.challenge.nonce = nonce.clone();
                 self.count = 0;
             }
+            _ => {}
         }
     }
 }
@@ -323,13 +324,12 @@ impl Attempts {
     /// [`AnswerError::Rejected`]: the realm was answered already and does not say that only the nonce was stale
     /// (RFC 3261 §22.2). [`AnswerError::TooManyChallenges`]: enough, whatever the server says.
     pub fn count(&mut self, challenge: &Challenge) -> Result<(), AnswerError> {
-        if self.answered.contains(&challenge.realm) {
-            if !challenge.stale {
-                return Err(AnswerError::Rejected);
-            }
+        let again = self.answered.contains(&challenge.realm);
+        if again && !challenge.stale {
+            return Err(AnswerError::Rejected);
         }
         self.left = self.left.checked_sub(1).ok_or(AnswerError::TooManyChallenges)?;
-        if !self.answered.contains(&challenge.realm) {
+        if !again {
             self.answered.push(challenge.realm.clone());
         }
         Ok(())
