@@ -186,12 +186,8 @@ fn check(name: &str, outcome: &Outcome, octets: &[u8]) {
 }
 
 fn run(corpus: &str, table: &[(&str, Outcome)]) {
-    let mut count = 0;
-    for (name, outcome) in table {
-        let Some(octets) = corpus::message(corpus, name) else { continue };
-        check(name, outcome, &octets);
-        count += 1;
-    }
+    let present = table.iter().filter_map(|row| Some((row, corpus::message(corpus, row.0)?)));
+    let count = present.map(|((name, outcome), octets)| check(name, outcome, &octets)).count();
     println!("{corpus}: {count} messages of {}", table.len());
 }
 

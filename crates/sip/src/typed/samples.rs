@@ -157,7 +157,7 @@ fn every_known_name_has_samples_that_survive() {
     }
 }
 
-/// Cut anywhere, or with any octet replaced, a sample is read or refused; what is read survives being written.
+/// threat: A7, A8. Cut anywhere, or with any octet replaced, a sample is read or refused; what is read survives being written.
 #[test]
 fn damaged_samples_never_panic() {
     for (name, text) in
@@ -177,6 +177,29 @@ fn damaged_samples_never_panic() {
                 if !octets.contains(&0) {
                     assert_eq!(again, Some(Ok(written.to_string())), "{name}: {octets:?}");
                 }
+            }
+        }
+    }
+}
+
+/// threat: A16. Octets that are no UTF-8 are a fault of the field, wherever in it they stand.
+#[test]
+fn samples_with_octets_that_are_not_utf_8() {
+    for (name, text) in
+        SAMPLES.iter().flat_map(|(name, values)| values.iter().map(move |(text, _)| (name, *text)))
+    {
+        for bad in [
+            &b"\xff"[..],
+            b"\xc3",
+            b"\xc0\xaf",
+            b"\xe2\x82",
+            b"\xed\xa0\x80",
+            b"\xf0\x9f\x98",
+            b"\xf5\x80\x80\x80",
+        ] {
+            for at in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+                let octets = [&text.as_bytes()[..at], bad, &text.as_bytes()[at..]].concat();
+                assert!(normal_form(name, &octets).unwrap().is_err(), "{name}: {octets:?}");
             }
         }
     }

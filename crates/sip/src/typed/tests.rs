@@ -170,7 +170,7 @@ fn numbers() {
     refused::<RetryAfter>(&["5 (x", "5 x", "5;duration=x", "5 (\\)"]);
 }
 
-/// Digits and nothing else, whatever stands where (threats A2): every text of up to three octets.
+/// Digits and nothing else, whatever stands where (threat: A2): every text of up to three octets.
 #[test]
 fn numbers_are_digits_alone() {
     let octets = b"0123456789+- xX.\t,;\0\xff";

@@ -57,7 +57,7 @@ fn missing_fields_are_named() {
     assert_eq!(status(&request_of("MESSAGE sip:c@d", &LINES[..6], "body without a type")), 400);
 }
 
-/// Threats A3: a second field of any that may stand once, in any spelling, is refused by everyone.
+/// threat: A3. A second field of any that may stand once, in any spelling, is refused by everyone.
 #[test]
 fn single_fields_that_stand_twice() {
     let singles = HeaderName::KNOWN.iter().filter(|name| name.occurrence() == Occurrence::Single);
