@@ -3,7 +3,8 @@
 //! A datagram is read by [`parse_datagram`], a stream is cut by a [`StreamFramer`]. A [`Request`] or [`Response`] holds the
 //! octets it was read from: lines that nobody edits are written as they came, whatever their spelling, spacing and folding.
 //! Values are read when they are asked for, as typed values ([`Via`], [`Contact`], [`CSeq`]…), so that a fault in one field
-//! harms nobody who does not need it; [`validate_request`] says whether a request may be worked on. What cannot be read comes
+//! harms nobody who does not need it; [`validate_request`] says whether a request may be worked on, [`inspect_request`] all
+//! that is wrong with it and where. Each field of the table of [`HeaderName`] has a typed value. What cannot be read comes
 //! back as a [`ParseFailure`] that knows the answer it deserves. What is written into a header field was checked for control
 //! characters when it was made: a value never begins another field.
 //!

@@ -60,6 +60,8 @@ fn via() {
         "SIP/2.0/UDP h:65536",
         "SIP/2.0/UDP h:x",
         "SIP/2.0/UDP h;rport=x",
+        "SIP/2.0/UDP h;ttl=256",
+        "SIP/2.0/UDP h;ttl",
         "SIP/2.0/UDP h;received=x",
         "SIP/2.0/UDP [::1",
         "SIP/2.0/UDP h;branch=",

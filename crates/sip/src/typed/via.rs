@@ -159,6 +159,9 @@ impl TypedHeader for Via {
         if via.params.get("received").is_some_and(|address| parse_ip(address).is_none()) {
             return malformed("received is no address");
         }
+        if via.params.contains("ttl") && via.ttl().is_none() {
+            return malformed("ttl is no number up to 255");
+        }
         if let Some(branch) = via.params.get("branch") {
             limits
                 .max_token(branch.len())

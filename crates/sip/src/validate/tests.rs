@@ -209,3 +209,93 @@ fn responses() {
         Err(HeaderError::Repeated { header: "Call-ID" })
     ));
 }
+
+/// What is found in a request of this method with these lines more, in short: weight, status, place.
+fn found(method: &str, more: &[&str]) -> Vec<String> {
+    let cseq = format!("CSeq: 7 {method}");
+    let mut lines = LINES[..6].to_vec();
+    lines[4] = &cseq;
+    lines.extend(more);
+    let request = request_of(&format!("{method} sip:c@d"), &lines, "");
+    let findings = inspect_request(&request, &RequestPolicy::user_agent());
+    let place =
+        |f: &Finding| f.place.as_ref().map_or("-".to_string(), |p| format!("{}[{}]", p.header, p.index));
+    findings.iter().map(|f| format!("{:?} {} {}", f.weight, f.status, place(f))).collect()
+}
+
+#[test]
+fn rules_of_methods() {
+    let contact = "Contact: <sip:a@h>";
+    let nothing: [&str; 0] = [];
+    for (method, lines, expected) in [
+        ("INVITE", &[contact][..], &nothing[..]),
+        ("INVITE", &[], &["Lapse 400 Contact[0]"]),
+        ("INVITE", &["Contact: <sip:a@h>, <sip:b@h>"], &["Fault 400 Contact[0]"]),
+        ("INVITE", &["Contact: *"], &["Fault 400 Contact[0]"]),
+        ("MESSAGE", &[], &[]),
+        ("MESSAGE", &[contact], &["Lapse 400 Contact[0]"]),
+        ("SUBSCRIBE", &["Event: presence", contact], &[]),
+        ("SUBSCRIBE", &[contact], &["Fault 489 Event[0]"]),
+        ("PUBLISH", &[], &["Fault 489 Event[0]"]),
+        ("NOTIFY", &["o: presence", "Subscription-State: active", contact], &[]),
+        ("NOTIFY", &["o: presence"], &["Fault 400 Subscription-State[0]"]),
+        ("NOTIFY", &["Subscription-State: active"], &["Fault 489 Event[0]"]),
+        ("REFER", &["r: <sip:x@y>", contact], &[]),
+        ("REFER", &[], &["Fault 400 Refer-To[0]"]),
+        ("REFER", &["r: <sip:x@y>", "Refer-To: <sip:z@y>"], &["Fault 400 Refer-To[1]"]),
+        ("PRACK", &["RAck: 1 1 INVITE"], &[]),
+        ("PRACK", &[], &["Fault 400 RAck[0]"]),
+        ("REGISTER", &["Contact: *", "Expires: 0"], &[]),
+        ("REGISTER", &["Contact: *"], &["Fault 400 Contact[0]"]),
+        ("REGISTER", &["Contact: *, <sip:a@h>", "Expires: 0"], &["Fault 400 Contact[0]"]),
+        ("REGISTER", &["Contact: *", "Expires: 1"], &["Fault 400 Contact[0]"]),
+        ("ACK", &["Proxy-Require: x"], &["Lapse 400 Proxy-Require[0]"]),
+        ("BYE", &[], &[]),
+        ("OPTIONS", &["Require: x"], &["Unsupported 420 Require[0]"]),
+        // What this side does not do is said only of a request that is without fault.
+        ("OPTIONS", &["Require: x", "Date: x"], &["Fault 400 Date[0]"]),
+    ] {
+        assert_eq!(found(method, lines), expected, "{method} {lines:?}");
+    }
+}
+
+#[test]
+fn findings_have_a_place() {
+    let lines = ["Supported: a, b", "Supported: c d", "k: e", "Warning: x", "X-Unknown: \u{1f600}"];
+    let request = with(&lines);
+    let octets = request.to_bytes();
+    let findings = inspect_request(&request, &RequestPolicy::user_agent());
+    let places: Vec<Place> = findings.iter().filter_map(|finding| finding.place.clone()).collect();
+    let at = |text: &[u8]| octets.windows(text.len()).position(|w| w == text);
+    assert_eq!(
+        places,
+        [
+            Place { header: HeaderName::Supported, index: 1, offset: at(b"c d") },
+            Place { header: HeaderName::Warning, index: 0, offset: at(b"x\r\nX-Unknown") },
+        ]
+    );
+    assert_eq!(places[0].to_string(), format!("Supported[1] at octet {}", at(b"c d").unwrap()));
+    // A proxy passes on what it does not act on, and says so.
+    let weights = |policy| inspect_request(&request, &policy).iter().map(|f| f.weight).collect::<Vec<_>>();
+    assert_eq!(weights(RequestPolicy::user_agent()), [Weight::Fault, Weight::Fault]);
+    assert_eq!(weights(RequestPolicy::proxy()), [Weight::Lapse, Weight::Lapse]);
+    // What was edited stands nowhere in the octets that were received.
+    let mut edited = request.clone();
+    edited.headers_mut().push(HeaderName::Date, HeaderText::new("x").unwrap());
+    let findings = inspect_request(&edited, &RequestPolicy::user_agent());
+    assert!(
+        findings.iter().all(|finding| finding.place.as_ref().is_some_and(|place| place.offset.is_none()))
+    );
+    let finding = finding(&with(&["i: y"]), &RequestPolicy::user_agent());
+    assert_eq!(finding.place.map(|place| (place.header, place.index)), Some((HeaderName::CallId, 1)));
+}
+
+#[test]
+fn all_findings_of_a_response() {
+    let octets = format!("SIP/2.0 200 OK\r\n{}\r\nWarning: 1 x\r\n\r\n", LINES[1..].join("\r\n"));
+    let Message::Response(response) = parse_datagram(Bytes::from(octets), &Limits::default()).unwrap() else {
+        panic!()
+    };
+    let texts: Vec<String> = inspect_response(&response).iter().map(|finding| finding.text.clone()).collect();
+    assert_eq!(texts, ["Via is missing", "Warning: the code has not three digits"]);
+}
