@@ -114,6 +114,28 @@ impl DateTime {
         OffsetDateTime::parse(text, &Rfc3339).map(DateTime).map_err(|_| DateTimeError)
     }
 
+    /// Reads a date of RFC 1123 in GMT, as SIP (RFC 3261 §20.17) and content indirection (RFC 4483 §5.7) write it:
+    /// `Sat, 21 Nov 2026 10:00:00 GMT`. The day of the week is not compared with the date.
+    ///
+    /// # Errors
+    /// The text is not one, or names a date that does not exist.
+    pub fn parse_rfc1123(text: &str) -> Result<Self, DateTimeError> {
+        const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let place = |names: &[&str], name: &str| names.iter().position(|n| n.eq_ignore_ascii_case(name));
+        let (weekday, rest) = text.split_once(", ").ok_or(DateTimeError)?;
+        place(&WEEKDAYS, weekday).ok_or(DateTimeError)?;
+        let mut parts = rest.splitn(5, ' ');
+        let mut part = |length: usize| parts.next().filter(|p| p.len() == length).ok_or(DateTimeError);
+        let (day, month, year, time) = (part(2)?, part(3)?, part(4)?, part(8)?);
+        if part(3)? != "GMT" {
+            return Err(DateTimeError);
+        }
+        let month = place(&MONTHS, month).ok_or(DateTimeError)?.saturating_add(1);
+        DateTime::parse(&alloc::format!("{year}-{month:02}-{day}T{time}Z"))
+    }
+
     /// This date plus a duration; unchanged when that does not fit the calendar.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
@@ -193,6 +215,29 @@ mod tests {
             assert_eq!(DateTime::parse(text), Err(DateTimeError), "{text}");
         }
         assert!(DateTime::parse("2026-11-21t10:00:00z").is_ok());
+    }
+
+    #[test]
+    fn reads_rfc_1123() {
+        let date = DateTime::parse("2026-11-21T10:00:00Z").unwrap();
+        assert_eq!(DateTime::parse_rfc1123("Sat, 21 Nov 2026 10:00:00 GMT"), Ok(date));
+        assert_eq!(DateTime::parse_rfc1123("sat, 21 NOV 2026 10:00:00 GMT"), Ok(date));
+        for text in [
+            "",
+            "Sat, 21 Nov 2026 10:00:00 EST",
+            "Sat, 21 Nov 2026 10:00:00 GMT ",
+            "Sat, 21 Nov 2026 10:00:00",
+            "Sat,21 Nov 2026 10:00:00 GMT",
+            "Say, 21 Nov 2026 10:00:00 GMT",
+            "Sat, 1 Nov 2026 10:00:00 GMT",
+            "Sat, 21 June 2026 10:00:00 GMT",
+            "Sat, 31 Feb 2026 10:00:00 GMT",
+            "Sat, 21 Nov 26 10:00:00 GMT",
+            "Sat, 21 Nov 2026 10:00Z00 GMT",
+            "Sat, 21 Nov 2026 1:00:00 GMT",
+        ] {
+            assert_eq!(DateTime::parse_rfc1123(text), Err(DateTimeError), "{text}");
+        }
     }
 
     #[test]

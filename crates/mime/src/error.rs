@@ -52,6 +52,16 @@ pub enum MimeError {
     NoCloseDelimiter,
     /// The boundary occurs inside a part, so what would be written could not be read.
     BoundaryInPart,
+    /// The `start` of a multipart/related names none of its parts (RFC 2387 §3.2).
+    StartMissing,
+    /// Two parts with the same Content-ID: two readers could pick different ones.
+    ContentIdRepeated,
+    /// Not a `cid` URL (RFC 2392).
+    CidSyntax,
+    /// A parameter of message/external-body that is missing or none (RFC 4483); the name says which.
+    ExternalBody(&'static str),
+    /// A multipart writer was told to begin or end something at the wrong time.
+    WriterOrder,
     /// A name or value that cannot stand in a header field was to be written.
     NotWritable,
 }
@@ -83,6 +93,13 @@ impl fmt::Display for MimeError {
             MimeError::EmptyPart => "nothing between two multipart delimiter lines",
             MimeError::NoCloseDelimiter => "a multipart without closing delimiter line",
             MimeError::BoundaryInPart => "the multipart boundary occurs inside a part",
+            MimeError::ExternalBody(name) => {
+                return write!(f, "message/external-body without a usable {name}");
+            }
+            MimeError::StartMissing => "the start of a multipart/related is none of its parts",
+            MimeError::ContentIdRepeated => "two parts with the same Content-ID",
+            MimeError::CidSyntax => "not a cid URL",
+            MimeError::WriterOrder => "a multipart writer in the wrong order",
             MimeError::NotWritable => "not writable as a MIME header field",
         };
         f.write_str(text)

@@ -29,19 +29,26 @@
 #![no_std]
 extern crate alloc;
 
+mod cid;
 mod error;
+mod external;
 mod fields;
 mod headers;
 mod limits;
 mod multipart;
 mod params;
 mod part;
+mod related;
 mod transfer;
+mod writer;
 
+pub use cid::ContentId;
 pub use error::MimeError;
+pub use external::ExternalBody;
 pub use fields::{ContentDisposition, ContentType};
 pub use headers::{MimeHeader, MimeHeaders};
 pub use limits::{Limits, LimitsError};
 pub use multipart::{Leniency, Multipart, Tolerated};
 pub use part::Part;
-pub use transfer::TransferEncoding;
+pub use transfer::{Base64Encoder, TransferEncoding};
+pub use writer::MultipartWriter;

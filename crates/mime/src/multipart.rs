@@ -32,6 +32,8 @@ pub enum Tolerated {
 pub struct Multipart {
     subtype: String,
     boundary: String,
+    /// The media type with all its parameters; the boundary in it may be an old one.
+    declared: ContentType,
     parts: Vec<Part>,
     preamble: Bytes,
     epilogue: Bytes,
@@ -45,13 +47,18 @@ impl Multipart {
     /// # Errors
     /// [`MimeError::NoParts`]; [`MimeError::NotWritable`] where the subtype is no token.
     pub fn new(subtype: &str, parts: Vec<Part>) -> Result<Self, MimeError> {
-        ContentType::new("multipart", subtype)?;
+        Self::declared(ContentType::new("multipart", subtype)?, parts)
+    }
+
+    /// A multipart to write, with parameters besides the boundary.
+    pub(crate) fn declared(declared: ContentType, parts: Vec<Part>) -> Result<Self, MimeError> {
         if parts.is_empty() {
             return Err(MimeError::NoParts);
         }
         let boundary = free_boundary(&parts);
         let (preamble, epilogue) = (Bytes::new(), Bytes::new());
-        Ok(Multipart { subtype: String::from(subtype), boundary, parts, preamble, epilogue, source: None })
+        let subtype = String::from(declared.subtype());
+        Ok(Multipart { subtype, boundary, declared, parts, preamble, epilogue, source: None })
     }
 
     /// Reads a multipart body, one level: what the parts hold stays as it is.
@@ -86,6 +93,7 @@ impl Multipart {
         let multipart = Multipart {
             subtype: String::from(content_type.subtype()),
             boundary: String::from(boundary),
+            declared: content_type.clone(),
             parts: parts.collect::<Result<_, _>>()?,
             preamble: body.slice(..split.preamble_end),
             epilogue: body.slice(split.epilogue_start..),
@@ -106,13 +114,12 @@ impl Multipart {
         &self.boundary
     }
 
-    /// The media type to announce this body with.
+    /// The media type to announce this body with: parameters that were read or set (`type`, `start`) and the boundary.
     #[must_use]
     pub fn content_type(&self) -> ContentType {
-        // Both values were checked when they came in, so the fallback is never taken.
-        ContentType::new("multipart", &self.subtype)
-            .and_then(|content_type| content_type.with_param("boundary", &self.boundary))
-            .unwrap_or_else(|_| ContentType::text_plain())
+        // The boundary was checked when it came in, so the fallback is never taken.
+        let announced = self.declared.clone().with_param("boundary", &self.boundary);
+        announced.unwrap_or_else(|_| self.declared.clone())
     }
 
     /// The parts in order; one at least, as long as nobody took it out.
@@ -205,7 +212,7 @@ impl fmt::Debug for Multipart {
 }
 
 /// RFC 2046 §5.1.1: 1 to 70 of these characters, no blank at the end.
-fn is_boundary(boundary: &str) -> bool {
+pub(crate) fn is_boundary(boundary: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&b);
     (1..=70).contains(&boundary.len()) && boundary.bytes().all(legal) && !boundary.ends_with(' ')
 }

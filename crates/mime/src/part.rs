@@ -1,6 +1,9 @@
 //! One MIME part: header fields and a body.
 
-use crate::{ContentDisposition, ContentType, Limits, MimeError, MimeHeaders, Multipart, TransferEncoding};
+use crate::{
+    Base64Encoder, ContentDisposition, ContentId, ContentType, Limits, MimeError, MimeHeaders, Multipart,
+    TransferEncoding,
+};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -28,6 +31,20 @@ impl Part {
         // A ContentType holds nothing that a header field could not hold, so this never fails.
         let _ = headers.push("Content-Type", &content_type.to_string());
         Part { headers, body, blank_line: true }
+    }
+
+    /// A part of that type whose body is written in base64: for octets that a gateway might change on their way.
+    #[must_use]
+    pub fn base64(content_type: &ContentType, octets: &[u8]) -> Self {
+        let lines = octets.len().div_ceil(3).saturating_mul(4).saturating_add(octets.len() / 28);
+        let mut body = Vec::with_capacity(lines);
+        let mut encoder = Base64Encoder::new();
+        encoder.push(octets, &mut body);
+        encoder.finish(&mut body);
+        let mut part = Part::new(content_type, Bytes::from(body));
+        // A name of ours, so this never fails.
+        let _ = part.headers.push("Content-Transfer-Encoding", TransferEncoding::Base64.name());
+        part
     }
 
     /// The same with one more header field.
@@ -79,11 +96,7 @@ impl Part {
     /// The field stands twice or is no id in angle brackets.
     pub fn content_id(&self) -> Result<Option<String>, MimeError> {
         let Some(text) = self.headers.single("Content-ID")? else { return Ok(None) };
-        let id = text.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
-        match id {
-            Some(id) if !id.is_empty() && !id.contains(['<', '>', ' ', '\t']) => Ok(Some(String::from(id))),
-            _ => Err(MimeError::ContentIdSyntax),
-        }
+        ContentId::parse(&text).map(|id| Some(String::from(id.as_str())))
     }
 
     /// How the body is encoded; 7bit where nothing is said.
@@ -122,28 +135,44 @@ impl Part {
         Multipart::parse(&content_type, self.body.clone(), limits).map(Some)
     }
 
-    /// All parts that are no multiparts themselves, in order, whatever the nesting; the part itself where it is none.
+    /// All parts that are no multiparts themselves, in order, whatever the nesting; the part itself where it is none. What
+    /// a message/sip, message/sipfrag or message/cpim holds stays in it.
+    ///
+    /// # Errors
+    /// Those of [`walk`](Part::walk).
+    pub fn leaves(&self, limits: &Limits) -> Result<Vec<Part>, MimeError> {
+        let mut leaves = Vec::new();
+        for (_, part) in self.walk(limits)? {
+            if !part.content_type()?.is_multipart() {
+                leaves.push(part);
+            }
+        }
+        Ok(leaves)
+    }
+
+    /// This part and all inside it, each multipart before what it holds, with how deep it lies (0 for this one).
     ///
     /// # Errors
     /// Those of [`Multipart::parse`] for any level; [`MimeError::Limit`] beyond `mime.max_depth` levels or
-    /// `mime.max_parts` parts over all levels.
-    pub fn leaves(&self, limits: &Limits) -> Result<Vec<Part>, MimeError> {
-        let mut leaves = Vec::new();
+    /// `mime.max_parts` leaves over all levels.
+    pub fn walk(&self, limits: &Limits) -> Result<Vec<(usize, Part)>, MimeError> {
+        let mut seen = Vec::new();
         let mut count = 1_usize;
-        let mut to_do = alloc::vec![(self.clone(), 0_usize)];
-        while let Some((part, depth)) = to_do.pop() {
+        let mut to_do = alloc::vec![(0_usize, self.clone())];
+        while let Some((depth, part)) = to_do.pop() {
             if !part.content_type()?.is_multipart() {
-                leaves.push(part);
+                seen.push((depth, part));
                 continue;
             }
-            let depth = depth.saturating_add(1);
-            LimitExceeded::check("mime.max_depth", depth, limits.max_depth)?;
+            let deeper = depth.saturating_add(1);
+            LimitExceeded::check("mime.max_depth", deeper, limits.max_depth)?;
             let Some(inside) = part.multipart(limits)? else { continue };
             count = count.saturating_sub(1).saturating_add(inside.parts().len());
             LimitExceeded::check("mime.max_parts", count, limits.max_parts)?;
-            to_do.extend(inside.into_parts().into_iter().rev().map(|part| (part, depth)));
+            seen.push((depth, part));
+            to_do.extend(inside.into_parts().into_iter().rev().map(|part| (deeper, part)));
         }
-        Ok(leaves)
+        Ok(seen)
     }
 
     /// Appends header fields, blank line and body.

@@ -38,6 +38,18 @@ impl TransferEncoding {
         }
     }
 
+    /// The name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            TransferEncoding::SevenBit => "7bit",
+            TransferEncoding::EightBit => "8bit",
+            TransferEncoding::Binary => "binary",
+            TransferEncoding::Base64 => "base64",
+            TransferEncoding::QuotedPrintable => "quoted-printable",
+        }
+    }
+
     /// The octets meant. Never longer than what was written.
     ///
     /// # Errors
@@ -50,6 +62,58 @@ impl TransferEncoding {
             TransferEncoding::Base64 => decode_base64(body),
             TransferEncoding::QuotedPrintable => decode_quoted_printable(body),
         }
+    }
+}
+
+/// Octets of the body that make one line of base64: 76 characters (RFC 2045 §6.8).
+const LINE: usize = 57;
+
+/// Base64 in lines of 76 characters, written piece by piece: what it keeps is less than a line.
+#[derive(Debug, Clone, Default)]
+pub struct Base64Encoder {
+    rest: Vec<u8>,
+    lines: bool,
+}
+
+impl Base64Encoder {
+    /// At the beginning of a body.
+    #[must_use]
+    pub const fn new() -> Self {
+        Base64Encoder { rest: Vec::new(), lines: false }
+    }
+
+    /// Takes octets of the body, appends the lines that are whole.
+    pub fn push(&mut self, mut octets: &[u8], out: &mut Vec<u8>) {
+        let missing = LINE.saturating_sub(self.rest.len());
+        if let Some((head, tail)) = octets.split_at_checked(missing).filter(|_| !self.rest.is_empty()) {
+            self.rest.extend_from_slice(head);
+            let line = core::mem::take(&mut self.rest);
+            self.line(&line, out);
+            octets = tail;
+        }
+        if self.rest.is_empty() {
+            let mut lines = octets.chunks_exact(LINE);
+            for line in lines.by_ref() {
+                self.line(line, out);
+            }
+            octets = lines.remainder();
+        }
+        self.rest.extend_from_slice(octets);
+    }
+
+    /// The body is at its end: appends the last line. No line end follows it.
+    pub fn finish(mut self, out: &mut Vec<u8>) {
+        let line = core::mem::take(&mut self.rest);
+        if !line.is_empty() {
+            self.line(&line, out);
+        }
+    }
+
+    fn line(&mut self, octets: &[u8], out: &mut Vec<u8>) {
+        if core::mem::replace(&mut self.lines, true) {
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(STANDARD.encode(octets).as_bytes());
     }
 }
 
