@@ -148,9 +148,6 @@ impl Client {
             read_sdp(request.body()).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error))?;
         let offer = RemoteOffer::read(&description)
             .map_err(|error| refuse(StatusCode::NOT_ACCEPTABLE_HERE, &error.to_string()))?;
-        if !offer.accepts("message/cpim") {
-            return Err(refuse(StatusCode::NOT_ACCEPTABLE_HERE, "only message/cpim is taken"));
-        }
         let wrapped = offer.accept_wrapped_types();
         let shown = |offered: &String| offered == "*" || cpm_sdp::accepts(&self.config.accept, offered);
         if !wrapped.is_empty() && !wrapped.iter().any(shown) {

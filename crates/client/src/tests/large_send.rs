@@ -566,17 +566,19 @@ fn a_far_side_that_never_reads() {
 /// Slow is not stuck: progress keeps the transfer alive.
 #[test]
 fn a_slow_far_side_is_waited_for() {
-    let (mut rig, sent, flow) = sending(long(3_000_000), &answer("passive", "a=max-chunk-size:1000\r\n"));
+    let (mut rig, sent, flow) = sending(long(10_000_000), &answer("passive", "a=max-chunk-size:1024\r\n"));
+    let begin = rig.now.mono;
     loop {
         let frames = rig.frames(flow);
         if frames.is_empty() {
             break;
         }
         for frame in frames {
-            rig.advance(secs(9));
+            rig.advance(secs(14));
             rig.stream(flow, frame.response("200 OK"));
         }
     }
+    assert!(rig.now.mono.since(begin) > secs(130));
     bye(&mut rig, COMPLETED);
     assert!(matches!(rig.next_event(), ClientEvent::Sent { id, .. } if id == sent.id));
 }
@@ -745,4 +747,17 @@ fn a_re_invite_is_refused() {
     rig.deliver(again.into_bytes());
     rig.next_response(488);
     rig.quiet();
+}
+
+/// Where middleboxes tell sessions by their connection (RFC 6714 §6.3), each has its own; else one connection is enough.
+#[test]
+fn connections_are_shared_where_that_is_allowed() {
+    for (cema, connections) in [("a=msrp-cema\r\n", 2), ("", 1)] {
+        let mut rig = Rig::new();
+        let (_, first) = invited(&mut rig, long(2000));
+        accepted(&mut rig, &first, &answer("passive", cema));
+        let (_, second) = invited(&mut rig, long(2000));
+        accepted(&mut rig, &second, &answer("passive", cema).replace("jshA7weztas8sdkj", "9di4eae923wzd000"));
+        assert_eq!(rig.opens.len(), connections);
+    }
 }

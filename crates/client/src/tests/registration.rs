@@ -135,6 +135,12 @@ fn deregistration() {
     // What the registration gave is gone with it.
     rig.send(NewMessage::text(uri("sip:bob@198.51.100.1"), "hi"));
     assert!(values(rig.next_request(Method::Message).headers(), "Route").is_empty());
+
+    let mut rig = with_gruus();
+    rig.command(|client, now, ports| client.deregister(now, ports)).unwrap();
+    let request = rig.next_request(Method::Register);
+    rig.answer(&request, "200 OK", "", "");
+    assert!(invite_contact(&mut rig, false).starts_with("<sip:alice@192.0.2.1:5060>;"));
 }
 
 #[test]

@@ -127,10 +127,7 @@ fn without_a_message_id_nothing_can_be_reported() {
 fn feature_and_service_are_those_of_the_message() {
     let mut rig = Rig::new();
     let group = Incoming::message(1, cpim("m1", "positive-delivery", "Hi"))
-        .with(
-            "Accept-Contact",
-            &format!("*;+g.3gpp.icsi-ref=\"{}\"", LARGE.to_uppercase()),
-        )
+        .with("Accept-Contact", &format!("*;+g.3gpp.icsi-ref=\"{}\"", LARGE.to_uppercase()))
         .with("P-Asserted-Service", "urn:urn-7:3gpp-service.ims.icsi.oma.cpm.largemsg.group");
     arrived(&mut rig, &group);
     let report = rig.next_request(Method::Message);
