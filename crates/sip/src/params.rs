@@ -1,7 +1,7 @@
 //! Parameters of header field values (RFC 3261 §25.1 `generic-param`).
 
 use crate::grammar::{
-    Parsed, bounded_token, failure, is_plain_octet, plain_value, quoted, separator, syntax,
+    Fault, Parsed, bounded_token, failure, is_plain_octet, plain_value, quoted, separator, syntax,
 };
 use crate::limits::Limits;
 use crate::text::{InvalidText, check_text, is_token, tokenised, write_quoted};
@@ -126,14 +126,18 @@ impl Params {
         while let Ok((after, ())) = separator(';')(rest) {
             limits.max_params(params.0.len().saturating_add(1)).map_err(failure)?;
             let (after, param) = Param::read(after, limits)?;
-            // A name stands once (RFC 3261 §7.3.1): readers would pick different ones.
-            if params.contains(&param.name) {
-                return syntax("a parameter stands twice");
-            }
             params.0.push(param);
             rest = after;
         }
-        Ok((rest, params))
+        params.once().map(|params| (rest, params))
+    }
+
+    /// A name stands once (RFC 3261 §7.3.1): readers would pick different ones.
+    fn once(self) -> Result<Params, nom::Err<Fault>> {
+        if stands_twice(self.0.iter().map(|p| p.name.as_str())) {
+            return Err(failure(Fault::Syntax("a parameter stands twice")));
+        }
+        Ok(self)
     }
 
     /// Reads `generic-param *( between generic-param )`: parameters that nothing stands before.
@@ -143,13 +147,10 @@ impl Params {
         while let Ok((after, ())) = separator(between)(rest) {
             limits.max_params(params.0.len().saturating_add(1)).map_err(failure)?;
             let (after, param) = Param::read(after, limits)?;
-            if params.contains(&param.name) {
-                return syntax("a parameter stands twice");
-            }
             params.0.push(param);
             rest = after;
         }
-        Ok((rest, params))
+        params.once().map(|params| (rest, params))
     }
 
     /// Writes `;name=value` for each.
@@ -169,6 +170,19 @@ impl Params {
             param.write(out);
         }
     }
+}
+
+/// Whether a name is among these twice, whatever its case. Few are compared each with each, many are sorted first: the
+/// cost stays in proportion to the input.
+pub(crate) fn stands_twice<'a>(names: impl Iterator<Item = &'a str> + Clone) -> bool {
+    const FEW: usize = 16;
+    if names.clone().nth(FEW).is_none() {
+        let before = |at: usize, name: &str| names.clone().take(at).any(|n| n.eq_ignore_ascii_case(name));
+        return names.clone().enumerate().any(|(at, name)| before(at, name));
+    }
+    let mut sorted: Vec<String> = names.map(str::to_ascii_lowercase).collect();
+    sorted.sort_unstable();
+    sorted.iter().zip(sorted.iter().skip(1)).any(|(a, b)| a == b)
 }
 
 fn is_plain(text: &str) -> bool {

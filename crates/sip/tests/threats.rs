@@ -453,7 +453,7 @@ fn ends_of_datagrams() {
 #[test]
 fn other_protocols() {
     for other in [
-        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\n\r\n",
         "POST /sip:bob@example.com HTTP/1.0\r\n\r\n",
         "MSRP a786hjs2 SEND\r\nTo-Path: msrp://x:1/y;tcp\r\n\r\n",
         "EHLO example.com\r\n\r\n",

@@ -573,3 +573,37 @@ fn networks_and_credentials() {
     assert!(ContentId::new("a@b>\r\nX: <c@d").is_err());
     assert_eq!(read::<Via>("SIP/2.0/UDP h;ttl=16").ttl(), Some(16));
 }
+
+/// A name that stands twice is found among few and among many, first or last.
+#[test]
+fn parameters_stand_once() {
+    for count in [1, 2, 15, 16, 17, 18, 40, 63] {
+        let names: Vec<String> = (0..count).map(|i| format!("p{i}")).collect();
+        let text = format!("<sip:a@b>;{}", names.join(";"));
+        assert_eq!(contact_of(&text).params().len(), count);
+        for twice in [&names[0], &names[count - 1]] {
+            refused::<Contact>(&[
+                &format!("{text};{}", twice.to_ascii_uppercase()),
+                &format!("{text};{twice}=1"),
+            ]);
+            let uri = |more: &str| Uri::parse(&format!("sip:b;{}{more}", names.join(";")));
+            assert!(uri("").is_ok() && uri(&format!(";{twice}=1")).is_err());
+            let tel = |more: &str| Uri::parse(&format!("tel:+1;{}{more}", names.join(";")));
+            assert!(tel("").is_ok() && tel(&format!(";{}", twice.to_ascii_uppercase())).is_err());
+        }
+    }
+}
+
+/// Where the limit is raised: a hundred thousand, which would take minutes were each compared with each.
+#[test]
+fn many_parameters_cost_in_proportion() {
+    let limits =
+        Limits { max_params: 1 << 20, max_header_line: 1 << 23, max_uri: 1 << 23, ..Limits::DEFAULT };
+    let params: String = (0..100_000).map(|i| format!(";p{i}")).collect();
+    assert_eq!(
+        Contact::read(&format!("<sip:a>{params}"), &limits).unwrap().as_addr().unwrap().params().len(),
+        100_000
+    );
+    assert!(Uri::parse_within(&format!("sip:a{params}"), &limits).is_ok());
+    assert!(Uri::parse_within(&format!("tel:+1{params}"), &limits).is_ok());
+}

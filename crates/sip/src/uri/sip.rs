@@ -7,6 +7,7 @@ use super::host::{Host, parse_port};
 use super::{TelUri, Uri};
 use crate::error::UriError;
 use crate::limits::Limits;
+use crate::params::stands_twice;
 use crate::text::ByteStr;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -449,11 +450,13 @@ fn pairs(text: &str, lead: char, between: char) -> impl Iterator<Item = (&str, O
 fn check_params(params: &str, limits: &Limits) -> Result<(), UriError> {
     let Some(list) = params.strip_prefix(';') else { return Ok(()) };
     limits.max_params(list.split(';').count())?;
-    for (i, param) in list.split(';').enumerate() {
+    // A name stands once (§19.1.1): readers would pick different ones.
+    if stands_twice(list.split(';').map(|param| param.split('=').next().unwrap_or(param))) {
+        return Err(UriError::Parameter);
+    }
+    for param in list.split(';') {
         let (name, value) = param.split_once('=').map_or((param, None), |(n, v)| (n, Some(v)));
-        // A name stands once (§19.1.1): readers would pick different ones.
-        let before = |p: &str| p.split('=').next().is_some_and(|n| n.eq_ignore_ascii_case(name));
-        if name.is_empty() || value == Some("") || list.split(';').take(i).any(before) {
+        if name.is_empty() || value == Some("") {
             return Err(UriError::Parameter);
         }
         if !is_made_of(name, is_param) || !is_made_of(value.unwrap_or(""), is_param) {

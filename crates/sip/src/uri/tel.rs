@@ -4,6 +4,7 @@ use super::escape::{is_made_of, is_param, normal};
 use super::{Host, SipUri};
 use crate::error::UriError;
 use crate::limits::Limits;
+use crate::params::stands_twice;
 use crate::text::ByteStr;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -43,14 +44,8 @@ impl TelUri {
                 && value.is_none_or(|v| !v.is_empty() && is_made_of(v, is_param))
         };
         // A name stands once (RFC 3966 §3): readers would pick different ones.
-        let once = |(i, (name, _)): (usize, (&str, Option<&str>))| {
-            uri.params().take(i).all(|(before, _)| !before.eq_ignore_ascii_case(name))
-        };
-        if uri.params().all(good) && uri.params().enumerate().all(once) {
-            Ok(uri)
-        } else {
-            Err(UriError::Parameter)
-        }
+        let twice = stands_twice(uri.rest().split(';').skip(1).map(|p| p.split('=').next().unwrap_or(p)));
+        if uri.params().all(good) && !twice { Ok(uri) } else { Err(UriError::Parameter) }
     }
 
     /// The URI as it was read.
