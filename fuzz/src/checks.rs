@@ -88,14 +88,17 @@ fn sip_request(request: &cpm_sip::Request, limits: &cpm_sip::Limits) {
     response(&cpm_sip::Response::for_request(request, cpm_sip::StatusCode::OK).to_bytes(), limits);
 }
 
-/// Every typed value is written and read again as the same value.
+/// Every typed value is written and read again, as the same value.
 fn typed_values(headers: &cpm_sip::Headers) {
     macro_rules! each {
         ($($type:ident)*) => {
             $(
                 let _ = headers.typed::<cpm_sip::$type>();
+                // Control characters, which a quoted string may hold behind a backslash, are written as spaces.
+                let plain = |octet: &u8| *octet == b'\t' || !octet.is_ascii_control();
+                let exact = headers.get_all(&<cpm_sip::$type as cpm_sip::TypedHeader>::NAME).all(|value| value.unfolded().iter().all(plain));
                 for value in headers.typed_list::<cpm_sip::$type>().unwrap_or_default() {
-                    same_again(&value);
+                    same_again(&value, exact);
                 }
             )*
         };
@@ -112,10 +115,12 @@ fn typed_values(headers: &cpm_sip::Headers) {
     }
 }
 
-fn same_again<H: cpm_sip::TypedHeader + PartialEq + Debug>(value: &H) {
+fn same_again<H: cpm_sip::TypedHeader + PartialEq + Debug>(value: &H, exact: bool) {
     let text = value.to_text();
     match H::parse(text.as_str().as_bytes()) {
-        Ok(again) => assert_eq!(again, *value, "written as {text:?}"),
+        Ok(again) => {
+            assert!(again == *value || !exact, "{value:?} is written as {text:?}, read as {again:?}")
+        }
         Err(error) => panic!("{value:?} is written as {text:?}, which is not read: {error}"),
     }
 }
