@@ -304,3 +304,47 @@ proptest! {
         }
     }
 }
+
+/// The forms of `IPv6address` (RFC 3986 §3.2.2, which RFC 5954 §4.1 puts in place of the one of RFC 3261).
+#[test]
+fn ipv6_addresses() {
+    for good in [
+        "[::]",
+        "[::1]",
+        "[1::]",
+        "[1:2:3:4:5:6:7:8]",
+        "[1:2:3:4:5:6:7::]",
+        "[::2:3:4:5:6:7:8]",
+        "[1:2:3:4:5:6:192.0.2.1]",
+        "[::192.0.2.1]",
+        "[2001:DB8::ffff:192.0.2.1]",
+    ] {
+        let host = Host::parse(good).unwrap();
+        assert!(matches!(host, Host::V6(_)), "{good}");
+        assert_eq!(Host::parse(&host.to_string()), Ok(host.clone()), "{good}");
+        assert_eq!(sip(&alloc::format!("sip:a@{good}:5060")).host(), &host);
+    }
+    for bad in [
+        "[]",
+        "[:]",
+        "::1",
+        "[1:2:3:4:5:6:7]",
+        "[1:2:3:4:5:6:7:8:9]",
+        "[1::2::3]",
+        "[12345::]",
+        "[::g]",
+        "[::192.0.2]",
+        "[::192.0.2.256]",
+        "[::1%eth0]",
+        "[::1",
+        "::1]",
+        "[[::1]]",
+        "[::::1]",
+        "[:::1:::2]",
+    ] {
+        assert_eq!(Host::parse(bad), Err(UriError::Host), "{bad}");
+    }
+    // Three colons, which the grammar of RFC 3261 made by mistake, are read and never written (RFC 5118 §4.10).
+    let three = Host::parse("[2001:db8:::192.0.2.1]").unwrap();
+    assert_eq!(three.to_string(), Host::parse("[2001:db8::192.0.2.1]").unwrap().to_string());
+}
