@@ -272,7 +272,7 @@ impl TypedHeader for Warning {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(alloc::format!("{} {} ", self.code, self.agent).as_bytes());
+        out.extend_from_slice(alloc::format!("{:03} {} ", self.code, self.agent).as_bytes());
         write_quoted(&self.text, out);
     }
 }
