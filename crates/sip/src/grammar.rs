@@ -2,7 +2,8 @@
 
 use crate::error::{HeaderError, UriError};
 use crate::limits::Limits;
-use crate::text::is_token_octet;
+use crate::steps;
+use crate::text::{Class, class, is_in, is_token_octet};
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -164,6 +165,7 @@ fn closing_quote(text: &str) -> Option<usize> {
 pub(crate) fn comment<'a>(input: &'a str, limits: &Limits) -> Parsed<'a, &'a str> {
     let (mut depth, mut escaped) = (0usize, false);
     for (i, octet) in input.bytes().enumerate() {
+        steps::visit(1);
         match octet {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
@@ -193,8 +195,10 @@ pub(crate) fn plain_value(input: &str) -> Parsed<'_, &str> {
 }
 
 pub(crate) const fn is_plain_octet(octet: u8) -> bool {
-    is_token_octet(octet) || matches!(octet, b'[' | b']' | b':')
+    is_in(&PLAIN, octet)
 }
+
+static PLAIN: Class = class!(octet => is_token_octet(octet) || matches!(octet, b'[' | b']' | b':'));
 
 /// Characters up to one that ends an addr-spec outside of angle brackets.
 pub(crate) fn bare_uri(input: &str) -> Parsed<'_, &str> {
@@ -230,6 +234,7 @@ impl Iterator for ListSplit<'_> {
                 b'<' if !quoted => angle = true,
                 b'>' if !quoted => angle = false,
                 b',' if !quoted && !angle => {
+                    steps::visit(i.saturating_sub(start));
                     self.start = i.saturating_add(1);
                     return Some((start, i));
                 }
@@ -237,12 +242,14 @@ impl Iterator for ListSplit<'_> {
             }
         }
         self.done = true;
+        steps::visit(self.text.len().saturating_sub(start));
         Some((start, self.text.len()))
     }
 }
 
 /// Text without folds: each line end before white space is gone (RFC 3261 §7.3.1).
 pub(crate) fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
+    steps::visit(value.len());
     if !value.contains(&b'\n') {
         return Cow::Borrowed(value);
     }

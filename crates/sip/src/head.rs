@@ -60,6 +60,9 @@ pub(crate) fn find_end(octets: &[u8], from: usize) -> Option<usize> {
     Some(from.saturating_add(at).saturating_add(4))
 }
 
+#[cfg(test)]
+pub(crate) use plain::read as plain;
+
 /// Reads the head that begins at `start`. Also gives where it ends, `None` when there is no empty line.
 pub(crate) fn read(source: &Bytes, start: usize, limits: &Limits) -> (Head, Option<usize>) {
     if let Some((head, end)) = plain::read(source, start, limits) {
@@ -123,15 +126,19 @@ fn read_fields(source: &Bytes, (mut at, end): Span, limits: &Limits, head: &mut 
         }
         match field(line, span.0) {
             Ok((name_span, value)) => {
-                let Some(name) = HeaderName::from_source(source, name_span.0, name_span.1) else {
-                    head.note(ParseError::HeaderLine("the name is not a token"));
+                let name = octets.get(name_span.0..name_span.1).unwrap_or_default();
+                let Some(known) = HeaderName::known(name) else {
+                    match HeaderName::other(source.slice(name_span.0..name_span.1)) {
+                        Some(name) => head.headers.push_other(name, span, value),
+                        None => head.note(ParseError::HeaderLine("the name is not a token")),
+                    }
                     continue;
                 };
-                if name == HeaderName::ContentLength {
+                if matches!(known, HeaderName::ContentLength) {
                     lengths = lengths.saturating_add(1);
                     note_content_length(octets.get(value.0..value.1), lengths, head);
                 }
-                head.headers.push_received(name, span, value);
+                head.headers.push_received(known, span, value);
             }
             Err(fault) => head.note(fault),
         }

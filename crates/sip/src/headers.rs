@@ -22,19 +22,31 @@ pub struct Headers {
     limits: Limits,
 }
 
+type Span = (usize, usize);
+
+/// One field. The spans are inside `own`, or else inside the octets of the message; `value` is the value without white
+/// space around it. Everything is apart, so that the parser writes a field from registers to its place.
 #[derive(Debug, Clone)]
 struct Field {
-    name: HeaderName,
-    line: Line,
+    name: Name,
+    line: Span,
+    value: Span,
+    /// The line of a field that was not received with this message, or that was edited.
+    own: Option<Bytes>,
 }
 
-/// Where a field's line lives. `value` is the value without white space around it.
+/// The name of a field: nearly always one of the table, which costs nothing to keep.
 #[derive(Debug, Clone)]
-enum Line {
-    /// In the octets of the message.
-    Received { line: (usize, usize), value: (usize, usize) },
-    /// In octets of its own.
-    Owned { line: Bytes, value: (usize, usize) },
+struct Name {
+    known: &'static HeaderName,
+    /// A name that the table does not know; `known` says nothing then.
+    other: Option<HeaderName>,
+}
+
+impl Name {
+    fn get(&self) -> &HeaderName {
+        self.other.as_ref().unwrap_or(self.known)
+    }
 }
 
 /// The value of one header field, as received or as it will be written.
@@ -88,13 +100,22 @@ impl Headers {
         Headers { source, fields: Vec::new(), limits }
     }
 
-    /// For the parser: one more field. Both spans are inside the source.
-    pub(crate) fn push_received(&mut self, name: HeaderName, line: (usize, usize), value: (usize, usize)) {
+    /// For the parser: one more field. The spans are inside the source.
+    #[inline]
+    pub(crate) fn push_received(&mut self, known: &'static HeaderName, line: Span, value: Span) {
         if self.fields.is_empty() {
             // Room for the usual number of fields at once; no more than the octets can hold.
             self.fields.reserve((self.source.len() / 64).clamp(8, 32));
         }
-        self.fields.push(Field { name, line: Line::Received { line, value } });
+        self.fields.push(Field { name: Name { known, other: None }, line, value, own: None });
+    }
+
+    /// For the parser: one more field of a name outside of the table.
+    pub(crate) fn push_other(&mut self, other: HeaderName, line: Span, value: Span) {
+        self.push_received(&HeaderName::Via, line, value);
+        if let Some(field) = self.fields.last_mut() {
+            field.name.other = Some(other);
+        }
     }
 
     /// The limits that typed values are read within.
@@ -115,23 +136,21 @@ impl Headers {
         self.fields.is_empty()
     }
 
+    fn octets_of<'a>(&'a self, field: &'a Field) -> &'a Bytes {
+        field.own.as_ref().unwrap_or(&self.source)
+    }
+
     fn line_of<'a>(&'a self, field: &'a Field) -> &'a [u8] {
-        match &field.line {
-            Line::Received { line, .. } => self.source.get(line.0..line.1).unwrap_or_default(),
-            Line::Owned { line, .. } => line,
-        }
+        self.octets_of(field).get(field.line.0..field.line.1).unwrap_or_default()
     }
 
     fn value_of<'a>(&'a self, field: &'a Field) -> HeaderValue<'a> {
-        HeaderValue(match &field.line {
-            Line::Received { value, .. } => self.source.get(value.0..value.1).unwrap_or_default(),
-            Line::Owned { line, value } => line.get(value.0..value.1).unwrap_or_default(),
-        })
+        HeaderValue(self.octets_of(field).get(field.value.0..field.value.1).unwrap_or_default())
     }
 
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, HeaderValue<'_>)> + '_ {
-        self.fields.iter().map(|field| (&field.name, self.value_of(field)))
+        self.fields.iter().map(|field| (field.name.get(), self.value_of(field)))
     }
 
     /// The value of the first field of this name.
@@ -143,19 +162,27 @@ impl Headers {
     /// The values of all fields of this name, in order; a list is not split.
     pub fn get_all<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = HeaderValue<'a>> + use<'a> {
         let name = name.clone();
-        self.fields.iter().filter(move |f| f.name == name).map(|f| self.value_of(f))
+        self.fields.iter().filter(move |f| *f.name.get() == name).map(|f| self.value_of(f))
+    }
+
+    /// Like [`Headers::get_all`], for a name that outlives the walk.
+    pub(crate) fn values_of<'a, 'n>(
+        &'a self,
+        name: &'n HeaderName,
+    ) -> impl Iterator<Item = HeaderValue<'a>> + use<'a, 'n> {
+        self.fields.iter().filter(move |f| f.name.get() == name).map(|f| self.value_of(f))
     }
 
     /// Whether there is a field of this name.
     #[must_use]
     pub fn contains(&self, name: &HeaderName) -> bool {
-        self.fields.iter().any(|f| f.name == *name)
+        self.fields.iter().any(|f| f.name.get() == name)
     }
 
     /// How many fields of this name there are.
     #[must_use]
     pub fn count(&self, name: &HeaderName) -> usize {
-        self.fields.iter().filter(|f| f.name == *name).count()
+        self.fields.iter().filter(|f| f.name.get() == name).count()
     }
 
     /// The typed value of a field: of the only one, or of a list its first value.
@@ -241,7 +268,7 @@ impl Headers {
     }
 
     fn position(&self, name: &HeaderName) -> Option<usize> {
-        self.fields.iter().position(|f| f.name == *name)
+        self.fields.iter().position(|f| f.name.get() == name)
     }
 
     /// Replaces all fields of this name by one in place of the first; adds one at the end when there is none.
@@ -275,7 +302,7 @@ impl Headers {
     /// Removes all fields of this name in all spellings; says how many there were.
     pub fn remove(&mut self, name: &HeaderName) -> usize {
         let before = self.fields.len();
-        self.fields.retain(|f| f.name != *name);
+        self.fields.retain(|f| f.name.get() != name);
         before.saturating_sub(self.fields.len())
     }
 
@@ -313,18 +340,15 @@ impl Headers {
     }
 
     fn up_to_value(&self, field: &Field) -> Vec<u8> {
-        let (line, value) = match &field.line {
-            Line::Received { line, value } => (line.0, value.0),
-            Line::Owned { value, .. } => (0, value.0),
-        };
-        self.line_of(field).get(..value.saturating_sub(line)).unwrap_or_default().to_vec()
+        let length = field.value.0.saturating_sub(field.line.0);
+        self.line_of(field).get(..length).unwrap_or_default().to_vec()
     }
 
     /// A field of more than one value, cut in three: up to the first value, the comma with white space around it, and
     /// from the second value to the end of the line. `None` when there is one value.
     fn after_first_value(&self, at: usize) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>)> {
         let field = self.fields.get(at)?;
-        if field.name.occurrence() != Occurrence::List {
+        if field.name.get().occurrence() != Occurrence::List {
             return None;
         }
         let value = self.value_of(field).as_bytes();
@@ -346,34 +370,31 @@ impl Headers {
         line.extend_from_slice(tail);
         let end = line.trim_ascii_end().len().max(head.len());
         if let Some(field) = self.fields.get_mut(at) {
-            field.line = Line::Owned { line: Bytes::from(line), value: (head.len(), end) };
+            (field.line, field.value) = ((0, line.len()), (head.len(), end));
+            field.own = Some(Bytes::from(line));
         }
     }
 
     /// A copy of the fields of these names alone, in the order they stand here; octets are shared, not copied.
     #[must_use]
     pub fn subset(&self, names: &[HeaderName]) -> Headers {
-        let fields = self.fields.iter().filter(|f| names.contains(&f.name)).cloned().collect();
+        let fields = self.fields.iter().filter(|f| names.contains(f.name.get())).cloned().collect();
         Headers { source: self.source.clone(), fields, limits: self.limits }
     }
 
     /// Adds a copy of all fields of this name of another message, octet for octet, after all others.
     pub fn copy_from(&mut self, other: &Headers, name: &HeaderName) {
-        for field in other.fields.iter().filter(|f| f.name == *name) {
-            let value = match &field.line {
-                Line::Received { line, value } => {
-                    (value.0.saturating_sub(line.0), value.1.saturating_sub(line.0))
-                }
-                Line::Owned { value, .. } => *value,
-            };
-            let line = match &field.line {
-                Line::Received { line, .. } if other.source.get(line.0..line.1).is_some() => {
-                    other.source.slice(line.0..line.1)
-                }
-                Line::Received { .. } => continue,
-                Line::Owned { line, .. } => line.clone(),
-            };
-            self.fields.push(Field { name: field.name.clone(), line: Line::Owned { line, value } });
+        for field in other.fields.iter().filter(|f| f.name.get() == name) {
+            let octets = other.octets_of(field);
+            if octets.get(field.line.0..field.line.1).is_some() {
+                let moved = |at: usize| at.saturating_sub(field.line.0);
+                self.fields.push(Field {
+                    name: field.name.clone(),
+                    line: (0, moved(field.line.1)),
+                    value: (moved(field.value.0), moved(field.value.1)),
+                    own: Some(octets.slice(field.line.0..field.line.1)),
+                });
+            }
         }
     }
 
@@ -395,7 +416,9 @@ impl Field {
         let line = alloc::format!("{name}: {value}\r\n");
         let start = name.as_str().len().saturating_add(2);
         let end = start.saturating_add(value.len());
-        Field { name, line: Line::Owned { line: Bytes::from(line.into_bytes()), value: (start, end) } }
+        let own = Some(Bytes::from(line.into_bytes()));
+        let name = Name { known: &HeaderName::Via, other: Some(name) };
+        Field { name, line: (0, end.saturating_add(2)), value: (start, end), own }
     }
 }
 

@@ -70,6 +70,7 @@ mod text;
 mod typed;
 mod uri;
 mod validate;
+mod view;
 
 pub use error::{HeaderError, ParseError, ParseFailure, ReplyContext, UriError};
 pub use framer::{Frame, StreamFramer};
@@ -103,4 +104,8 @@ pub use uri::{Host, HostName, OpaqueUri, SipUri, TelUri, Uri, Urn};
 pub use validate::{
     Finding, Place, RequestPolicy, Role, Weight, inspect_request, inspect_response, validate_request,
     validate_response,
+};
+pub use view::{
+    AcceptContactRef, CSeqRef, CallIdRef, ContactRef, FromRef, HeaderView, ParamRef, ParamsRef, ToRef,
+    UriRef, ViaRef,
 };

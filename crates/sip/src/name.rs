@@ -2,7 +2,7 @@
 
 mod lookup;
 
-use crate::text::{InvalidText, Token, is_token_octet};
+use crate::text::{InvalidText, Token};
 use bytes::Bytes;
 use core::cmp::Ordering;
 use core::fmt;
@@ -189,9 +189,11 @@ impl OtherName {
 }
 
 impl HeaderName {
-    /// The name of the table that these octets are, long or compact, in any case.
-    fn known(name: &[u8]) -> Option<HeaderName> {
-        HeaderName::KNOWN.get(lookup::position(name)?).cloned()
+    /// The name of the table that these octets are, long or compact, in any case: the one function that says what a
+    /// name means.
+    #[inline]
+    pub(crate) fn known(name: &[u8]) -> Option<&'static HeaderName> {
+        HeaderName::KNOWN.get(lookup::position(name)?)
     }
 
     /// Reads a name in any case, long or compact.
@@ -200,26 +202,19 @@ impl HeaderName {
     /// The text is no token.
     pub fn parse(text: &str) -> Result<HeaderName, InvalidText> {
         match HeaderName::known(text.as_bytes()) {
-            Some(name) => Ok(name),
+            Some(name) => Ok(name.clone()),
             None => Token::new(text).map(|token| HeaderName::Other(OtherName(token))),
         }
     }
 
-    /// Reads a name out of received octets without copying them: the one function that says what a received name means.
-    pub(crate) fn from_source(source: &Bytes, start: usize, end: usize) -> Option<HeaderName> {
-        let octets = source.get(start..end)?;
-        if let Some(name) = HeaderName::known(octets) {
-            return Some(name);
-        }
-        if octets.is_empty() || !octets.iter().all(|o| is_token_octet(*o)) {
-            return None;
-        }
-        Token::from_bytes(source.slice(start..end)).map(|token| HeaderName::Other(OtherName(token)))
+    /// The name that the table does not know, out of received octets without copying them.
+    pub(crate) fn other(octets: Bytes) -> Option<HeaderName> {
+        Token::from_bytes(octets).map(|token| HeaderName::Other(OtherName(token)))
     }
 
     /// Whether these octets are this name, in any spelling.
     pub(crate) fn is(&self, octets: &[u8]) -> bool {
-        HeaderName::known(octets).as_ref() == Some(self)
+        HeaderName::known(octets) == Some(self)
     }
 }
 
@@ -230,6 +225,7 @@ impl fmt::Display for HeaderName {
 }
 
 impl PartialEq for HeaderName {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (HeaderName::Other(a), HeaderName::Other(b)) => a.as_str().eq_ignore_ascii_case(b.as_str()),

@@ -4,6 +4,7 @@ use crate::grammar::{
     Fault, Parsed, bounded_token, failure, is_plain_octet, plain_value, quoted, separator, syntax,
 };
 use crate::limits::Limits;
+use crate::steps;
 use crate::text::{InvalidText, check_text, is_token, tokenised, write_quoted};
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
@@ -125,6 +126,7 @@ impl Params {
         let (mut rest, mut params) = (input, Params::new());
         while let Ok((after, ())) = separator(';')(rest) {
             limits.max_params(params.0.len().saturating_add(1)).map_err(failure)?;
+            steps::visit(rest.len().saturating_sub(after.len()).saturating_add(params.0.len()));
             let (after, param) = Param::read(after, limits)?;
             params.0.push(param);
             rest = after;

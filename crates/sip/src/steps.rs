@@ -24,3 +24,6 @@ pub(crate) fn counted<T>(run: impl FnOnce() -> T) -> (T, usize) {
     let value = run();
     (value, STEPS.get().saturating_sub(before))
 }
+
+#[cfg(test)]
+mod tests;

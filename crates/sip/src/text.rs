@@ -93,10 +93,42 @@ impl fmt::Display for InvalidText {
 impl core::error::Error for InvalidText {}
 
 /// Whether an octet may stand in a token (RFC 3261 §25.1).
+#[inline]
 pub(crate) const fn is_token_octet(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric()
-        || matches!(octet, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+    is_in(&TOKEN, octet)
 }
+
+/// A class of octets: looked up, since whole messages are.
+pub(crate) type Class = [bool; 256];
+
+/// Makes a class of octets out of the rule that says which belong to it.
+macro_rules! class {
+    ($octet:ident => $rule:expr) => {{
+        let mut class = [false; 256];
+        let mut $octet = 0u8;
+        loop {
+            #[expect(clippy::indexing_slicing, reason = "every octet has its place")]
+            {
+                class[$octet as usize] = $rule;
+            }
+            match $octet.checked_add(1) {
+                Some(next) => $octet = next,
+                None => break class,
+            }
+        }
+    }};
+}
+pub(crate) use class;
+
+/// Whether the octet belongs to the class.
+#[inline]
+#[expect(clippy::indexing_slicing, reason = "every octet has its place")]
+pub(crate) const fn is_in(class: &Class, octet: u8) -> bool {
+    class[octet as usize]
+}
+
+static TOKEN: Class = class!(octet => octet.is_ascii_alphanumeric()
+    || matches!(octet, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'));
 
 /// Whether an octet is a control character that no header field value holds unescaped: all but HTAB.
 pub(crate) const fn is_forbidden_control(octet: u8) -> bool {

@@ -41,8 +41,8 @@ pub fn write(message: &Bytes) -> Case {
         Ok(message) => message,
         Err(why) => return Case::Cannot("sipx-sip 1.0", why),
     };
-    writing("sipx-sip 1.0", move || {
-        let mut out = Vec::new();
+    writing("sipx-sip 1.0, into a Vec with room", move || {
+        let mut out = Vec::with_capacity(4096);
         black_box(&message).write_to(&mut out);
         Ok(black_box(out).len())
     })

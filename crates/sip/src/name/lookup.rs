@@ -10,6 +10,7 @@ const TABLE: [u8; SLOTS] = fill();
 const LETTERS: [u8; 26] = letters();
 
 /// The place of a name in the table of names, whatever its spelling.
+#[inline]
 pub(super) fn position(name: &[u8]) -> Option<usize> {
     let (first, last) = (name.first()?, name.last()?);
     let middle = name.get(name.len() / 2)?;

@@ -482,7 +482,7 @@ impl TypedHeader for Contact {
 }
 
 /// `qvalue` in thousandths: 0 to 1 with up to three decimals.
-pub(super) fn parse_q(text: &str) -> Option<u16> {
+pub(crate) fn parse_q(text: &str) -> Option<u16> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     if !matches!(whole, "0" | "1") || decimals.len() > 3 || !decimals.bytes().all(|o| o.is_ascii_digit()) {
         return None;

@@ -63,6 +63,7 @@ pub use session::{Join, MinSe, RAck, RSeq, ReferSub, Refresher, Replaces, Sessio
 pub(crate) use table::check_field;
 pub use table::normal_form;
 pub use via::{Rport, Via};
+pub(crate) use {address::parse_q, via::parse_ip};
 
 /// A typed value of a header field: one value of a list, the only one of other fields.
 pub trait TypedHeader: Sized {

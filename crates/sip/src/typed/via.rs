@@ -179,7 +179,7 @@ impl TypedHeader for Via {
     }
 }
 
-fn parse_ip(text: &str) -> Option<IpAddr> {
+pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
     if let Ok(address) = text.parse() {
         return Some(IpAddr::V4(address));
     }

@@ -1,33 +1,52 @@
 //! Percent-escapes (RFC 3261 §19.1.2, RFC 2396 §2.4.1).
 
+use crate::text::{Class, class, is_in};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 /// `unreserved` of RFC 3261 §25.1.
+#[inline]
 pub(crate) const fn is_unreserved(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric()
-        || matches!(octet, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')')
+    is_in(&UNRESERVED, octet)
 }
+
+static UNRESERVED: Class = class!(octet => octet.is_ascii_alphanumeric()
+    || matches!(octet, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')'));
 
 /// `user`: unreserved and `user-unreserved`.
+#[inline]
 pub(crate) const fn is_user(octet: u8) -> bool {
-    is_unreserved(octet) || matches!(octet, b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/')
+    is_in(&USER, octet)
 }
+
+static USER: Class = class!(octet => is_unreserved(octet) || matches!(octet, b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/'));
 
 /// `password`.
+#[inline]
 pub(crate) const fn is_password(octet: u8) -> bool {
-    is_unreserved(octet) || matches!(octet, b'&' | b'=' | b'+' | b'$' | b',')
+    is_in(&PASSWORD, octet)
 }
+
+static PASSWORD: Class =
+    class!(octet => is_unreserved(octet) || matches!(octet, b'&' | b'=' | b'+' | b'$' | b','));
 
 /// `paramchar`.
+#[inline]
 pub(crate) const fn is_param(octet: u8) -> bool {
-    is_unreserved(octet) || matches!(octet, b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$')
+    is_in(&PARAM, octet)
 }
 
+static PARAM: Class =
+    class!(octet => is_unreserved(octet) || matches!(octet, b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$'));
+
 /// `hname` and `hvalue`.
+#[inline]
 pub(crate) const fn is_header(octet: u8) -> bool {
-    is_unreserved(octet) || matches!(octet, b'[' | b']' | b'/' | b'?' | b':' | b'+' | b'$')
+    is_in(&HEADER, octet)
 }
+
+static HEADER: Class =
+    class!(octet => is_unreserved(octet) || matches!(octet, b'[' | b']' | b'/' | b'?' | b':' | b'+' | b'$'));
 
 /// Whether each character is allowed or part of a complete escape.
 #[inline]

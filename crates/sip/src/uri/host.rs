@@ -53,7 +53,10 @@ impl Host {
             let address = inside.strip_suffix(']').ok_or(UriError::Host)?;
             return parse_v6(address).map(Host::V6).ok_or(UriError::Host);
         }
-        if let Ok(address) = text.parse::<Ipv4Addr>() {
+        // A name does not end with a digit, unless its last label begins with a letter.
+        if text.ends_with(|c: char| c.is_ascii_digit())
+            && let Ok(address) = text.parse::<Ipv4Addr>()
+        {
             return Ok(Host::V4(address));
         }
         if is_hostname(text) { Ok(Host::Name(HostName(text.to_owned()))) } else { Err(UriError::Host) }
@@ -109,6 +112,17 @@ impl fmt::Display for Host {
     }
 }
 
+/// Whether [`Host::parse`] reads a host, without making one.
+pub(crate) fn is_host(text: &str) -> bool {
+    match text.strip_prefix('[') {
+        Some(inside) => inside.strip_suffix(']').and_then(parse_v6).is_some(),
+        None => {
+            is_hostname(text)
+                || text.ends_with(|c: char| c.is_ascii_digit()) && text.parse::<Ipv4Addr>().is_ok()
+        }
+    }
+}
+
 /// An IPv6 address without brackets. Three colons in a row, which the grammar of RFC 3261 allowed by mistake,
 /// are read as two (RFC 5118 §4.10); they are never written.
 pub(crate) fn parse_v6(text: &str) -> Option<Ipv6Addr> {
@@ -121,17 +135,27 @@ pub(crate) fn parse_v6(text: &str) -> Option<Ipv6Addr> {
 /// `*( domainlabel "." ) toplabel [ "." ]`: the last label begins with a letter.
 fn is_hostname(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
-    if name.is_empty() || name.len() > 255 {
+    if name.len() > 255 {
         return false;
     }
-    let label = |l: &str| {
-        l.len() <= 63
-            && l.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && l.ends_with(|c: char| c.is_ascii_alphanumeric())
-            && l.bytes().all(|o| o.is_ascii_alphanumeric() || o == b'-')
-    };
-    name.split('.').all(label)
-        && name.rsplit('.').next().is_some_and(|top| top.starts_with(|c: char| c.is_ascii_alphabetic()))
+    let (mut length, mut first, mut last) = (0usize, b'.', b'.');
+    for octet in name.bytes() {
+        match octet {
+            b'.' if !matches!(length, 1..=63) || last == b'-' => return false,
+            b'.' => length = 0,
+            b'-' if length == 0 => return false,
+            b'-' => length = length.saturating_add(1),
+            octet if octet.is_ascii_alphanumeric() => {
+                if length == 0 {
+                    first = octet;
+                }
+                length = length.saturating_add(1);
+            }
+            _ => return false,
+        }
+        last = octet;
+    }
+    matches!(length, 1..=63) && last != b'-' && first.is_ascii_alphabetic()
 }
 
 /// A port: one to five digits up to 65535.

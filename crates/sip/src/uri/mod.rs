@@ -14,7 +14,7 @@ use alloc::string::String;
 use core::fmt;
 pub(crate) use escape::{escape, unescape};
 pub use host::{Host, HostName};
-pub(crate) use host::{parse_port, parse_v6};
+pub(crate) use host::{is_host, parse_port, parse_v6};
 pub use sip::SipUri;
 pub use tel::TelUri;
 

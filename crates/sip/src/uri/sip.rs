@@ -8,7 +8,7 @@ use super::{TelUri, Uri};
 use crate::error::UriError;
 use crate::limits::Limits;
 use crate::params::stands_twice;
-use crate::text::ByteStr;
+use crate::text::{ByteStr, Class, class, is_in};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -58,7 +58,7 @@ impl SipUri {
         let mut at = scheme.len().saturating_add(1);
         let (mut user, mut password) = (None, None);
         let mut rest = rest;
-        if let Some((info, after)) = rest.split_once('@') {
+        if let Some((info, after)) = split_at_octet(rest, b'@') {
             (user, password) = user_info(info, at)?;
             at = at.saturating_add(info.len()).saturating_add(1);
             rest = after;
@@ -67,7 +67,7 @@ impl SipUri {
         let (host_port, tail) = rest.split_at_checked(host_end).ok_or(UriError::Host)?;
         let (host, port) = host_and_port(host_port)?;
         let params_start = at.saturating_add(host_end);
-        let params_length = tail.find('?').unwrap_or(tail.len());
+        let params_length = memchr::memchr(b'?', tail.as_bytes()).unwrap_or(tail.len());
         let (params, headers) = tail.split_at_checked(params_length).ok_or(UriError::Parameter)?;
         check_params(params, limits)?;
         check_headers(headers, limits)?;
@@ -404,7 +404,7 @@ fn push_pair(text: &mut String, name: &str, value: Option<&str>) {
 }
 
 fn user_info(info: &str, at: usize) -> Result<(Option<Span>, Option<Span>), UriError> {
-    let (user, password) = match info.split_once(':') {
+    let (user, password) = match split_at_octet(info, b':') {
         Some((user, password)) => (user, Some(password)),
         None => (info, None),
     };
@@ -421,14 +421,24 @@ fn user_info(info: &str, at: usize) -> Result<(Option<Span>, Option<Span>), UriE
 
 /// Where host and port end. An IPv6 address holds colons, but nothing that ends it.
 fn host_length(text: &str) -> usize {
-    text.find([';', '?']).unwrap_or(text.len())
+    memchr::memchr2(b';', b'?', text.as_bytes()).unwrap_or(text.len())
+}
+
+/// What stands before the first such octet, and after it. The octet is ASCII.
+fn split_at_octet(text: &str, octet: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(octet, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
 }
 
 fn host_and_port(text: &str) -> Result<(Host, Option<u16>), UriError> {
-    let colon = match text.find(']') {
+    let octets = text.as_bytes();
+    let colon = match memchr::memchr(b']', octets) {
         None if text.starts_with('[') => return Err(UriError::Host),
-        Some(bracket) => text.get(bracket..).and_then(|t| t.find(':')).map(|c| bracket.saturating_add(c)),
-        None => text.find(':'),
+        Some(bracket) => {
+            let after = octets.get(bracket..).unwrap_or_default();
+            memchr::memchr(b':', after).map(|c| bracket.saturating_add(c))
+        }
+        None => memchr::memchr(b':', octets),
     };
     match colon.and_then(|c| text.split_at_checked(c)) {
         Some((host, port)) => {
@@ -479,10 +489,13 @@ fn check_headers(headers: &str, limits: &Limits) -> Result<(), UriError> {
 }
 
 /// Characters that a URI of any scheme may hold.
-pub(super) fn is_uri_character(octet: u8) -> bool {
-    is_unreserved(octet)
-        || matches!(
-            octet,
-            b';' | b'/' | b'?' | b':' | b'@' | b'&' | b'=' | b'+' | b'$' | b',' | b'[' | b']' | b'#' | b'%'
-        )
+#[inline]
+pub(super) const fn is_uri_character(octet: u8) -> bool {
+    is_in(&URI, octet)
 }
+
+static URI: Class = class!(octet => is_unreserved(octet)
+|| matches!(
+    octet,
+    b';' | b'/' | b'?' | b':' | b'@' | b'&' | b'=' | b'+' | b'$' | b',' | b'[' | b']' | b'#' | b'%'
+));

@@ -1,0 +1,146 @@
+//! Cost grows with the input and no faster: threat rows about long lines, many fields, nesting and folds.
+
+#![allow(clippy::arithmetic_side_effects)]
+
+use super::counted;
+use crate::*;
+use alloc::string::String;
+use alloc::vec::Vec;
+use alloc::{format, vec};
+use bytes::Bytes;
+use proptest::prelude::*;
+
+/// Limits that let a megabyte of anything be read.
+fn raised() -> Limits {
+    let most = 8 << 20;
+    Limits {
+        max_datagram: most,
+        max_stream_message: most,
+        max_body: most,
+        max_header_bytes: most,
+        max_header_line: most,
+        max_headers: most,
+        max_folds: most,
+        max_via: most,
+        max_list_values: most,
+        ..Limits::DEFAULT
+    }
+}
+
+type Family = (&'static str, fn(usize) -> String);
+
+/// Heads of about so many octets.
+const FAMILIES: &[Family] = &[
+    ("one long line", |n| format!("Subject: {}\r\n", "x".repeat(n))),
+    ("many fields", |n| "X: 1\r\n".repeat(n / 6)),
+    ("many fields of a known name", |n| "Supported: a\r\n".repeat(n / 14)),
+    ("names without an end", |n| "x".repeat(n)),
+    ("open parentheses", |n| format!("User-Agent: {}\r\n", "(".repeat(n))),
+    ("commas", |n| format!("Contact: {}\r\n", ",".repeat(n))),
+    ("folded lines", |n| format!("Subject: a{}\r\n", "\r\n b".repeat(n / 4))),
+    ("folded empty lines", |n| format!("Subject: a{}\r\n", "\r\n ".repeat(n / 3))),
+    ("parameters", |n| format!("From: <sip:a@b>{}\r\n", ";p=1".repeat(n / 4))),
+    ("Via values", |n| format!("Via: SIP/2.0/UDP a{}\r\n", ",SIP/2.0/UDP a".repeat(n / 14))),
+    ("quotes", |n| format!("From: {}\r\n", "\"\\\"".repeat(n / 3))),
+    ("colons and line ends", |n| ":\r\n".repeat(n / 3)),
+    ("bare line feeds", |n| "a:b\n".repeat(n / 4)),
+];
+
+fn datagram(head: &str) -> Bytes {
+    Bytes::from(format!("OPTIONS sip:a@b SIP/2.0\r\n{head}Call-ID: a\r\n\r\n"))
+}
+
+/// Everything that reads fields, whatever comes of it.
+fn read_all(octets: &Bytes, limits: &Limits) {
+    let Ok(message) = parse_datagram(octets.clone(), limits) else { return };
+    let _ = message.typed_list::<Via>();
+    let _ = message.typed_list::<Contact>();
+    let _ = message.typed_list::<Supported>();
+    let _ = message.typed::<From>();
+    let _ = message.typed::<UserAgent>();
+    let _ = message.typed::<Subject>();
+    let _ = message.headers().view::<ViaRef<'_>>();
+    let _ = message.headers().view::<FromRef<'_>>();
+    let _ = message.headers().view::<ContactRef<'_>>();
+}
+
+fn steps_of(head: fn(usize) -> String, power: u32, limits: &Limits) -> usize {
+    counted(|| read_all(&datagram(&head(1 << power)), limits)).1
+}
+
+#[test]
+fn steps_at_most_double_when_the_input_doubles() {
+    for (name, head) in FAMILIES {
+        let steps: Vec<usize> = (10..=20).map(|power| steps_of(*head, power, &raised())).collect();
+        for (i, pair) in steps.windows(2).enumerate() {
+            assert!(pair[1] * 10 <= pair[0] * 22, "{name}, 2^{}: {steps:?}", i + 11);
+        }
+        assert!(steps[10] <= 12 << 20, "{name}: {steps:?}");
+    }
+}
+
+/// Where a limit is passed the reading changes from plain to tolerant: a step, but a bounded one.
+#[test]
+fn steps_for_each_octet_are_bounded_within_the_default_limits() {
+    for (name, head) in FAMILIES {
+        for power in 10..=20 {
+            let steps = steps_of(*head, power, &Limits::DEFAULT);
+            assert!(steps <= 12 << power, "{name}, 2^{power}: {steps}");
+        }
+    }
+}
+
+#[test]
+fn steps_are_counted() {
+    let (_, steps) = counted(|| read_all(&datagram("Via: SIP/2.0/UDP a\r\n"), &Limits::DEFAULT));
+    assert!((100..1000).contains(&steps), "{steps}");
+}
+
+#[test]
+fn a_stream_octet_by_octet_costs_at_most_twice_as_much() {
+    for (name, head) in FAMILIES {
+        let message = format!("OPTIONS sip:a@b SIP/2.0\r\n{}l: 2\r\n\r\nhi", head(1 << 14));
+        let mut streams = vec![message.clone().into_bytes()];
+        streams.push(message.repeat(3).into_bytes());
+        for stream in streams {
+            let feed = |piece: usize| {
+                counted(|| {
+                    let mut framer = StreamFramer::new(raised());
+                    let mut frames = 0;
+                    for piece in stream.chunks(piece) {
+                        framer.push(Bytes::copy_from_slice(piece));
+                        frames += core::iter::from_fn(|| framer.next()).count();
+                    }
+                    frames
+                })
+            };
+            let (whole, cut) = (feed(stream.len()), feed(1));
+            assert_eq!(whole.0, cut.0, "{name}");
+            assert!(cut.1 <= whole.1 * 2, "{name}: {} octet by octet, {} at once", cut.1, whole.1);
+        }
+    }
+}
+
+proptest! {
+    /// The plain reading finds what the tolerant one finds, or nothing.
+    #[test]
+    fn plain_and_tolerant_readings_agree(
+        lines in proptest::collection::vec(
+            "(Via|v|X-Other|Content-Length|l|Subject|SUBJECT|ss)[ \t]?:[ \t]?[a\t\"\\\\:é0-9\u{7f}]{0,9}[ \t]?(\r\n|\r\n|\r\n|\n|\r|\r\n )",
+            0..6,
+        ),
+        start in "(INVITE|x|SIP/2.0 200) (sip:a@b|tel:1|a) (SIP/2.0|SIP/3.0)",
+    ) {
+        let octets = Bytes::from(format!("{start}\r\n{}\r\n", lines.concat()));
+        let limits = Limits { max_headers: 4, max_header_line: 24, ..Limits::DEFAULT };
+        if let Some((plain, end)) = crate::head::plain(&octets, 0, &limits) {
+            prop_assert_eq!(crate::head::find_end(&octets, 0), Some(end));
+            let tolerant = crate::head::read_between(&octets, 0, end, &limits);
+            prop_assert_eq!(plain.fault, tolerant.fault);
+            prop_assert!(plain.start.is_ok() && tolerant.start.is_ok());
+            prop_assert_eq!(plain.start_line, tolerant.start_line);
+            prop_assert_eq!(plain.content_length, tolerant.content_length);
+            prop_assert_eq!(format!("{:?}", plain.headers), format!("{:?}", tolerant.headers));
+        }
+    }
+}

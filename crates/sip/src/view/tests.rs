@@ -1,0 +1,141 @@
+#![allow(clippy::arithmetic_side_effects)]
+
+use crate::*;
+use alloc::format;
+use alloc::string::{String, ToString};
+use bytes::Bytes;
+use proptest::prelude::*;
+
+fn message(fields: &str) -> Option<Message> {
+    parse_datagram(Bytes::from(format!("SIP/2.0 200 OK\r\n{fields}\r\n\r\n")), &Limits::default()).ok()
+}
+
+const GOOD: &str = "v: SIP / 2.0 / UDP [2001:db8::9:1] : 5070 ;rport;BRANCH=z9hG4bK77ef;received=::1 , SIP/2.0/TCP x\r\n\
+    f: \"Alice; tag=no\" <sip:alice@example.com;x=y>;tag=\"a\\\"b\"\r\n\
+    To:\r\n <tel:+1-555>\r\n ;tag\r\n\t= 8h3k\r\n\
+    Call-ID: f81d4fae@[::1]\r\n\
+    CSeq: 4711 \r\n INVITE\r\n\
+    m: Bob <sips:bob@[2001:db8::1]:5061;ob>;q=0.5;+sip.instance=\"<urn:uuid:f81d,4fae>\", <sip:other>\r\n\
+    Accept-Contact: *;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.session\";require";
+
+#[test]
+fn the_values_of_a_message() {
+    let message = message(GOOD).unwrap();
+    let headers = message.headers();
+    let via = headers.view::<ViaRef<'_>>().unwrap().unwrap();
+    assert_eq!((via.transport(), via.host(), via.port()), ("UDP", "[2001:db8::9:1]", Some(5070)));
+    assert_eq!(via.branch().as_deref(), Some("z9hG4bK77ef"));
+    assert_eq!((via.params().get("rport").as_deref(), via.params().get("ttl")), (Some(""), None));
+    let from = headers.view::<FromRef<'_>>().unwrap().unwrap();
+    assert_eq!(from.tag().as_deref(), Some("a\"b"));
+    assert_eq!(from.uri().host(), Ok(Some("example.com")));
+    let to = headers.view::<ToRef<'_>>().unwrap().unwrap();
+    assert_eq!((to.uri().as_str(), to.uri().host()), ("tel:+1-555", Ok(None)));
+    assert_eq!(to.tag().as_deref(), Some("8h3k"));
+    assert_eq!(headers.view::<CallIdRef<'_>>().unwrap().unwrap().as_str(), "f81d4fae@[::1]");
+    let cseq = headers.view::<CSeqRef<'_>>().unwrap().unwrap();
+    assert!(cseq.number() == 4711 && cseq.is(&Method::Invite) && !cseq.is(&Method::Bye));
+    let contact = headers.view::<ContactRef<'_>>().unwrap().unwrap();
+    assert_eq!(contact.uri().unwrap().host(), Ok(Some("[2001:db8::1]")));
+    assert_eq!(contact.params().get("+SIP.instance").as_deref(), Some("<urn:uuid:f81d,4fae>"));
+    let accept = headers.view::<AcceptContactRef<'_>>().unwrap().unwrap();
+    assert!(accept.require() && !accept.explicit());
+    assert!(accept.params().get("+g.3gpp.icsi-ref").unwrap().ends_with("cpm.session"));
+}
+
+#[test]
+fn malformed_fields_are_errors() {
+    for (field, what) in [
+        ("Via: SIP/2.0/UDP", "no space before sent-by"),
+        ("Via: SIP/3.0/UDP a", "not SIP/2.0"),
+        ("Via: SIP/2.0/UDP a_b", "sent-by is no host"),
+        ("Via: SIP/2.0/UDP a;branch=1;Branch=2", "a parameter stands twice"),
+        ("Via: SIP/2.0/UDP a;a;b;c;d;e;f;g;h;i;A", "a parameter stands twice"),
+        ("Via: SIP/2.0/UDP a;a;b;c;d;e;f;g;h;i;I", "a parameter stands twice"),
+        ("Via: SIP/2.0/UDP a;rport=x", "received is no address, or rport is no port"),
+        ("Via: SIP/2.0/UDP a:65536", "bad port"),
+    ] {
+        let message = message(field).unwrap();
+        let error = message.headers().view::<ViaRef<'_>>().unwrap_err();
+        assert_eq!(error, HeaderError::Malformed { header: "Via", what }, "{field}");
+        assert!(message.typed::<Via>().is_err());
+    }
+    for field in
+        ["From: a@b\r\nf: c@d", "From: <sip:a", "From: \"a", "From: sip:a?b", "From: <sip:a>, <sip:b>"]
+    {
+        assert!(message(field).unwrap().headers().view::<FromRef<'_>>().is_err(), "{field}");
+    }
+    for field in ["CSeq: 2147483648 X", "CSeq: 1", "CSeq: 1 A B", "CSeq: -1 A"] {
+        assert!(message(field).unwrap().headers().view::<CSeqRef<'_>>().is_err(), "{field}");
+    }
+    let long = format!("Via: SIP/2.0/UDP a;branch={}", "b".repeat(257));
+    let error = message(&long).unwrap().headers().view::<ViaRef<'_>>().unwrap_err();
+    assert!(matches!(error, HeaderError::Limit { exceeded, .. } if exceeded.limit == "sip.max_token"));
+}
+
+fn text(value: Option<&str>) -> Option<String> {
+    value.map(ToString::to_string)
+}
+
+/// Views and typed values agree on what is well-formed and on what it says.
+fn agree(fields: &str) -> Result<(), TestCaseError> {
+    let Some(message) = message(fields) else { return Ok(()) };
+    let headers = message.headers();
+    let (view, typed) = (headers.view::<ViaRef<'_>>(), message.typed::<Via>());
+    prop_assert_eq!(view.is_ok(), typed.is_ok(), "{:?} {:?}", view, typed);
+    if let (Ok(Some(view)), Ok(Some(typed))) = (view, typed) {
+        prop_assert_eq!(view.branch().map(String::from), text(typed.branch()));
+        prop_assert_eq!((view.transport(), view.port()), (typed.transport(), typed.port()));
+        prop_assert_eq!(&Host::parse(view.host()).unwrap(), typed.host());
+    }
+    let (view, typed) = (headers.view::<FromRef<'_>>(), message.typed::<From>());
+    let sound = view.is_ok_and(|view| view.is_none_or(|view| view.uri().to_uri().is_ok()));
+    prop_assert_eq!(sound, typed.is_ok(), "{:?} {:?}", view, typed);
+    if let (Ok(Some(view)), Ok(Some(typed))) = (view, typed) {
+        prop_assert_eq!(view.tag().map(String::from), text(typed.tag()));
+        prop_assert_eq!(&view.uri().to_uri().unwrap(), typed.uri());
+        if let Some(uri) = typed.uri().as_sip() {
+            prop_assert_eq!(&Host::parse(view.uri().host().unwrap().unwrap()).unwrap(), uri.host());
+        }
+        let seen: alloc::vec::Vec<_> =
+            view.params().iter().map(|(n, v)| (n.to_string(), v.map(|v| v.text().into_owned()))).collect();
+        let owned: alloc::vec::Vec<_> =
+            typed.params().iter().map(|(n, v)| (n.to_string(), text(v))).collect();
+        prop_assert_eq!(seen, owned);
+    }
+    let (view, typed) = (headers.view::<ContactRef<'_>>(), message.typed::<Contact>());
+    let sound =
+        view.is_ok_and(|view| view.and_then(|view| view.uri()).is_none_or(|uri| uri.to_uri().is_ok()));
+    prop_assert_eq!(sound, typed.is_ok(), "{:?} {:?}", view, typed);
+    let (view, typed) = (headers.view::<CSeqRef<'_>>(), message.typed::<CSeq>());
+    prop_assert_eq!(view.is_ok(), typed.is_ok(), "{:?} {:?}", view, typed);
+    let (view, typed) = (headers.view::<CallIdRef<'_>>(), message.typed::<CallId>());
+    prop_assert_eq!(view.is_ok(), typed.is_ok(), "{:?} {:?}", view, typed);
+    let (view, typed) = (headers.view::<AcceptContactRef<'_>>(), message.typed::<AcceptContact>());
+    prop_assert_eq!(view.is_ok(), typed.is_ok(), "{:?} {:?}", view, typed);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn views_agree_with_typed_values(
+        name in "Via|From|Contact|CSeq|Call-ID|Accept-Contact",
+        value in "(SIP/2.0/UDP |<|\"|\\*|1 )?[ab1.:@;=,<>\"\\\\ \\[\\]*?-]{0,24}",
+    ) {
+        agree(&format!("{name}: {value}"))?;
+    }
+
+    /// One octet of a good message replaced, dropped or doubled, or a fold put in.
+    #[test]
+    fn views_agree_on_mutants(at in 0..GOOD.len(), with in "[;,=\"<> *\\\\é:@a]|\r\n |") {
+        let mut fields = GOOD.as_bytes().to_vec();
+        fields.splice(at..=at, with.bytes());
+        if let Ok(fields) = core::str::from_utf8(&fields) {
+            agree(fields)?;
+        }
+        fields.splice(at..at, with.bytes());
+        if let Ok(fields) = core::str::from_utf8(&fields) {
+            agree(fields)?;
+        }
+    }
+}
