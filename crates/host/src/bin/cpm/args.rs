@@ -12,7 +12,8 @@ use std::time::Duration;
 #[command(after_help = "Examples:
   cpm demo                          a pager-mode message, its delivery and read report, as a ladder diagram
   cpm demo large --pcap large.pcap  a large message over MSRP, with a capture for Wireshark
-  cpm listen --bind 0.0.0.0:5060    take messages from anybody and print them")]
+  cpm listen --bind 0.0.0.0:5060    take messages from anybody and print them
+  cpm decode message.sip            what a SIP message says, and whether it is valid")]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -25,6 +26,31 @@ pub(crate) enum Task {
     Demo(Demo),
     /// Take pager-mode and large messages from anybody, print them and send the reports asked for
     Listen(Listen),
+    /// Print SIP messages with every header field and body, and say whether they are valid
+    Decode(Decode),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The exit status is 0 when all messages are well-formed and valid, 1 when one is not, 2 on wrong usage
+or when a file cannot be read. What a user agent or a proxy would refuse for other reasons (an unknown
+method, URI scheme, extension or type of body) is printed and does not change it.
+
+Examples:
+  cpm decode invite.sip
+  cpm decode --json *.sip
+  cpm decode --stream - < connection.bin"
+)]
+pub(crate) struct Decode {
+    /// Print JSON: a list with one object for each file
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Each file is a stream, as a TCP connection has it, with any number of messages
+    #[arg(long)]
+    pub(crate) stream: bool,
+    /// Files with one message each, as a datagram has it; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -171,6 +197,9 @@ mod tests {
             &["cpm", "listen", "--timeout", "0"],
             &["cpm", "listen", "--timeout", "-1"],
             &["cpm", "listen", "--timeout", "inf"],
+            &["cpm", "decode"],
+            &["cpm", "decode", "--json"],
+            &["cpm", "decode", "--xml", "file"],
         ] {
             assert!(Cli::try_parse_from(bad).is_err(), "{bad:?}");
         }

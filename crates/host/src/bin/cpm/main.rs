@@ -1,6 +1,7 @@
-//! The `cpm` command: a demonstration of a message's whole way, and a client that listens.
+//! The `cpm` command: a demonstration of a message's whole way, a client that listens, a reader of SIP messages.
 
 mod args;
+mod decode;
 mod demo;
 mod label;
 mod ladder;
@@ -15,15 +16,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    match Cli::parse().task {
+        Task::Decode(options) => decode::decode(&options),
+        Task::Demo(options) => run(demo::demo(&options)),
+        Task::Listen(options) => run(listen::listen(&options)),
+    }
+}
+
+/// Runs what needs sockets and time.
+fn run(task: impl Future<Output = Result<(), String>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    let result = match cli.task {
-        Task::Demo(options) => runtime.block_on(demo::demo(&options)),
-        Task::Listen(options) => runtime.block_on(listen::listen(&options)),
-    };
+    let result = runtime.block_on(task);
     // Look-ups by the system's resolver cannot be ended; they are not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match result {

@@ -18,7 +18,8 @@ pub(crate) fn harmless(text: &str, lines: bool) -> String {
     out
 }
 
-fn acts(c: char) -> bool {
+/// Whether a terminal would act on it, or hide it.
+pub(crate) fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,
             // Soft hyphen, combining grapheme joiner, Arabic letter mark, Mongolian vowel separator.
