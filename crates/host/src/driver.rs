@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
@@ -68,7 +68,19 @@ struct StreamEntry {
     wanted: bool,
     /// The node wants it closed as soon as it has no more octets for it.
     closing: Option<CloseReason>,
+    /// The reader waits until a block was written.
+    reader_waits: bool,
+    dealt_with: watch::Sender<()>,
     last_used: Instant,
+}
+
+impl StreamEntry {
+    /// The reader may bring more.
+    fn read_on(&mut self) {
+        self.reader_waits = false;
+        // A reader that has ended needs not be told.
+        let _ = self.dealt_with.send(());
+    }
 }
 
 struct UdpPort {
@@ -240,11 +252,22 @@ where
                 if entry.closing.is_none() {
                     self.node.handle_stream(now, flow, bytes);
                 }
+                // What is to be answered is given to the stream before more of it is read.
+                self.obey();
+                if let Some(entry) = self.streams.get_mut(&flow) {
+                    match entry.block {
+                        Some(_) => entry.read_on(),
+                        None => entry.reader_waits = true,
+                    }
+                }
             }
             Wire::Written { flow, block } => {
                 if let Some(entry) = self.streams.get_mut(&flow) {
                     entry.last_used = now.mono;
                     entry.block = Some(block);
+                    if entry.reader_waits {
+                        entry.read_on();
+                    }
                     self.pump(flow);
                 }
             }
@@ -375,17 +398,27 @@ where
         let flow = self.name_flow();
         self.config.tap.happened(path, what);
         let (blocks, block_queue) = mpsc::channel(1);
+        let (dealt_with, reader) = watch::channel(());
         let stream = Stream {
             flow,
             path,
             tap: self.config.tap.clone(),
             limits: self.config.limits.clone(),
             wire: self.wire.clone(),
+            dealt_with: reader,
             _permit: permit,
         };
         self.outward.spawn(stream.run(socket, block_queue));
         let block = Some(Vec::new());
-        let entry = StreamEntry { blocks, block, wanted: false, closing: None, last_used: now.mono };
+        let entry = StreamEntry {
+            blocks,
+            block,
+            wanted: false,
+            closing: None,
+            reader_waits: false,
+            dealt_with,
+            last_used: now.mono,
+        };
         self.streams.insert(flow, entry);
         let trust = self.config.trusted.trust(local, peer);
         let info =

@@ -41,8 +41,12 @@ pub struct Limits {
     /// Octets read from a stream in one go. Default 16,384.
     pub read_block: usize,
     /// Octets asked of the node for a stream in one go, and therefore the most that waits outside the node while a
-    /// peer does not read. Default 16,384.
+    /// peer does not read. Default 65,536: more than a read block full of requests is answered with.
     pub write_block: usize,
+    /// How long a stream is not read on while what the node has for it was not written yet, so that answers keep up with
+    /// requests. Read on it is then all the same: two peers that wait for each other to read would wait for ever.
+    /// Default 100 ms.
+    pub read_hold: Duration,
     /// A peer that takes no octet of a stream this long is given up. Default 30 s.
     pub write_stall: Duration,
     /// How long a closed stream waits for the far side's end, so that what was sent last is not lost to a reset.
@@ -77,7 +81,8 @@ impl Default for Limits {
             max_streams: 4_096,
             stream_idle: Duration::from_secs(1_800),
             read_block: 16_384,
-            write_block: 16_384,
+            write_block: 65_536,
+            read_hold: Duration::from_millis(100),
             write_stall: Duration::from_secs(30),
             linger: Duration::from_secs(2),
             max_connects: 256,
@@ -117,6 +122,7 @@ impl Limits {
             ("host.udp_idle", self.udp_idle),
             ("host.udp_evict_after", self.udp_evict_after),
             ("host.stream_idle", self.stream_idle),
+            ("host.read_hold", self.read_hold),
             ("host.write_stall", self.write_stall),
             ("host.linger", self.linger),
             ("host.connect_timeout", self.connect_timeout),

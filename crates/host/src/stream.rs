@@ -10,7 +10,7 @@ use std::pin::pin;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::timeout;
 
 /// What the node's task hands to a stream's task. At most one is under way at a time, so that a channel of one is
@@ -24,6 +24,8 @@ pub(crate) struct Stream {
     pub(crate) tap: Tap,
     pub(crate) limits: Limits,
     pub(crate) wire: mpsc::Sender<Wire>,
+    /// Changes when the node's task has dealt with what was read, and its answer is on the way.
+    pub(crate) dealt_with: watch::Receiver<()>,
     /// Held as long as the connection lives.
     pub(crate) _permit: OwnedSemaphorePermit,
 }
@@ -46,6 +48,8 @@ impl Stream {
 
     async fn read(&self, socket: OwnedReadHalf) {
         let mut block = vec![0; self.limits.read_block];
+        let mut dealt_with = self.dealt_with.clone();
+        let mut waits = false;
         let why = loop {
             if socket.readable().await.is_err() {
                 break CloseReason::Failed;
@@ -58,6 +62,11 @@ impl Stream {
                 Ok(count) => {
                     let Some(bytes) = block.get(..count) else { break CloseReason::Failed };
                     self.tap.happened(self.path, What::Received(bytes));
+                    // One block ahead of the node at most: a stream may not crowd out the others, nor its own answers.
+                    if waits {
+                        let _ = timeout(self.limits.read_hold, dealt_with.changed()).await;
+                    }
+                    waits = true;
                     let read = Wire::Read { flow: self.flow, bytes: Bytes::copy_from_slice(bytes) };
                     if self.wire.send(read).await.is_err() {
                         return;

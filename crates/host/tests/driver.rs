@@ -282,3 +282,64 @@ async fn the_tap_sees_every_octet() {
     assert!(sum.0 == sent.as_bytes(), "what was received");
     assert!(sum.1 == [head.as_bytes(), &body].concat(), "what was sent");
 }
+
+/// Whoever writes many requests at once and reads the answers gets them all: the answers of a busy stream keep up with
+/// its requests, instead of piling up until the node takes the peer for one that does not read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_requests_is_answered_to_the_last() {
+    const BURST: u32 = 6_000;
+    let (mut running, at) = echo(&[Listen::SipTcp("127.0.0.1:0".parse().unwrap())], |_| ());
+    let stream = TcpStream::connect(at).await.unwrap();
+    let from = stream.local_addr().unwrap();
+    let (mut reader, mut writer) = stream.into_split();
+    let writing = tokio::spawn(async move {
+        let all: String = (0..BURST).map(|number| message(number, "TCP", from, "x")).collect();
+        writer.write_all(all.as_bytes()).await.unwrap();
+        writer
+    });
+    let events = tokio::spawn(async move {
+        while running.events.recv().await.is_some() {}
+        running
+    });
+    let (mut answers, mut text) = (0, Vec::new());
+    let mut block = vec![0; 65_536];
+    while answers < BURST {
+        let count = within(reader.read(&mut block)).await.unwrap();
+        assert_ne!(count, 0, "closed after {answers} answers");
+        text.extend_from_slice(&block[..count]);
+        let whole = text.windows(5).rposition(|end| end == b"\r\n\r\nx").map_or(0, |at| at + 5);
+        let taken: Vec<u8> = text.drain(..whole).collect();
+        answers += u32::try_from(taken.windows(12).filter(|line| line == b"SIP/2.0 200 ").count()).unwrap();
+    }
+    drop(within(writing).await.unwrap());
+    events.abort();
+}
+
+/// A peer that never reads is read on all the same, a little slower: two peers that wait for each other to read would
+/// wait for ever. It is the node that has enough of it then, before the host finds that nothing can be written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reading_is_held_back_only_for_a_while() {
+    let (mut running, at) = echo(&[Listen::SipTcp("127.0.0.1:0".parse().unwrap())], |config| {
+        config.limits.read_hold = Duration::from_millis(1);
+        config.limits.write_stall = Duration::from_secs(60);
+    });
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let from = stream.local_addr().unwrap();
+    let writing = tokio::spawn(async move {
+        let body = "x".repeat(8_192);
+        for number in 0.. {
+            if stream.write_all(message(number, "TCP", from, &body).as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    });
+    let closed = async {
+        loop {
+            if let Some(Seen::Closed(_)) = running.events.recv().await {
+                return;
+            }
+        }
+    };
+    within(closed).await;
+    writing.abort();
+}

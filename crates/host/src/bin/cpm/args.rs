@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::io::IsTerminal;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -91,13 +91,13 @@ Examples:
   cpm listen --bind '[::1]:0' --count 1 --timeout 30")]
 pub(crate) struct Listen {
     /// Where SIP is taken, on UDP and TCP; port 0 lets the system choose
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5060")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5060", value_parser = listening)]
     pub(crate) bind: SocketAddr,
     /// Where MSRP is taken; by default at the same address, port 2855 if it is free
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listening)]
     pub(crate) msrp: Option<SocketAddr>,
     /// The address that peers are told to use, when listening on all addresses (0.0.0.0 or [::])
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = reachable)]
     pub(crate) advertise: Option<IpAddr>,
     /// The address of record that messages are for; by default sip:listen@ADDR
     #[arg(long, value_name = "URI")]
@@ -163,6 +163,29 @@ impl Color {
     }
 }
 
+/// An address that one program listens on: its own or all. (Systems also bind group and broadcast addresses, where nobody
+/// could answer from.)
+fn listening(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|error| format!("{error}"))?;
+    if names_many(address.ip()) {
+        return Err("a multicast or broadcast address is nobody's own".to_owned());
+    }
+    Ok(address)
+}
+
+/// An address that others can send to.
+fn reachable(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text.parse().map_err(|error| format!("{error}"))?;
+    if address.is_unspecified() || names_many(address) {
+        return Err("not the address of one machine".to_owned());
+    }
+    Ok(address)
+}
+
+fn names_many(address: IpAddr) -> bool {
+    address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
@@ -181,6 +204,8 @@ mod tests {
         Cli::command().debug_assert();
         let cli = Cli::try_parse_from(["cpm", "demo", "large", "--color", "never"]).unwrap();
         assert!(matches!(cli.task, Task::Demo(Demo { mode: Mode::Large, color: Color::Never, .. })));
+        let all = ["cpm", "listen", "--bind", "0.0.0.0:5060", "--msrp", "[::]:0", "--advertise", "192.0.2.1"];
+        assert!(Cli::try_parse_from(all).is_ok());
         let cli = Cli::try_parse_from(["cpm", "listen", "--bind", "[::1]:0", "--timeout", "0.5"]).unwrap();
         assert!(
             matches!(cli.task, Task::Listen(listen) if listen.timeout == Some(Duration::from_millis(500)))
@@ -193,6 +218,11 @@ mod tests {
             &["cpm"][..],
             &["cpm", "demo", "fax"],
             &["cpm", "listen", "--bind", "5060"],
+            &["cpm", "listen", "--bind", "224.0.0.1:5060"],
+            &["cpm", "listen", "--bind", "255.255.255.255:5060"],
+            &["cpm", "listen", "--msrp", "[ff02::1]:2855"],
+            &["cpm", "listen", "--advertise", "0.0.0.0"],
+            &["cpm", "listen", "--advertise", "224.0.0.1"],
             &["cpm", "listen", "--count", "0"],
             &["cpm", "listen", "--timeout", "0"],
             &["cpm", "listen", "--timeout", "-1"],

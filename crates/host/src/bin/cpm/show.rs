@@ -7,15 +7,17 @@ use std::fmt::Write;
 
 /// Octets of text that are shown.
 const SHOWN: usize = 16_384;
+/// Characters of any other value that are shown.
+const FIELD: usize = 256;
 
 /// The message in a few lines; nothing in it acts on a terminal. `number` counts messages.
 pub(crate) fn message(number: u64, message: &ReceivedMessage) -> String {
     let way = if message.large { "large message" } else { "pager message" };
-    let from = message.from.as_ref().map_or("anonymous".to_owned(), |from| harmless(from.as_str(), false));
+    let from = message.from.as_ref().map_or("anonymous".to_owned(), |from| value(from.as_str()));
     let mut text = format!("[{number}] {way} from {from}");
-    let mut field = |name: &str, value: &str| {
+    let mut field = |name: &str, content: &str| {
         // Writing to a String cannot fail.
-        let _ = write!(text, "\n    {name:<13} {}", harmless(value, false));
+        let _ = write!(text, "\n    {name:<13} {}", value(content));
     };
     if let Some(name) = &message.from_name {
         field("calls itself", name);
@@ -38,6 +40,14 @@ pub(crate) fn message(number: u64, message: &ReceivedMessage) -> String {
     }
     text.push('\n');
     text
+}
+
+/// A value on one line; what is too long for anybody to read is cut.
+fn value(text: &str) -> String {
+    match text.char_indices().nth(FIELD) {
+        Some((at, _)) => format!("{}...", harmless(text.get(..at).unwrap_or_default(), false)),
+        None => harmless(text, false),
+    }
 }
 
 fn content(message: &ReceivedMessage) -> String {
@@ -121,6 +131,19 @@ mod tests {
         let text = message(1, &one);
         assert!(!text.contains(['\x1b', '\u{9b}', '\u{202e}', '\r']), "{text:?}");
         assert_eq!(text.lines().filter(|line| line.starts_with('[')).count(), 1, "{text}");
+    }
+
+    #[test]
+    fn long_values_are_cut() {
+        let mut one = received("text/plain", b"text");
+        one.message_id = Some("é".repeat(256));
+        assert!(message(1, &one).contains(&format!("message id    {}\n", "é".repeat(256))));
+        one.message_id = Some("é".repeat(8_000));
+        one.subject = Some("\x1b".repeat(8_000));
+        one.from = Some(Uri::parse(&format!("sip:{}@example.com", "a".repeat(900))).unwrap());
+        let text = message(1, &one);
+        assert!(text.contains(&format!("message id    {}...\n", "é".repeat(256))), "{text}");
+        assert!(text.lines().all(|line| line.len() < 2_000), "{text}");
     }
 
     #[test]
