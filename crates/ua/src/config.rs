@@ -140,7 +140,8 @@ pub struct Limits {
     /// `tx.cancelled_pending`: INVITEs of one peer address that it cancelled and that the function has not answered yet:
     /// 20. With more of them, its next INVITE gets 503. Does not bind flows of the core.
     pub max_cancelled_per_peer: usize,
-    /// `tx.max_completed_bytes`: octets of cached final responses: 64 MiB. With more, the oldest are forgotten.
+    /// `tx.max_completed_bytes`: octets that server transactions with a final response cost, until their retransmissions
+    /// are over (that is a little more than 1.5 KiB each): 128 MiB. With more, the oldest are forgotten.
     pub max_completed_bytes: usize,
     /// `tx.max_client`: client transactions at once: 65,536. Binds commands of the function alone.
     pub max_client: usize,
@@ -169,7 +170,7 @@ impl Default for Limits {
             max_unanswered: 65_536,
             max_unanswered_per_peer: 1_024,
             max_cancelled_per_peer: 20,
-            max_completed_bytes: 64 * 1024 * 1024,
+            max_completed_bytes: 128 * 1024 * 1024,
             max_client: 65_536,
             max_dialogs: 65_536,
             max_early_per_invite: 16,

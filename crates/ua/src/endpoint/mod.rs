@@ -62,7 +62,8 @@ pub struct Endpoint {
     merges: BTreeMap<MergeKey, RequestId>,
     peers: BTreeMap<IpAddr, PeerLoad>,
     unanswered: usize,
-    completed: VecDeque<RequestId>,
+    /// Transactions that have their final response, oldest first, and what each costs.
+    completed: BTreeMap<RequestId, usize>,
     completed_octets: usize,
     invites: BTreeMap<InviteId, Invite>,
     dialogs: BTreeMap<DialogId, Dialog>,
@@ -98,7 +99,7 @@ impl Endpoint {
             merges: BTreeMap::new(),
             peers: BTreeMap::new(),
             unanswered: 0,
-            completed: VecDeque::new(),
+            completed: BTreeMap::new(),
             completed_octets: 0,
             invites: BTreeMap::new(),
             dialogs: BTreeMap::new(),

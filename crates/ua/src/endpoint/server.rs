@@ -110,6 +110,26 @@ impl Server {
         self.request.is_none()
     }
 
+    /// Octets that it costs to remember this transaction once it is answered: the response, what it is found by (in two
+    /// places each), and its entries in the maps and the alarm clock.
+    fn cost(&self) -> usize {
+        /// Entries of B-trees are two thirds full on average; each text is an allocation of its own.
+        const UPKEEP: usize = 512;
+        let key = match &self.key {
+            ServerKey::Branch(branch, sent_by, method) => {
+                [branch, sent_by, method].map(String::len).iter().sum()
+            }
+            ServerKey::Rfc2543(text) => text.len(),
+        };
+        let merge = self
+            .merge
+            .as_ref()
+            .map_or(0, |(tag, call_id, _, method)| [tag, call_id, method].map(String::len).iter().sum());
+        let texts = usize::saturating_add(key, merge).saturating_mul(2);
+        let response = self.response.as_ref().map_or(0, Bytes::len);
+        response.saturating_add(texts).saturating_add(size_of::<Server>()).saturating_add(UPKEEP)
+    }
+
     fn next_alarm(&self) -> Option<Instant> {
         [self.machine.alarms().next(), self.trying_at, self.give_up_at].into_iter().flatten().min()
     }
@@ -333,7 +353,7 @@ impl Endpoint {
             return;
         }
         let (peer, cancelled) = (server.peer, server.cancelled);
-        let octets = server.response.as_ref().map_or(0, Bytes::len);
+        let cost = server.cost();
         // The dialog still needs its 2xx: those are bounded by the number of dialogs.
         let evictable = !matches!(
             &server.machine,
@@ -345,11 +365,11 @@ impl Endpoint {
             self.remove_dialog(early);
         }
         if evictable {
-            self.completed.push_back(id);
-            self.completed_octets = self.completed_octets.saturating_add(octets);
+            self.completed.insert(id, cost);
+            self.completed_octets = self.completed_octets.saturating_add(cost);
         }
         while self.completed_octets > self.config.limits.max_completed_bytes {
-            let Some(oldest) = self.completed.front().copied() else { break };
+            let Some(oldest) = self.completed.first_key_value().map(|(id, _)| *id) else { break };
             self.metrics.count("ua.completed_forgotten");
             self.end_server(now, oldest);
         }
@@ -411,10 +431,8 @@ impl Endpoint {
         }
         if server.request.is_some() {
             self.less_load(server.peer, server.cancelled);
-        } else if let Some(at) = self.completed.iter().position(|other| *other == id) {
-            self.completed.remove(at);
-            let octets = server.response.as_ref().map_or(0, Bytes::len);
-            self.completed_octets = self.completed_octets.saturating_sub(octets);
+        } else if let Some(cost) = self.completed.remove(&id) {
+            self.completed_octets = self.completed_octets.saturating_sub(cost);
         }
         if let Owner::Proxy(proxy) = server.owner {
             self.proxy_server_ended(now, proxy);
