@@ -96,7 +96,7 @@ pub(crate) struct Listen {
     /// Where MSRP is taken; by default at the same address, port 2855 if it is free
     #[arg(long, value_name = "ADDR:PORT", value_parser = listening)]
     pub(crate) msrp: Option<SocketAddr>,
-    /// The address that peers are told to use, when listening on all addresses (0.0.0.0 or [::])
+    /// The address that peers are told to use, when listening on all addresses (0.0.0.0 or ::)
     #[arg(long, value_name = "ADDR", value_parser = reachable)]
     pub(crate) advertise: Option<IpAddr>,
     /// The address of record that messages are for; by default sip:listen@ADDR
