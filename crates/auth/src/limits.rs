@@ -1,6 +1,6 @@
 //! How much of everything a peer may send.
 
-use core::fmt;
+pub use cpm_base::LimitsError;
 
 /// Bounds on what is read. A parse keeps at most the octets of its input, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,15 +40,3 @@ impl Default for Limits {
         Limits::DEFAULT
     }
 }
-
-/// A limit out of its range; the name says which.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LimitsError(pub &'static str);
-
-impl fmt::Display for LimitsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is out of range", self.0)
-    }
-}
-
-impl core::error::Error for LimitsError {}

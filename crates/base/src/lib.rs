@@ -29,7 +29,7 @@ mod sensitive;
 mod time;
 
 pub use flow::{CloseReason, FlowId, FlowInfo, OpenError, OpenId, Protocol, Target, Transport, Trust};
-pub use limit::LimitExceeded;
+pub use limit::{LimitExceeded, LimitsError};
 pub use metrics::Metrics;
 pub use random::{Random, Seed};
 pub use sensitive::Sensitive;

@@ -37,6 +37,19 @@ impl fmt::Display for LimitExceeded {
 
 impl core::error::Error for LimitExceeded {}
 
+/// A value of a `Limits` struct cannot be worked with; the name of the limit (`"mime.max_parts"`). What values can is
+/// said where the limit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitsError(pub &'static str);
+
+impl fmt::Display for LimitsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is out of range", self.0)
+    }
+}
+
+impl core::error::Error for LimitsError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! How much of everything a peer may send.
 
-use core::fmt;
+pub use cpm_base::LimitsError;
 
 /// Bounds on what is read. Memory of a parse is its input plus, per header field and part, a fixed record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,15 +59,3 @@ impl Default for Limits {
         Limits::DEFAULT
     }
 }
-
-/// A limit that would refuse everything; the name says which.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LimitsError(pub &'static str);
-
-impl fmt::Display for LimitsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} must be at least 1", self.0)
-    }
-}
-
-impl core::error::Error for LimitsError {}

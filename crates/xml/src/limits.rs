@@ -1,6 +1,6 @@
 //! How much of everything a peer may send.
 
-use std::fmt;
+pub use cpm_base::LimitsError;
 
 /// Bounds on what is read. Memory of a parse is a small multiple of its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,15 +45,3 @@ impl Default for Limits {
         Limits::DEFAULT
     }
 }
-
-/// A limit that would refuse everything; the name says which.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LimitsError(pub &'static str);
-
-impl fmt::Display for LimitsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} must be at least 1", self.0)
-    }
-}
-
-impl std::error::Error for LimitsError {}

@@ -20,7 +20,8 @@ impl TypedHeader for Date {
     const NAME: HeaderName = HeaderName::Date;
 
     fn read(text: &str, _: &Limits) -> Result<Date, HeaderError> {
-        rfc1123(text).map(Date).ok_or(HeaderError::Malformed { header: "Date", what: "not a date in GMT" })
+        let malformed = HeaderError::Malformed { header: "Date", what: "not a date in GMT" };
+        DateTime::parse_rfc1123(text).map(Date).map_err(|_| malformed)
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -36,19 +37,4 @@ impl TypedHeader for Date {
         let (day, year, time) = (part(8, 10), part(0, 4), part(11, 19));
         out.extend_from_slice(alloc::format!("{weekday}, {day} {month} {year} {time} GMT").as_bytes());
     }
-}
-
-/// `wkday "," SP 2DIGIT SP month SP 4DIGIT SP time SP "GMT"`. The day of the week is not compared with the date.
-fn rfc1123(text: &str) -> Option<DateTime> {
-    let (weekday, rest) = text.split_once(", ")?;
-    let named = |names: &[&str], name: &str| names.iter().position(|n| n.eq_ignore_ascii_case(name));
-    named(&WEEKDAYS, weekday)?;
-    let mut parts = rest.split(' ');
-    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
-    let (time, zone) = (parts.next()?, parts.next()?);
-    let month = named(&MONTHS, month)?.saturating_add(1);
-    if parts.next().is_some() || zone != "GMT" || day.len() != 2 || year.len() != 4 || time.len() != 8 {
-        return None;
-    }
-    DateTime::parse(&alloc::format!("{year}-{month:02}-{day}T{time}Z")).ok()
 }
