@@ -14,7 +14,7 @@
 //! use cpm_sip::*;
 //!
 //! let datagram = "MESSAGE sip:bob@example.com SIP/2.0\r\n\
-//!     Via: SIP/2.0/UDP pc33.example.com;branch=z9hG4bK776;rport\r\n\
+//!     Via: SIP/2.0/UDP phone.example.org;branch=z9hG4bK776;rport\r\n\
 //!     Max-Forwards: 70\r\n\
 //!     f: Alice <sip:alice@example.com>;tag=49583\r\n\
 //!     t: <sip:bob@example.com>\r\n\
