@@ -16,12 +16,12 @@
 //! let datagram = "MESSAGE sip:bob@example.com SIP/2.0\r\n\
 //!     Via: SIP/2.0/UDP phone.example.org;branch=z9hG4bK776;rport\r\n\
 //!     Max-Forwards: 70\r\n\
-//!     f: Alice <sip:alice@example.com>;tag=49583\r\n\
+//!     f: Alice <sip:alice@example.com>;tag=q7r2\r\n\
 //!     t: <sip:bob@example.com>\r\n\
-//!     Call-ID: asd88asd77a@1.2.3.4\r\n\
+//!     Call-ID: k3m9t7w2q5\r\n\
 //!     CSeq: 1 MESSAGE\r\n\
 //!     Content-Type: text/plain\r\n\
-//!     Content-Length: 6\r\n\r\nWatson";
+//!     Content-Length: 6\r\n\r\nHello!";
 //!
 //! let Ok(Message::Request(mut request)) = parse_datagram(datagram.into(), &Limits::default()) else { panic!() };
 //! assert!(validate_request(&request, &RequestPolicy::user_agent()).is_ok());
@@ -34,7 +34,7 @@
 //! request.headers_mut().set_typed(&MaxForwards(69));
 //! let forwarded = request.to_bytes();
 //! assert!(forwarded.starts_with(b"MESSAGE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP proxy.example.com;branch="));
-//! assert!(forwarded.ends_with(b"\r\nWatson"));
+//! assert!(forwarded.ends_with(b"\r\nHello!"));
 //!
 //! // The answer carries what a response must carry.
 //! let mut response = Response::for_request(&request, StatusCode::OK);
