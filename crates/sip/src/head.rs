@@ -64,6 +64,7 @@ pub(crate) fn find_end(octets: &[u8], from: usize) -> Option<usize> {
 pub(crate) use plain::read as plain;
 
 /// Reads the head that begins at `start`. Also gives where it ends, `None` when there is no empty line.
+#[inline]
 pub(crate) fn read(source: &Bytes, start: usize, limits: &Limits) -> (Head, Option<usize>) {
     if let Some((head, end)) = plain::read(source, start, limits) {
         return (head, Some(end));

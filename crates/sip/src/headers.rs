@@ -7,6 +7,7 @@ use crate::name::{HeaderName, Occurrence};
 use crate::text::HeaderText;
 use crate::typed::TypedHeader;
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -24,28 +25,38 @@ pub struct Headers {
 
 type Span = (usize, usize);
 
-/// One field. The spans are inside `own`, or else inside the octets of the message; `value` is the value without white
-/// space around it. Everything is apart, so that the parser writes a field from registers to its place.
+/// One field: numbers alone for nearly all received ones, so that the parser writes it from registers to its place. The
+/// spans are inside the line of `own`, or else inside the octets of the message; `value` is the value without white space
+/// around it.
 #[derive(Debug, Clone)]
 struct Field {
-    name: Name,
+    /// The name, unless `own` has one.
+    known: &'static HeaderName,
     line: Span,
     value: Span,
-    /// The line of a field that was not received with this message, or that was edited.
-    own: Option<Bytes>,
+    own: Option<Box<Own>>,
 }
 
-/// The name of a field: nearly always one of the table, which costs nothing to keep.
+/// What a field does not share.
 #[derive(Debug, Clone)]
-struct Name {
-    known: &'static HeaderName,
-    /// A name that the table does not know; `known` says nothing then.
-    other: Option<HeaderName>,
+struct Own {
+    /// A name that the table does not know.
+    name: Option<HeaderName>,
+    /// The line of a field that was not received with this message, or that was edited.
+    line: Option<Bytes>,
 }
 
-impl Name {
-    fn get(&self) -> &HeaderName {
-        self.other.as_ref().unwrap_or(self.known)
+impl Field {
+    fn name(&self) -> &HeaderName {
+        self.own.as_ref().and_then(|own| own.name.as_ref()).unwrap_or(self.known)
+    }
+
+    fn own_line(&self) -> Option<&Bytes> {
+        self.own.as_ref().and_then(|own| own.line.as_ref())
+    }
+
+    fn own_name(&self) -> Option<HeaderName> {
+        self.own.as_ref().and_then(|own| own.name.clone())
     }
 }
 
@@ -107,14 +118,14 @@ impl Headers {
             // Room for the usual number of fields at once; no more than the octets can hold.
             self.fields.reserve((self.source.len() / 64).clamp(8, 32));
         }
-        self.fields.push(Field { name: Name { known, other: None }, line, value, own: None });
+        self.fields.push(Field { known, line, value, own: None });
     }
 
     /// For the parser: one more field of a name outside of the table.
     pub(crate) fn push_other(&mut self, other: HeaderName, line: Span, value: Span) {
         self.push_received(&HeaderName::Via, line, value);
         if let Some(field) = self.fields.last_mut() {
-            field.name.other = Some(other);
+            field.own = Some(Box::new(Own { name: Some(other), line: None }));
         }
     }
 
@@ -137,7 +148,7 @@ impl Headers {
     }
 
     fn octets_of<'a>(&'a self, field: &'a Field) -> &'a Bytes {
-        field.own.as_ref().unwrap_or(&self.source)
+        field.own_line().unwrap_or(&self.source)
     }
 
     fn line_of<'a>(&'a self, field: &'a Field) -> &'a [u8] {
@@ -150,7 +161,7 @@ impl Headers {
 
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, HeaderValue<'_>)> + '_ {
-        self.fields.iter().map(|field| (field.name.get(), self.value_of(field)))
+        self.fields.iter().map(|field| (field.name(), self.value_of(field)))
     }
 
     /// The value of the first field of this name.
@@ -162,7 +173,7 @@ impl Headers {
     /// The values of all fields of this name, in order; a list is not split.
     pub fn get_all<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = HeaderValue<'a>> + use<'a> {
         let name = name.clone();
-        self.fields.iter().filter(move |f| *f.name.get() == name).map(|f| self.value_of(f))
+        self.fields.iter().filter(move |f| *f.name() == name).map(|f| self.value_of(f))
     }
 
     /// Like [`Headers::get_all`], for a name that outlives the walk.
@@ -170,19 +181,19 @@ impl Headers {
         &'a self,
         name: &'n HeaderName,
     ) -> impl Iterator<Item = HeaderValue<'a>> + use<'a, 'n> {
-        self.fields.iter().filter(move |f| f.name.get() == name).map(|f| self.value_of(f))
+        self.fields.iter().filter(move |f| f.name() == name).map(|f| self.value_of(f))
     }
 
     /// Whether there is a field of this name.
     #[must_use]
     pub fn contains(&self, name: &HeaderName) -> bool {
-        self.fields.iter().any(|f| f.name.get() == name)
+        self.fields.iter().any(|f| f.name() == name)
     }
 
     /// How many fields of this name there are.
     #[must_use]
     pub fn count(&self, name: &HeaderName) -> usize {
-        self.fields.iter().filter(|f| f.name.get() == name).count()
+        self.fields.iter().filter(|f| f.name() == name).count()
     }
 
     /// The typed value of a field: of the only one, or of a list its first value.
@@ -268,7 +279,7 @@ impl Headers {
     }
 
     fn position(&self, name: &HeaderName) -> Option<usize> {
-        self.fields.iter().position(|f| f.name.get() == name)
+        self.fields.iter().position(|f| f.name() == name)
     }
 
     /// Replaces all fields of this name by one in place of the first; adds one at the end when there is none.
@@ -302,7 +313,7 @@ impl Headers {
     /// Removes all fields of this name in all spellings; says how many there were.
     pub fn remove(&mut self, name: &HeaderName) -> usize {
         let before = self.fields.len();
-        self.fields.retain(|f| f.name.get() != name);
+        self.fields.retain(|f| f.name() != name);
         before.saturating_sub(self.fields.len())
     }
 
@@ -348,7 +359,7 @@ impl Headers {
     /// from the second value to the end of the line. `None` when there is one value.
     fn after_first_value(&self, at: usize) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>)> {
         let field = self.fields.get(at)?;
-        if field.name.get().occurrence() != Occurrence::List {
+        if field.name().occurrence() != Occurrence::List {
             return None;
         }
         let value = self.value_of(field).as_bytes();
@@ -371,28 +382,31 @@ impl Headers {
         let end = line.trim_ascii_end().len().max(head.len());
         if let Some(field) = self.fields.get_mut(at) {
             (field.line, field.value) = ((0, line.len()), (head.len(), end));
-            field.own = Some(Bytes::from(line));
+            field.own = Some(Box::new(Own { name: field.own_name(), line: Some(Bytes::from(line)) }));
         }
     }
 
     /// A copy of the fields of these names alone, in the order they stand here; octets are shared, not copied.
     #[must_use]
     pub fn subset(&self, names: &[HeaderName]) -> Headers {
-        let fields = self.fields.iter().filter(|f| names.contains(f.name.get())).cloned().collect();
+        let fields = self.fields.iter().filter(|f| names.contains(f.name())).cloned().collect();
         Headers { source: self.source.clone(), fields, limits: self.limits }
     }
 
     /// Adds a copy of all fields of this name of another message, octet for octet, after all others.
     pub fn copy_from(&mut self, other: &Headers, name: &HeaderName) {
-        for field in other.fields.iter().filter(|f| f.name.get() == name) {
+        for field in other.fields.iter().filter(|f| f.name() == name) {
             let octets = other.octets_of(field);
             if octets.get(field.line.0..field.line.1).is_some() {
                 let moved = |at: usize| at.saturating_sub(field.line.0);
                 self.fields.push(Field {
-                    name: field.name.clone(),
+                    known: field.known,
                     line: (0, moved(field.line.1)),
                     value: (moved(field.value.0), moved(field.value.1)),
-                    own: Some(octets.slice(field.line.0..field.line.1)),
+                    own: Some(Box::new(Own {
+                        name: field.own_name(),
+                        line: Some(octets.slice(field.line.0..field.line.1)),
+                    })),
                 });
             }
         }
@@ -416,9 +430,14 @@ impl Field {
         let line = alloc::format!("{name}: {value}\r\n");
         let start = name.as_str().len().saturating_add(2);
         let end = start.saturating_add(value.len());
-        let own = Some(Bytes::from(line.into_bytes()));
-        let name = Name { known: &HeaderName::Via, other: Some(name) };
-        Field { name, line: (0, end.saturating_add(2)), value: (start, end), own }
+        let known = HeaderName::known(name.as_str().as_bytes());
+        let own = Own { name: known.is_none().then_some(name), line: Some(Bytes::from(line.into_bytes())) };
+        Field {
+            known: known.unwrap_or(&HeaderName::Via),
+            line: (0, end.saturating_add(2)),
+            value: (start, end),
+            own: Some(Box::new(own)),
+        }
     }
 }
 

@@ -26,26 +26,35 @@ pub enum Message {
 struct Content {
     headers: Headers,
     body: Bytes,
-    /// The whole message as received, while nothing was edited.
-    wire: Option<Bytes>,
-    /// The start-line with its line end as received, while it was not edited.
-    start_line: Option<Bytes>,
+    /// The whole message as received.
+    wire: Bytes,
+    /// Whether nothing was edited since.
+    untouched: bool,
+    /// Octets of the received start-line with its line end; none when it was edited or made here.
+    start_line: usize,
     /// Made here, not received: Content-Length is added when written.
     built: bool,
 }
 
 impl Content {
     fn new() -> Content {
-        Content { headers: Headers::new(), body: Bytes::new(), wire: None, start_line: None, built: true }
+        Content {
+            headers: Headers::new(),
+            body: Bytes::new(),
+            wire: Bytes::new(),
+            untouched: false,
+            start_line: 0,
+            built: true,
+        }
     }
 
     fn headers_mut(&mut self) -> &mut Headers {
-        self.wire = None;
+        self.untouched = false;
         &mut self.headers
     }
 
     fn set_body(&mut self, body: Bytes) {
-        self.wire = None;
+        self.untouched = false;
         let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
         self.headers.set_typed(&ContentLength(length));
         self.body = body;
@@ -59,14 +68,15 @@ impl Content {
     }
 
     fn write(&self, out: &mut Vec<u8>, start_line: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(wire) = &self.wire {
-            out.extend_from_slice(wire);
+        if self.untouched {
+            out.extend_from_slice(&self.wire);
             return;
         }
-        let line_length = self.start_line.as_ref().map_or(128, Bytes::len);
+        let received = self.wire.get(..self.start_line).filter(|line| !line.is_empty());
+        let line_length = received.map_or(128, <[u8]>::len);
         let rest = self.headers.written_length().saturating_add(self.body.len()).saturating_add(32);
         out.reserve(line_length.saturating_add(rest));
-        match &self.start_line {
+        match received {
             Some(line) => out.extend_from_slice(line),
             None => start_line(out),
         }
@@ -84,7 +94,8 @@ pub(crate) struct Received {
     pub(crate) headers: Headers,
     pub(crate) body: Bytes,
     pub(crate) wire: Bytes,
-    pub(crate) start_line: Bytes,
+    /// Octets of the start-line, which begins the wire.
+    pub(crate) start_line: usize,
 }
 
 impl From<Received> for Content {
@@ -92,8 +103,9 @@ impl From<Received> for Content {
         Content {
             headers: received.headers,
             body: received.body,
-            wire: Some(received.wire),
-            start_line: Some(received.start_line),
+            wire: received.wire,
+            untouched: true,
+            start_line: received.start_line,
             built: false,
         }
     }
@@ -198,8 +210,8 @@ macro_rules! shared {
             /// A message that was built, not received, gets a Content-Length when it has none.
             #[must_use]
             pub fn to_bytes(&self) -> Bytes {
-                if let Some(wire) = &self.content.wire {
-                    return wire.clone();
+                if self.content.untouched {
+                    return self.content.wire.clone();
                 }
                 let mut out = Vec::new();
                 self.write_to(&mut out);
@@ -246,8 +258,8 @@ impl Request {
 
     /// Sets the Request-URI.
     pub fn set_uri(&mut self, uri: Uri) {
-        self.content.wire = None;
-        self.content.start_line = None;
+        self.content.untouched = false;
+        self.content.start_line = 0;
         self.uri = uri;
     }
 
@@ -303,8 +315,8 @@ impl Response {
 
     /// Sets the reason phrase; control characters in it become spaces.
     pub fn set_reason(&mut self, reason: &str) {
-        self.content.wire = None;
-        self.content.start_line = None;
+        self.content.untouched = false;
+        self.content.start_line = 0;
         self.reason = ByteStr::from(HeaderText::sanitized(reason).as_str());
     }
 

@@ -43,6 +43,7 @@ fn leading_line_ends(bytes: &[u8]) -> usize {
     pairs.saturating_mul(2)
 }
 
+#[inline]
 fn finish(
     bytes: Bytes,
     mut head: Head,
@@ -57,10 +58,11 @@ fn finish(
             Ok(good) => good,
             Err(error) => return Err(head.failure(error)),
         };
+    let whole = start == 0 && body_end == bytes.len();
     let received = Received {
         body: bytes.slice(head_end..body_end),
-        wire: bytes.slice(start..body_end),
-        start_line: bytes.slice(head.start_line.0..head.start_line.1),
+        start_line: head.start_line.1.saturating_sub(start),
+        wire: if whole { bytes } else { bytes.slice(start..body_end) },
         headers: head.headers,
     };
     Ok(match start_value {
@@ -70,6 +72,7 @@ fn finish(
 }
 
 /// Where the body ends, when nothing in the head is at fault.
+#[inline]
 fn check(
     head: &Head,
     bytes: &Bytes,

@@ -135,6 +135,13 @@ pub(crate) const fn is_forbidden_control(octet: u8) -> bool {
     (octet < 0x20 && octet != b'\t') || octet == 0x7f
 }
 
+/// What stands before the first such octet, which is ASCII, and after it.
+#[inline]
+pub(crate) fn split_at_octet(text: &str, octet: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(octet, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
+}
+
 /// Whether the text is a token: not empty, token characters only.
 pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_octet)

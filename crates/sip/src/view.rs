@@ -11,6 +11,7 @@ use crate::headers::Headers;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::name::{HeaderName, Occurrence};
+use crate::text::split_at_octet;
 use crate::typed::{CSeq, parse_ip, parse_q};
 use crate::uri::{Uri, is_host, parse_port};
 use alloc::borrow::Cow;
@@ -174,11 +175,11 @@ impl<'a> UriRef<'a> {
     /// # Errors
     /// What stands in its place is no host.
     pub fn host(self) -> Result<Option<&'a str>, UriError> {
-        let (scheme, rest) = split(self.0, b':').ok_or(UriError::Scheme)?;
+        let (scheme, rest) = split_at_octet(self.0, b':').ok_or(UriError::Scheme)?;
         if !scheme.eq_ignore_ascii_case("sip") && !scheme.eq_ignore_ascii_case("sips") {
             return Ok(None);
         }
-        let rest = split(rest, b'@').map_or(rest, |(_, rest)| rest);
+        let rest = split_at_octet(rest, b'@').map_or(rest, |(_, rest)| rest);
         let host = Scan::new(rest).host();
         let after = rest.as_bytes().get(host.len());
         let ends = after.is_none_or(|octet| matches!(octet, b':' | b';' | b'?'));
@@ -192,11 +193,6 @@ impl<'a> UriRef<'a> {
     pub fn to_uri(self) -> Result<Uri, UriError> {
         Uri::parse(self.0)
     }
-}
-
-fn split(text: &str, octet: u8) -> Option<(&str, &str)> {
-    let at = memchr::memchr(octet, text.as_bytes())?;
-    Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
 }
 
 /// An address with its parameters, as From, To and Contact hold it.
@@ -341,7 +337,7 @@ impl<'a> HeaderView<'a> for CallIdRef<'a> {
     fn read(text: &'a str, limits: &Limits) -> Result<CallIdRef<'a>, HeaderError> {
         let header = "Call-ID";
         limits.max_token(text.len()).map_err(|exceeded| HeaderError::Limit { header, exceeded })?;
-        let (first, second) = split(text, b'@').map_or((text, None), |(a, b)| (a, Some(b)));
+        let (first, second) = split_at_octet(text, b'@').map_or((text, None), |(a, b)| (a, Some(b)));
         let word = |text: &str| !text.is_empty() && text.chars().all(is_word_character);
         if word(first) && second.is_none_or(word) {
             Ok(CallIdRef(text))

@@ -13,10 +13,10 @@ pub fn memchr() -> Case {
         for end in memchr::memchr_iter(b'\n', head) {
             lines += black_box(end) & 1;
         }
-        let copy = kept.get_mut(..INVITE.len()).ok_or("too long")?;
+        let copy = kept.get_mut(..INVITE.len()).ok_or_else(|| String::from("too long"))?;
         copy.copy_from_slice(black_box(INVITE));
         black_box(&kept);
-        Ok(lines)
+        Ok::<_, String>(lines)
     })
 }
 
@@ -28,7 +28,7 @@ pub fn httparse() -> Case {
         let block = block.iter().position(|o| *o == b'\n').map_or(block, |at| &block[at + 1..]);
         match httparse::parse_headers(block, &mut fields).map_err(why)? {
             httparse::Status::Complete((_, fields)) => Ok(black_box(fields).len()),
-            httparse::Status::Partial => Err("incomplete".into()),
+            httparse::Status::Partial => Err(String::from("incomplete")),
         }
     })
 }

@@ -4,36 +4,76 @@ use super::{HeaderName, LONG};
 
 /// At least four times as many slots as names: nearly every name is found, or found missing, at the first look.
 const SLOTS: usize = (LONG.len() * 4).next_power_of_two();
-const FREE: u8 = u8::MAX;
-const TABLE: [u8; SLOTS] = fill();
+static TABLE: [Entry; SLOTS] = fill();
 /// Where the name of a compact form stands in the table of names.
-const LETTERS: [u8; 26] = letters();
+static LETTERS: [u8; 26] = letters();
+const FREE: u8 = u8::MAX;
+
+/// A name in words: in lower case, its first and its last octets, and how many there are. Long names have others between.
+#[derive(Clone, Copy)]
+struct Entry {
+    first: u64,
+    last: u64,
+    length: usize,
+    at: u8,
+}
 
 /// The place of a name in the table of names, whatever its spelling.
 #[inline]
 pub(super) fn position(name: &[u8]) -> Option<usize> {
-    let (first, last) = (name.first()?, name.last()?);
-    let middle = name.get(name.len() / 2)?;
-    if name.len() == 1 {
-        let letter = usize::from(first.to_ascii_lowercase().checked_sub(b'a')?);
+    if let [letter] = name {
+        let letter = usize::from(letter.to_ascii_lowercase().checked_sub(b'a')?);
         return LETTERS.get(letter).copied().filter(|at| *at != FREE).map(usize::from);
     }
-    let mut slot = hash(name.len(), *first, *middle, *last);
+    let (first, last) = words(name);
+    let mut slot = hash(first, last, name.len());
     loop {
-        let at = usize::from(*TABLE.get(slot)?);
-        let long = LONG.get(at)?.as_bytes();
-        if long == name || long.eq_ignore_ascii_case(name) {
-            return Some(at);
+        let entry = TABLE.get(slot)?;
+        if entry.at == FREE {
+            return None;
+        }
+        let at = usize::from(entry.at);
+        if entry.first == first && entry.last == last && entry.length == name.len() {
+            let covered = name.len() <= 16;
+            return (covered || LONG.get(at)?.as_bytes().eq_ignore_ascii_case(name)).then_some(at);
         }
         slot = next(slot);
     }
 }
 
-/// Length and three octets tell the names apart; their case does not count.
-const fn hash(length: usize, first: u8, middle: u8, last: u8) -> usize {
-    let octets = u32::from_le_bytes([first | 0x20, middle | 0x20, last | 0x20, length.to_le_bytes()[0]]);
-    // The multiplier of Fibonacci hashing; the upper bits are the mixed ones.
-    (octets.wrapping_mul(0x9e37_79b1) >> 16) as usize & (SLOTS - 1)
+/// The first and the last octets of a name, which overlap where it is short.
+#[inline]
+const fn words(name: &[u8]) -> (u64, u64) {
+    if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        return (lower(u64::from_le_bytes(*first)), lower(u64::from_le_bytes(*last)));
+    }
+    if let (Some([a, b, c, d]), Some([e, f, g, h])) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        return (lower(u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h])), 0);
+    }
+    match name {
+        [a, b] => (lower(u64::from_le_bytes([*a, *b, 0, 0, 0, 0, 0, 0])), 0),
+        [a, b, c] => (lower(u64::from_le_bytes([*a, *b, *c, 0, 0, 0, 0, 0])), 0),
+        _ => (0, 0),
+    }
+}
+
+/// Eight octets at once in lower case. In each the high bit is set to say whether it is a capital letter.
+const fn lower(octets: u64) -> u64 {
+    const fn each(octet: u8) -> u64 {
+        u64::from_le_bytes([octet; 8])
+    }
+    let low = octets & each(0x7f);
+    let from_a = low.wrapping_add(each(0x80 - b'A'));
+    let beyond_z = low.wrapping_add(each(0x7f - b'Z'));
+    let capital = (from_a ^ beyond_z) & !octets & each(0x80);
+    octets | (capital >> 2)
+}
+
+const fn hash(first: u64, last: u64, length: usize) -> usize {
+    // Multipliers of Fibonacci hashing; the upper bits are the mixed ones.
+    let mixed = first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ last.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+    let upper = (mixed >> 48) as usize;
+    (upper ^ length) & (SLOTS - 1)
 }
 
 const fn next(slot: usize) -> usize {
@@ -41,17 +81,21 @@ const fn next(slot: usize) -> usize {
 }
 
 #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
-const fn fill() -> [u8; SLOTS] {
+const fn fill() -> [Entry; SLOTS] {
     assert!(LONG.len() < FREE as usize && SLOTS <= 1 << 16);
-    let mut table = [FREE; SLOTS];
+    let mut table = [Entry { first: 0, last: 0, length: 0, at: FREE }; SLOTS];
     let mut at = 0;
     while at < LONG.len() {
         let name = LONG[at].as_bytes();
-        let mut slot = hash(name.len(), name[0], name[name.len() / 2], name[name.len() - 1]);
-        while table[slot] != FREE {
+        let (first, last) = words(name);
+        let mut slot = hash(first, last, name.len());
+        while table[slot].at != FREE {
+            // Names that differ in the middle alone would need a look at more than one of them.
+            let same = table[slot].first == first && table[slot].last == last;
+            assert!(!same || table[slot].length != name.len());
             slot = next(slot);
         }
-        table[slot] = at as u8;
+        table[slot] = Entry { first, last, length: name.len(), at: at as u8 };
         at += 1;
     }
     table

@@ -9,7 +9,7 @@ mod tests;
 
 use crate::error::UriError;
 use crate::limits::Limits;
-use crate::text::ByteStr;
+use crate::text::{ByteStr, split_at_octet};
 use alloc::string::String;
 use core::fmt;
 pub(crate) use escape::{escape, unescape};
@@ -131,28 +131,33 @@ impl Uri {
     pub(crate) fn read(text: ByteStr, limits: &Limits) -> Result<Uri, UriError> {
         limits.max_uri(text.len())?;
         let whole = text.as_str();
-        if !escape::is_made_of(whole, sip::is_uri_character) {
-            let characters = whole.bytes().all(sip::is_uri_character);
-            return Err(if characters { UriError::Escape } else { UriError::Character });
+        let (scheme, rest) = split_at_octet(whole, b':').unwrap_or((whole, ""));
+        if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
+            // Whatever its parts may hold a URI may hold: the characters are looked at again for the name of a fault only.
+            return match SipUri::parts(whole, limits) {
+                Ok(parts) => Ok(Uri::Sip(parts.with_text(text))),
+                Err(error) => Err(check_characters(whole).err().unwrap_or(error)),
+            };
         }
-        let (scheme, rest) = whole.split_once(':').ok_or(UriError::Scheme)?;
+        check_characters(whole)?;
         let scheme_character = |o: u8| o.is_ascii_alphanumeric() || matches!(o, b'+' | b'-' | b'.');
-        if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.bytes().all(scheme_character) {
+        if scheme.len() == whole.len()
+            || !scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            || !scheme.bytes().all(scheme_character)
+        {
             return Err(UriError::Scheme);
         }
-        if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
-            SipUri::read(text.clone(), limits).map(Uri::Sip)
-        } else if scheme.eq_ignore_ascii_case("tel") {
-            TelUri::read(text.clone(), limits).map(Uri::Tel)
+        if scheme.eq_ignore_ascii_case("tel") {
+            TelUri::read(text, limits).map(Uri::Tel)
         } else if scheme.eq_ignore_ascii_case("urn") {
             let whole = rest.split_once(':').is_some_and(|(namespace, specific)| {
                 namespace.len() >= 2
                     && !specific.is_empty()
                     && namespace.bytes().all(|o| o.is_ascii_alphanumeric() || o == b'-')
             });
-            if whole { Ok(Uri::Urn(Urn(text.clone()))) } else { Err(UriError::Urn) }
+            if whole { Ok(Uri::Urn(Urn(text))) } else { Err(UriError::Urn) }
         } else {
-            Ok(Uri::Opaque(OpaqueUri(text.clone())))
+            Ok(Uri::Opaque(OpaqueUri(text)))
         }
     }
 
@@ -259,4 +264,13 @@ impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// Whether all characters are those that a URI of any scheme may hold, and all escapes are complete.
+fn check_characters(text: &str) -> Result<(), UriError> {
+    if escape::is_made_of(text, sip::is_uri_character) {
+        return Ok(());
+    }
+    let characters = text.bytes().all(sip::is_uri_character);
+    Err(if characters { UriError::Escape } else { UriError::Character })
 }

@@ -8,7 +8,7 @@ use super::{TelUri, Uri};
 use crate::error::UriError;
 use crate::limits::Limits;
 use crate::params::stands_twice;
-use crate::text::{ByteStr, Class, class, is_in};
+use crate::text::{ByteStr, Class, class, is_in, split_at_octet};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -52,8 +52,16 @@ impl SipUri {
     }
 
     pub(super) fn read(text: ByteStr, limits: &Limits) -> Result<SipUri, UriError> {
-        let whole = text.as_str();
-        let (scheme, rest) = whole.split_once(':').ok_or(UriError::Scheme)?;
+        Ok(SipUri::parts(text.as_str(), limits)?.with_text(text))
+    }
+
+    pub(super) fn with_text(self, text: ByteStr) -> SipUri {
+        SipUri { text, ..self }
+    }
+
+    /// The URI without its text.
+    pub(super) fn parts(whole: &str, limits: &Limits) -> Result<SipUri, UriError> {
+        let (scheme, rest) = split_at_octet(whole, b':').ok_or(UriError::Scheme)?;
         let secure = scheme.eq_ignore_ascii_case("sips");
         let mut at = scheme.len().saturating_add(1);
         let (mut user, mut password) = (None, None);
@@ -81,7 +89,7 @@ impl SipUri {
             port,
             params: (params_start, params_end),
             headers: (params_end, end),
-            text,
+            text: ByteStr::default(),
         })
     }
 
@@ -424,12 +432,6 @@ fn host_length(text: &str) -> usize {
     memchr::memchr2(b';', b'?', text.as_bytes()).unwrap_or(text.len())
 }
 
-/// What stands before the first such octet, and after it. The octet is ASCII.
-fn split_at_octet(text: &str, octet: u8) -> Option<(&str, &str)> {
-    let at = memchr::memchr(octet, text.as_bytes())?;
-    Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
-}
-
 fn host_and_port(text: &str) -> Result<(Host, Option<u16>), UriError> {
     let octets = text.as_bytes();
     let colon = match memchr::memchr(b']', octets) {
@@ -459,13 +461,14 @@ fn pairs(text: &str, lead: char, between: char) -> impl Iterator<Item = (&str, O
 
 fn check_params(params: &str, limits: &Limits) -> Result<(), UriError> {
     let Some(list) = params.strip_prefix(';') else { return Ok(()) };
-    limits.max_params(list.split(';').count())?;
+    let count = memchr::memchr_iter(b';', list.as_bytes()).count().saturating_add(1);
+    limits.max_params(count)?;
     // A name stands once (§19.1.1): readers would pick different ones.
-    if stands_twice(list.split(';').map(|param| param.split('=').next().unwrap_or(param))) {
+    if count > 1 && stands_twice(list.split(';').map(|param| param.split('=').next().unwrap_or(param))) {
         return Err(UriError::Parameter);
     }
     for param in list.split(';') {
-        let (name, value) = param.split_once('=').map_or((param, None), |(n, v)| (n, Some(v)));
+        let (name, value) = split_at_octet(param, b'=').map_or((param, None), |(n, v)| (n, Some(v)));
         if name.is_empty() || value == Some("") {
             return Err(UriError::Parameter);
         }
