@@ -351,6 +351,11 @@ impl Headers {
     }
 
     fn up_to_value(&self, field: &Field) -> Vec<u8> {
+        if self.value_of(field).as_bytes().is_empty() {
+            // An empty value has its place behind the line end, where another field would begin.
+            let name = self.line_of(field).split(|octet| *octet == b':').next().unwrap_or_default();
+            return [name, b": "].concat();
+        }
         let length = field.value.0.saturating_sub(field.line.0);
         self.line_of(field).get(..length).unwrap_or_default().to_vec()
     }

@@ -232,3 +232,17 @@ proptest! {
         }
     }
 }
+
+/// An empty value is replaced in its line: what takes its place never begins a line of its own.
+#[test]
+fn an_empty_value_is_replaced_in_its_line() {
+    for empty in ["Subject:", "Subject: ", "s :\t", "Subject:\r\n ", "Subject: \r\n\t "] {
+        let wire = alloc::format!("OPTIONS sip:a@b SIP/2.0\r\n{empty}\r\nCall-ID: 1\r\n\r\n");
+        let mut message = crate::parse_datagram(Bytes::from(wire), &Limits::DEFAULT).unwrap();
+        let value = HeaderText::new("Evil: 1").unwrap();
+        assert!(message.headers_mut().replace_first_value(&HeaderName::Subject, &value));
+        let again = crate::parse_datagram(message.to_bytes(), &Limits::DEFAULT).unwrap();
+        assert_eq!(again.headers().len(), 2, "{empty:?}");
+        assert_eq!(again.headers().get(&HeaderName::Subject).and_then(HeaderValue::as_str), Some("Evil: 1"));
+    }
+}
