@@ -1,6 +1,6 @@
 //! Replays the seeds of the fuzz targets: what has to hold for any octets holds for these.
 
-#[path = "../../fuzz/src/checks.rs"]
+#[path = "../../fuzz/src/checks/mod.rs"]
 mod checks;
 
 use std::path::PathBuf;
@@ -58,4 +58,29 @@ fn sdp() {
 #[test]
 fn msrp_stream() {
     replay("msrp_stream", checks::msrp_stream);
+}
+
+#[test]
+fn sip_header() {
+    replay("sip_header", checks::sip_header);
+}
+
+#[test]
+fn sip_uri() {
+    replay("sip_uri", checks::sip_uri);
+}
+
+#[test]
+fn sip_edit() {
+    replay("sip_edit", checks::sip_edit);
+}
+
+#[test]
+fn digest() {
+    replay("digest", checks::digest);
+}
+
+#[test]
+fn multipart() {
+    replay("multipart", checks::multipart);
 }
