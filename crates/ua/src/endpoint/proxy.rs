@@ -98,7 +98,7 @@ impl Endpoint {
         let Some(request) = self.servers.get(&id).and_then(|server| server.request.clone()) else {
             return Err(Refused::new(Refusal::Gone, Vec::new()));
         };
-        let branch = Branch { request, destination: Destination::Routed };
+        let branch = Branch { request: *request, destination: Destination::Routed };
         self.proxy(now, id, Vec::from([branch]), ProxyOptions::default())
     }
 

@@ -9,6 +9,7 @@ use crate::timers::TimerKey;
 use crate::transaction::invite_server::{self, InviteServer};
 use crate::transaction::non_invite_server::{self, NonInviteServer};
 use crate::transaction::{Alarms, Effects};
+use alloc::boxed::Box;
 use alloc::string::String;
 use bytes::Bytes;
 use core::net::IpAddr;
@@ -80,7 +81,7 @@ pub(super) struct Server {
     pub(super) method: Method,
     pub(super) owner: Owner,
     /// The request, until it is finally answered.
-    pub(super) request: Option<Request>,
+    pub(super) request: Option<Box<Request>>,
     pub(super) in_dialog: Option<DialogId>,
     /// The early dialog that a provisional response made.
     pub(super) early: Option<DialogId>,
@@ -113,7 +114,7 @@ impl Server {
     /// Octets that it costs to remember this transaction once it is answered: the response, what it is found by (in two
     /// places each), and its entries in the maps and the alarm clock.
     fn cost(&self) -> usize {
-        /// Entries of B-trees are two thirds full on average; each text is an allocation of its own.
+        /// Entries in five maps, and what allocations of their own cost the texts.
         const UPKEEP: usize = 512;
         let key = match &self.key {
             ServerKey::Branch(branch, sent_by, method) => {
@@ -127,7 +128,9 @@ impl Server {
             .map_or(0, |(tag, call_id, _, method)| [tag, call_id, method].map(String::len).iter().sum());
         let texts = usize::saturating_add(key, merge).saturating_mul(2);
         let response = self.response.as_ref().map_or(0, Bytes::len);
-        response.saturating_add(texts).saturating_add(size_of::<Server>()).saturating_add(UPKEEP)
+        // Nodes of a B-tree that is filled in order are little more than half full.
+        let entry = size_of::<Server>().saturating_mul(2);
+        response.saturating_add(texts).saturating_add(entry).saturating_add(UPKEEP)
     }
 
     fn next_alarm(&self) -> Option<Instant> {
@@ -209,7 +212,7 @@ impl Endpoint {
             machine,
             method: request.method().clone(),
             owner,
-            request: Some(request),
+            request: Some(Box::new(request)),
             in_dialog: None,
             early: None,
             reply: head.reply.clone(),
@@ -353,6 +356,8 @@ impl Endpoint {
             return;
         }
         let (peer, cancelled) = (server.peer, server.cancelled);
+        // Written piece by piece, it has room to spare: not for half a minute.
+        server.response = server.response.take().map(|response| Bytes::copy_from_slice(&response));
         let cost = server.cost();
         // The dialog still needs its 2xx: those are bounded by the number of dialogs.
         let evictable = !matches!(
@@ -562,7 +567,7 @@ impl Endpoint {
         {
             match method {
                 Method::Bye => self.end_dialog(now, dialog, DialogEnd::RemoteBye),
-                Method::Update if status.is_success() => self.refresh_dialog(dialog, refresh.as_ref()),
+                Method::Update if status.is_success() => self.refresh_dialog(dialog, refresh.as_deref()),
                 _ => {}
             }
         }

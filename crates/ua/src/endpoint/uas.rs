@@ -43,7 +43,7 @@ impl Endpoint {
                 if let Some(server) = self.servers.get_mut(&id) {
                     server.in_dialog = Some(dialog);
                 }
-                self.event(Event::Request { id, flow, request, in_dialog: Some(dialog) });
+                self.event(Event::Request { id, flow, request: *request, in_dialog: Some(dialog) });
             }
         }
     }
