@@ -206,7 +206,7 @@ impl StreamFramer {
     /// Lost in a head of which `end` octets are there: what they say of a request is kept for the answer.
     fn lost_in_head(&mut self, end: usize, error: ParseError) -> Step {
         let octets = mem::take(&mut self.buffer).freeze();
-        let failure = head::read_between(&octets, 0, end.min(octets.len()), &self.limits).failure(error);
+        let failure = head::read(&octets, 0, end.min(octets.len()), &self.limits).failure(error);
         self.lost(failure)
     }
 

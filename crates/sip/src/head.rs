@@ -2,7 +2,7 @@
 //!
 //! A fault does not end the reading: the lines that can be understood are kept, so that a broken request can be answered.
 
-mod plain;
+pub(crate) mod plain;
 
 use crate::error::{ParseError, ParseFailure, ReplyContext, UriError};
 use crate::grammar::parse_u32;
@@ -60,21 +60,8 @@ pub(crate) fn find_end(octets: &[u8], from: usize) -> Option<usize> {
     Some(from.saturating_add(at).saturating_add(4))
 }
 
-#[cfg(test)]
-pub(crate) use plain::read as plain;
-
-/// Reads the head that begins at `start`. Also gives where it ends, `None` when there is no empty line.
-#[inline]
-pub(crate) fn read(source: &Bytes, start: usize, limits: &Limits) -> (Head, Option<usize>) {
-    if let Some((head, end)) = plain::read(source, start, limits) {
-        return (head, Some(end));
-    }
-    let end = find_end(source, start);
-    (read_between(source, start, end.unwrap_or(source.len()), limits), end)
-}
-
 /// Reads the head that begins at `start` and ends before `end`, whatever is wrong with it.
-pub(crate) fn read_between(source: &Bytes, start: usize, end: usize, limits: &Limits) -> Head {
+pub(crate) fn read(source: &Bytes, start: usize, end: usize, limits: &Limits) -> Head {
     let readable = end.min(start.saturating_add(limits.max_header_bytes));
     let too_long = limits.max_header_bytes(end.saturating_sub(start)).err();
     let octets = source.get(..readable).unwrap_or_default();
@@ -184,10 +171,10 @@ pub(crate) fn field(line: &[u8], start: usize) -> Result<(Span, Span), ParseErro
     let (name, rest) = line.split_at_checked(colon).ok_or(ParseError::HeaderLine("no colon"))?;
     let blanks = name.iter().rev().take_while(|o| matches!(o, b' ' | b'\t')).count();
     let name_end = start.saturating_add(colon).saturating_sub(blanks);
-    let value = rest.get(1..).unwrap_or_default();
-    let value_start = value.len().saturating_sub(trim_start(value).len());
-    let from = start.saturating_add(colon).saturating_add(1).saturating_add(value_start);
-    Ok(((start, name_end), (from, from.saturating_add(trim_end(trim_start(value)).len()))))
+    let before = trim_end(rest.get(1..).unwrap_or_default());
+    let value = trim_start(before);
+    let end = start.saturating_add(colon).saturating_add(1).saturating_add(before.len());
+    Ok(((start, name_end), (end.saturating_sub(value.len()), end)))
 }
 
 const fn is_space(octet: u8) -> bool {
@@ -223,10 +210,10 @@ fn check_controls(line: &[u8]) -> Result<(), ParseError> {
     if after_cr { Err(ParseError::Control) } else { Ok(()) }
 }
 
-type Start = (Result<StartLine, ParseError>, Option<Method>);
+pub(crate) type Start = (Result<StartLine, ParseError>, Option<Method>);
 
 /// Reads the start-line in `span`, its line end not included. Also gives the method of a faulty Request-Line.
-fn start_line(source: &Bytes, span: Span, limits: &Limits) -> Start {
+pub(crate) fn start_line(source: &Bytes, span: Span, limits: &Limits) -> Start {
     let line = source.get(span.0..span.1).unwrap_or_default();
     if line.get(..4).is_some_and(|l| l.eq_ignore_ascii_case(b"SIP/")) {
         return (status_line(source, span), None);

@@ -16,26 +16,61 @@ use bytes::Bytes;
 /// The octets are no message; [`ParseFailure::reply`] is the answer they deserve. A datagram of CRLFs alone is a
 /// keep-alive: [`ParseError::Empty`].
 pub fn parse_datagram(bytes: Bytes, limits: &Limits) -> Result<Message, ParseFailure> {
-    let plain = |error| ParseFailure { error, context: None };
+    let alone = |error| ParseFailure { error, context: None };
     let start = leading_line_ends(&bytes);
     if start == bytes.len() {
-        return Err(plain(ParseError::Empty));
+        return Err(alone(ParseError::Empty));
     }
-    limits.max_leading_crlf(start / 2).map_err(|exceeded| plain(exceeded.into()))?;
-    let too_long = limits.max_datagram(bytes.len()).err();
-    let (head, end) = head::read(&bytes, start, limits);
+    limits.max_leading_crlf(start / 2).map_err(|exceeded| alone(exceeded.into()))?;
+    if let Err(exceeded) = limits.max_datagram(bytes.len()) {
+        let end = head::find_end(&bytes, start).unwrap_or(bytes.len());
+        return Err(head::read(&bytes, start, end, limits).failure(exceeded.into()));
+    }
+    let bytes = match plain(bytes, start, limits) {
+        Ok(message) => return Ok(message),
+        Err(bytes) => bytes,
+    };
+    let end = head::find_end(&bytes, start);
+    let head = head::read(&bytes, start, end.unwrap_or(bytes.len()), limits);
     let truncated = end.is_none();
     let end = end.unwrap_or(bytes.len());
-    if let Some(exceeded) = too_long {
-        return Err(head.failure(exceeded.into()));
-    }
     finish(bytes, head, start, end, truncated, limits)
 }
 
 /// Reads a message that is exactly the octets from one end to the other, as the framer of a stream cuts it.
 pub(crate) fn parse_frame(bytes: Bytes, head_end: usize, limits: &Limits) -> Result<Message, ParseFailure> {
-    let (head, _) = head::read(&bytes, 0, limits);
+    let bytes = match plain(bytes, 0, limits) {
+        Ok(message) => return Ok(message),
+        Err(bytes) => bytes,
+    };
+    let head = head::read(&bytes, 0, head_end, limits);
     finish(bytes, head, 0, head_end, false, limits)
+}
+
+/// Reads a message with nothing unusual about it; gives the octets back when there is something.
+#[inline]
+fn plain(bytes: Bytes, start: usize, limits: &Limits) -> Result<Message, Bytes> {
+    let Some(cut) = head::plain::cut(&bytes, start, limits) else { return Err(bytes) };
+    let present = bytes.len().saturating_sub(cut.end);
+    let length = cut.content_length.unwrap_or(present);
+    if length > present || length > limits.max_body {
+        return Err(bytes);
+    }
+    let (begin, _) = head::start_line(&bytes, (start, cut.start_line_end.saturating_sub(2)), limits);
+    let Ok(begin) = begin else { return Err(bytes) };
+    let body_end = cut.end.saturating_add(length);
+    let (body, start_line) = (bytes.slice(cut.end..body_end), cut.start_line_end.saturating_sub(start));
+    let whole = start == 0 && body_end == bytes.len();
+    let wire = if whole { bytes } else { bytes.slice(start..body_end) };
+    Ok(message(begin, Received { body, start_line, wire, headers: cut.headers }))
+}
+
+#[inline]
+fn message(begin: StartLine, received: Received) -> Message {
+    match begin {
+        StartLine::Request(method, uri) => Message::Request(Request::received(method, uri, received)),
+        StartLine::Status(status, reason) => Message::Response(Response::received(status, reason, received)),
+    }
 }
 
 fn leading_line_ends(bytes: &[u8]) -> usize {
@@ -43,7 +78,6 @@ fn leading_line_ends(bytes: &[u8]) -> usize {
     pairs.saturating_mul(2)
 }
 
-#[inline]
 fn finish(
     bytes: Bytes,
     mut head: Head,
@@ -58,21 +92,16 @@ fn finish(
             Ok(good) => good,
             Err(error) => return Err(head.failure(error)),
         };
-    let whole = start == 0 && body_end == bytes.len();
     let received = Received {
         body: bytes.slice(head_end..body_end),
         start_line: head.start_line.1.saturating_sub(start),
-        wire: if whole { bytes } else { bytes.slice(start..body_end) },
+        wire: bytes.slice(start..body_end),
         headers: head.headers,
     };
-    Ok(match start_value {
-        StartLine::Request(method, uri) => Message::Request(Request::received(method, uri, received)),
-        StartLine::Status(status, reason) => Message::Response(Response::received(status, reason, received)),
-    })
+    Ok(message(start_value, received))
 }
 
 /// Where the body ends, when nothing in the head is at fault.
-#[inline]
 fn check(
     head: &Head,
     bytes: &Bytes,

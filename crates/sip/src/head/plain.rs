@@ -1,10 +1,10 @@
 //! The plain head: every line ends with CRLF, nothing is folded, nothing is at fault. Nearly all heads are plain.
 //!
-//! Reads such a head in two passes that go from line end to line end and from control character to control character,
-//! and gives up at whatever is not plain; the tolerant reading in [`super::read_between`] then says what it is. Both give
+//! Cuts such a head in two passes that go from line end to line end and from control character to control character,
+//! and gives up at whatever is not plain; the tolerant reading of [`super::read`] then says what it is. Both give
 //! the same for a plain head.
 
-use super::{Head, Span, start_line, trim_end, trim_start};
+use super::{Span, trim_end, trim_start};
 use crate::grammar::parse_u32;
 use crate::headers::Headers;
 use crate::limits::Limits;
@@ -13,62 +13,65 @@ use crate::steps;
 use bytes::Bytes;
 use memchr::memchr_iter;
 
-/// The head that begins at `start`, and where it ends.
+/// A plain head, cut into pieces.
+pub(crate) struct Cut {
+    /// Where the start-line ends, its line end included.
+    pub(crate) start_line_end: usize,
+    pub(crate) headers: Headers,
+    pub(crate) content_length: Option<usize>,
+    /// Where the head ends, after the empty line.
+    pub(crate) end: usize,
+}
+
+/// Cuts the head that begins at `start`; the start-line is not looked into.
 #[inline]
-pub(crate) fn read(source: &Bytes, start: usize, limits: &Limits) -> Option<(Head, usize)> {
+pub(crate) fn cut(source: &Bytes, start: usize, limits: &Limits) -> Option<Cut> {
     let octets = source.get(start..)?;
     let mut ends = memchr_iter(b'\n', octets).map(|at| start.saturating_add(at).saturating_add(1));
-    let first_end = ends.next()?;
-    let start_text = source.get(start..first_end)?.strip_suffix(b"\r\n")?;
-    let (start_value, method) = start_line(source, (start, start.saturating_add(start_text.len())), limits);
-    let mut head = Head {
-        start: Ok(start_value.ok()?),
-        start_line: (start, first_end),
-        method,
-        headers: Headers::received(source.clone(), *limits),
-        content_length: None,
-        fault: None,
-    };
-    let mut line_start = first_end;
+    let start_line_end = ends.next()?;
+    let headers = Headers::received(source.clone(), *limits);
+    let mut cut = Cut { start_line_end, headers, content_length: None, end: 0 };
+    let mut line_start = start_line_end;
     for end in ends {
         let line = source.get(line_start..end)?;
         if line == b"\r\n" {
-            let lines = head.headers.len().saturating_add(2);
+            let lines = cut.headers.len().saturating_add(2);
             let whole = source.get(start..end)?;
             steps::visit(whole.len());
-            let plain = limits.max_header_bytes(whole.len()).is_ok() && is_tidy(whole, lines);
-            return plain.then_some((head, end));
+            cut.end = end;
+            let plain = whole.len() <= limits.max_header_bytes && is_tidy(whole, lines);
+            return plain.then_some(cut);
         }
-        field(source, line, (line_start, end), limits, &mut head)?;
+        field(source, line, (line_start, end), limits, &mut cut)?;
         line_start = end;
     }
     None
 }
 
 #[inline]
-fn field(source: &Bytes, line: &[u8], span: Span, limits: &Limits, head: &mut Head) -> Option<()> {
+fn field(source: &Bytes, line: &[u8], span: Span, limits: &Limits, cut: &mut Cut) -> Option<()> {
     let colon = colon(line)?;
     steps::visit(line.len());
-    if line.len() > limits.max_header_line || head.headers.len() >= limits.max_headers {
+    if line.len() > limits.max_header_line || cut.headers.len() >= limits.max_headers {
         return None;
     }
     let (name, rest) = line.split_at_checked(colon)?;
-    let value = trim_start(rest.get(1..)?.strip_suffix(b"\r\n")?);
-    let value_start = span.1.saturating_sub(value.len()).saturating_sub(2);
-    let value = trim_end(value);
-    let value_span = (value_start, value_start.saturating_add(value.len()));
+    let before = trim_end(rest.get(1..)?.strip_suffix(b"\r\n")?);
+    let value = trim_start(before);
+    let value_end = span.0.saturating_add(colon).saturating_add(1).saturating_add(before.len());
+    let value_span = (value_end.saturating_sub(value.len()), value_end);
     let Some(known) = HeaderName::known(name) else {
         let octets = source.slice(span.0..span.0.saturating_add(colon));
-        head.headers.push_other(HeaderName::other(octets)?, span, value_span);
+        cut.headers.push_other(HeaderName::other(octets)?, span, value_span);
         return Some(());
     };
     if matches!(known, HeaderName::ContentLength) {
         let length = parse_u32(value).and_then(|length| usize::try_from(length).ok())?;
-        if head.content_length.replace(length).is_some() {
+        if cut.content_length.replace(length).is_some() {
             return None;
         }
     }
-    head.headers.push_received(known, span, value_span);
+    cut.headers.push_received(known, span, value_span);
     Some(())
 }
 
@@ -91,7 +94,8 @@ fn colon(line: &[u8]) -> Option<usize> {
     Some(words.len().saturating_mul(8).saturating_add(within))
 }
 
-/// Whether the line ends are the only control characters. Each line is known to end with CRLF, which is two.
+/// Whether the line ends are the only control characters. Each line ends with LF: when there are two for each line and the
+/// start-line and the fields end with CRLF, there are no others.
 fn is_tidy(octets: &[u8], lines: usize) -> bool {
     // Fixed pieces that eight bits can count: the compiler makes vectors of them.
     let (pieces, rest) = octets.as_chunks::<128>();

@@ -47,6 +47,22 @@ fn known_names_in_every_spelling() {
     );
 }
 
+/// A value put where none was stays on the line of its name, whether the line was plain or folded.
+#[test]
+fn an_empty_value_is_replaced_on_its_line() {
+    for (field, edited) in [
+        ("Supported:\r\n", "Supported:path\r\n"),
+        ("Supported: \t \r\n", "Supported:path\r\n"),
+        ("Supported:\r\n \r\n", "Supported:path\r\n"),
+        ("Supported: a\r\n", "Supported: path\r\n"),
+    ] {
+        let mut message = parsed(field);
+        let value = HeaderText::new("path").unwrap();
+        assert!(message.headers_mut().replace_first_value(&HeaderName::Supported, &value));
+        assert_eq!(lines(&message), edited);
+    }
+}
+
 #[test]
 fn edits_leave_the_neighbours_alone() {
     let odd =

@@ -9,14 +9,15 @@ static TABLE: [Entry; SLOTS] = fill();
 static LETTERS: [u8; 26] = letters();
 const FREE: u8 = u8::MAX;
 
-/// A name in words: in lower case, its first and its last octets, and how many there are. Long names have others between.
+/// A name in words: in lower case, its first, its middle and its last octets, and how many there are.
 #[derive(Clone, Copy)]
 struct Entry {
-    first: u64,
-    last: u64,
+    words: Words,
     length: usize,
     at: u8,
 }
+
+type Words = (u64, u64, u64);
 
 /// The place of a name in the table of names, whatever its spelling.
 #[inline]
@@ -25,36 +26,44 @@ pub(super) fn position(name: &[u8]) -> Option<usize> {
         let letter = usize::from(letter.to_ascii_lowercase().checked_sub(b'a')?);
         return LETTERS.get(letter).copied().filter(|at| *at != FREE).map(usize::from);
     }
-    let (first, last) = words(name);
-    let mut slot = hash(first, last, name.len());
+    let words = words(name);
+    let mut slot = hash(words, name.len());
     loop {
         let entry = TABLE.get(slot)?;
+        let differs = (entry.words.0 ^ words.0) | (entry.words.1 ^ words.1) | (entry.words.2 ^ words.2);
+        if differs == 0 && entry.length == name.len() {
+            let at = usize::from(entry.at);
+            let covered = name.len() <= 24;
+            return (covered || LONG.get(at)?.as_bytes().eq_ignore_ascii_case(name)).then_some(at);
+        }
         if entry.at == FREE {
             return None;
-        }
-        let at = usize::from(entry.at);
-        if entry.first == first && entry.last == last && entry.length == name.len() {
-            let covered = name.len() <= 16;
-            return (covered || LONG.get(at)?.as_bytes().eq_ignore_ascii_case(name)).then_some(at);
         }
         slot = next(slot);
     }
 }
 
-/// The first and the last octets of a name, which overlap where it is short.
+/// The first, the middle and the last octets of a name; they overlap where it is short.
 #[inline]
-const fn words(name: &[u8]) -> (u64, u64) {
+const fn words(name: &[u8]) -> Words {
     if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        return (lower(u64::from_le_bytes(*first)), lower(u64::from_le_bytes(*last)));
+        let middle = match name.split_at_checked(8) {
+            Some((_, rest)) if rest.len() > 8 => rest.first_chunk::<8>(),
+            _ => None,
+        };
+        let middle = match middle {
+            Some(middle) => lower(u64::from_le_bytes(*middle)),
+            None => 0,
+        };
+        return (lower(u64::from_le_bytes(*first)), middle, lower(u64::from_le_bytes(*last)));
     }
-    if let (Some([a, b, c, d]), Some([e, f, g, h])) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-        return (lower(u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h])), 0);
-    }
-    match name {
-        [a, b] => (lower(u64::from_le_bytes([*a, *b, 0, 0, 0, 0, 0, 0])), 0),
-        [a, b, c] => (lower(u64::from_le_bytes([*a, *b, *c, 0, 0, 0, 0, 0])), 0),
-        _ => (0, 0),
-    }
+    let few = match (name, name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (_, Some([a, b, c, d]), Some([e, f, g, h])) => [*a, *b, *c, *d, *e, *f, *g, *h],
+        ([a, b, c], ..) => [*a, *b, *c, 0, 0, 0, 0, 0],
+        ([a, b], ..) => [*a, *b, 0, 0, 0, 0, 0, 0],
+        _ => [0; 8],
+    };
+    (lower(u64::from_le_bytes(few)), 0, 0)
 }
 
 /// Eight octets at once in lower case. In each the high bit is set to say whether it is a capital letter.
@@ -69,7 +78,7 @@ const fn lower(octets: u64) -> u64 {
     octets | (capital >> 2)
 }
 
-const fn hash(first: u64, last: u64, length: usize) -> usize {
+const fn hash((first, _, last): Words, length: usize) -> usize {
     // Multipliers of Fibonacci hashing; the upper bits are the mixed ones.
     let mixed = first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ last.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
     let upper = (mixed >> 48) as usize;
@@ -83,19 +92,16 @@ const fn next(slot: usize) -> usize {
 #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 const fn fill() -> [Entry; SLOTS] {
     assert!(LONG.len() < FREE as usize && SLOTS <= 1 << 16);
-    let mut table = [Entry { first: 0, last: 0, length: 0, at: FREE }; SLOTS];
+    let mut table = [Entry { words: (0, 0, 0), length: 0, at: FREE }; SLOTS];
     let mut at = 0;
     while at < LONG.len() {
         let name = LONG[at].as_bytes();
-        let (first, last) = words(name);
-        let mut slot = hash(first, last, name.len());
+        let words = words(name);
+        let mut slot = hash(words, name.len());
         while table[slot].at != FREE {
-            // Names that differ in the middle alone would need a look at more than one of them.
-            let same = table[slot].first == first && table[slot].last == last;
-            assert!(!same || table[slot].length != name.len());
             slot = next(slot);
         }
-        table[slot] = Entry { first, last, length: name.len(), at: at as u8 };
+        table[slot] = Entry { words, length: name.len(), at: at as u8 };
         at += 1;
     }
     table
