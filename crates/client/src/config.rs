@@ -66,6 +66,9 @@ pub struct Limits {
     pub max_received: usize,
     /// Received messages that wait for the store. Default 256.
     pub max_storing: usize,
+    /// Requests of this client that wait for their answer before one more disposition notification goes out; at most
+    /// 256 more notifications wait for a later try. Default 4,096.
+    pub max_reports: usize,
 }
 
 impl Default for Limits {
@@ -76,6 +79,7 @@ impl Default for Limits {
             max_sent: 4096,
             max_received: 4096,
             max_storing: 256,
+            max_reports: 4096,
         }
     }
 }
@@ -152,6 +156,7 @@ impl ClientConfig {
             ("max_sent", self.limits.max_sent == 0),
             ("max_received", self.limits.max_received == 0),
             ("max_storing", self.limits.max_storing == 0),
+            ("max_reports", self.limits.max_reports == 0),
         ];
         match limits.into_iter().find(|(_, zero)| *zero) {
             Some((name, _)) => Err(ConfigError::ZeroLimit(name)),

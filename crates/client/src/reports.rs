@@ -161,6 +161,11 @@ impl Client {
     }
 
     fn transmit_report(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, report: PendingReport) {
+        if self.transactions.len() >= self.config.limits.max_reports {
+            // A crowd of senders that do not answer may not make this client hold ever more.
+            self.metrics.count("client.reports_full");
+            return self.report_failed(now, report, true);
+        }
         match ports.sip.send_request(now, report.request.clone(), Destination::Routed) {
             Ok(transaction) => {
                 self.transactions.insert(transaction, Purpose::Report(Box::new(report)));

@@ -112,6 +112,31 @@ fn the_device_s_settings_decide() {
     }
 }
 
+/// E6, C1: senders that never answer do not make the client hold ever more reports; what waits goes out later.
+#[test]
+fn reports_that_nobody_answers_are_bounded() {
+    let mut rig = Rig::with(|config| config.limits.max_reports = 2);
+    let mut reports = Vec::new();
+    for n in 0..4 {
+        arrived(&mut rig, &Incoming::message(n, cpim(&format!("m{n}"), "positive-delivery", "Hi")));
+        if n < 2 {
+            reports.push(rig.next_request(Method::Message));
+        }
+        rig.next_received();
+        rig.quiet();
+    }
+    for report in reports {
+        rig.answer(&report, "200 OK", "", "");
+    }
+    rig.advance(secs(31));
+    for waited in ["m2", "m3"] {
+        let report = rig.next_request(Method::Message);
+        assert_eq!(document(&report).message_id, waited);
+        rig.answer(&report, "200 OK", "", "");
+    }
+    rig.at_rest();
+}
+
 #[test]
 fn without_a_message_id_nothing_can_be_reported() {
     let body = cpim("m1", "positive-delivery, display", "Hi").replace("imdn.Message-ID: m1\r\n", "");
