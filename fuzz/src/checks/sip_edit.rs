@@ -17,6 +17,9 @@ pub fn sip_edit(data: &[u8]) {
     let mut lines = lines_of(&message);
     let mut program = Unstructured::new(program);
     for _ in 0..64 {
+        if lines.len() > 256 {
+            break; // Copies double the message.
+        }
         if program.is_empty() || edit(&mut message, &mut lines, &mut program).is_err() {
             break;
         }
@@ -158,7 +161,7 @@ fn typed(headers: &mut Headers, lines: &mut Vec<Line>, program: &mut Unstructure
     let uri = Uri::parse("sip:bob@example.com").expect("a URI");
     let host = Host::parse("proxy.example.com").expect("a host");
     match which {
-        0 => set(headers, lines, &MaxForwards(u8::try_from(hostile.len()).unwrap_or(u8::MAX).into())),
+        0 => set(headers, lines, &MaxForwards(u8::try_from(hostile.len()).unwrap_or(u8::MAX))),
         1 => set(headers, lines, &To::new(uri).with_tag(&hostile)),
         2 => {
             let via = Via::new("TCP", host, None).with_branch(&hostile);
