@@ -98,9 +98,17 @@ pub(crate) fn bounded_token<'a>(input: &'a str, limits: &Limits) -> Parsed<'a, &
 
 /// A character of `word`: what Call-IDs and CPM's identifiers are made of.
 pub(crate) fn is_word_character(c: char) -> bool {
-    let marks = ['(', ')', '<', '>', ':', '\\', '"', '/', '[', ']', '?', '{', '}'];
-    u8::try_from(c).is_ok_and(is_token_octet) || marks.contains(&c)
+    u8::try_from(c).is_ok_and(is_word_octet)
 }
+
+/// The same of an octet.
+#[inline]
+pub(crate) const fn is_word_octet(octet: u8) -> bool {
+    is_in(&WORD, octet)
+}
+
+static WORD: Class = class!(octet => is_token_octet(octet)
+    || matches!(octet, b'(' | b')' | b'<' | b'>' | b':' | b'\\' | b'"' | b'/' | b'[' | b']' | b'?' | b'{' | b'}'));
 
 /// One to ten digits that fit 32 bits.
 pub(crate) fn number(input: &str) -> Parsed<'_, u32> {

@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::mem::discriminant;
 
 /// The header fields of a message, in order.
 ///
@@ -49,6 +50,14 @@ struct Own {
 impl Field {
     fn name(&self) -> &HeaderName {
         self.own.as_ref().and_then(|own| own.name.as_ref()).unwrap_or(self.known)
+    }
+
+    fn has_name(&self, name: &HeaderName) -> bool {
+        match self.own.as_ref().and_then(|own| own.name.as_ref()) {
+            Some(own) => own == name,
+            // One of the table: its kind says all.
+            None => discriminant(self.known) == discriminant(name),
+        }
     }
 
     fn own_line(&self) -> Option<&Bytes> {
@@ -173,7 +182,7 @@ impl Headers {
     /// The values of all fields of this name, in order; a list is not split.
     pub fn get_all<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = HeaderValue<'a>> + use<'a> {
         let name = name.clone();
-        self.fields.iter().filter(move |f| *f.name() == name).map(|f| self.value_of(f))
+        self.fields.iter().filter(move |f| f.has_name(&name)).map(|f| self.value_of(f))
     }
 
     /// Like [`Headers::get_all`], for a name that outlives the walk.
@@ -181,19 +190,19 @@ impl Headers {
         &'a self,
         name: &'n HeaderName,
     ) -> impl Iterator<Item = HeaderValue<'a>> + use<'a, 'n> {
-        self.fields.iter().filter(move |f| f.name() == name).map(|f| self.value_of(f))
+        self.fields.iter().filter(move |f| f.has_name(name)).map(|f| self.value_of(f))
     }
 
     /// Whether there is a field of this name.
     #[must_use]
     pub fn contains(&self, name: &HeaderName) -> bool {
-        self.fields.iter().any(|f| f.name() == name)
+        self.fields.iter().any(|f| f.has_name(name))
     }
 
     /// How many fields of this name there are.
     #[must_use]
     pub fn count(&self, name: &HeaderName) -> usize {
-        self.fields.iter().filter(|f| f.name() == name).count()
+        self.fields.iter().filter(|f| f.has_name(name)).count()
     }
 
     /// The typed value of a field: of the only one, or of a list its first value.
@@ -279,7 +288,7 @@ impl Headers {
     }
 
     fn position(&self, name: &HeaderName) -> Option<usize> {
-        self.fields.iter().position(|f| f.name() == name)
+        self.fields.iter().position(|f| f.has_name(name))
     }
 
     /// Replaces all fields of this name by one in place of the first; adds one at the end when there is none.
@@ -313,7 +322,7 @@ impl Headers {
     /// Removes all fields of this name in all spellings; says how many there were.
     pub fn remove(&mut self, name: &HeaderName) -> usize {
         let before = self.fields.len();
-        self.fields.retain(|f| f.name() != name);
+        self.fields.retain(|f| !f.has_name(name));
         before.saturating_sub(self.fields.len())
     }
 
@@ -352,7 +361,7 @@ impl Headers {
 
     fn up_to_value(&self, field: &Field) -> Vec<u8> {
         if self.value_of(field).as_bytes().is_empty() {
-            // An empty value has its place behind the line end, where another field would begin.
+            // Whatever white space and folds stand there: the value that comes stays on the line of its name.
             let name = self.line_of(field).split(|octet| *octet == b':').next().unwrap_or_default();
             return [name, b": "].concat();
         }
@@ -400,7 +409,7 @@ impl Headers {
 
     /// Adds a copy of all fields of this name of another message, octet for octet, after all others.
     pub fn copy_from(&mut self, other: &Headers, name: &HeaderName) {
-        for field in other.fields.iter().filter(|f| f.name() == name) {
+        for field in other.fields.iter().filter(|f| f.has_name(name)) {
             let octets = other.octets_of(field);
             if octets.get(field.line.0..field.line.1).is_some() {
                 let moved = |at: usize| at.saturating_sub(field.line.0);

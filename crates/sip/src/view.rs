@@ -6,7 +6,7 @@
 mod scan;
 
 use crate::error::{HeaderError, UriError};
-use crate::grammar::{Fault, is_word_character, parse_u32};
+use crate::grammar::{Fault, is_word_octet, parse_u32};
 use crate::headers::Headers;
 use crate::limits::Limits;
 use crate::method::Method;
@@ -338,7 +338,7 @@ impl<'a> HeaderView<'a> for CallIdRef<'a> {
         let header = "Call-ID";
         limits.max_token(text.len()).map_err(|exceeded| HeaderError::Limit { header, exceeded })?;
         let (first, second) = split_at_octet(text, b'@').map_or((text, None), |(a, b)| (a, Some(b)));
-        let word = |text: &str| !text.is_empty() && text.chars().all(is_word_character);
+        let word = |text: &str| !text.is_empty() && text.bytes().all(is_word_octet);
         if word(first) && second.is_none_or(word) {
             Ok(CallIdRef(text))
         } else {

@@ -51,9 +51,9 @@ fn known_names_in_every_spelling() {
 #[test]
 fn an_empty_value_is_replaced_on_its_line() {
     for (field, edited) in [
-        ("Supported:\r\n", "Supported:path\r\n"),
-        ("Supported: \t \r\n", "Supported:path\r\n"),
-        ("Supported:\r\n \r\n", "Supported:path\r\n"),
+        ("Supported:\r\n", "Supported: path\r\n"),
+        ("Supported: \t \r\n", "Supported: path\r\n"),
+        ("Supported:\r\n \r\n", "Supported: path\r\n"),
         ("Supported: a\r\n", "Supported: path\r\n"),
     ] {
         let mut message = parsed(field);
