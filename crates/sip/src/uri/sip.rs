@@ -199,7 +199,10 @@ impl SipUri {
         while let Some((plain, escaped)) = rest.split_once('%') {
             number.push_str(plain);
             let (digits, after) = escaped.split_at_checked(2)?;
-            match u8::from_str_radix(digits, 16).ok().filter(|o| is_param(*o) || (*o == b'#' && !number.contains(';'))) {
+            match u8::from_str_radix(digits, 16)
+                .ok()
+                .filter(|o| is_param(*o) || (*o == b'#' && !number.contains(';')))
+            {
                 Some(octet) => number.push(char::from(octet)),
                 None => {
                     number.push('%');
