@@ -18,6 +18,8 @@ pub struct Scan {
     pub misplaced: Vec<usize>,
     /// Names, or `path` attributes, of modules that are declared for tests and kept in a file of their own.
     pub test_modules: Vec<String>,
+    /// The same for all modules in files of their own, those for tests among them.
+    pub modules: Vec<String>,
     /// Lines that are not inside a test.
     pub code_lines: usize,
 }
@@ -85,8 +87,11 @@ pub fn scan(source: &str) -> Scan {
                 }
             }
             Kind::Punct(';') if top.brace => {
-                if top.pending.test || top.test {
-                    scan.test_modules.extend(declared_module(&tokens, at, top.pending.path.take()));
+                if let Some(module) = declared_module(&tokens, at, top.pending.path.take()) {
+                    if top.pending.test || top.test {
+                        scan.test_modules.push(module.clone());
+                    }
+                    scan.modules.push(module);
                 }
                 settle(top, &mut scan);
                 top.pending = Pending::default();
@@ -184,9 +189,14 @@ fn apply(attribute: &[Token], inner: bool, frame: &mut Frame, scan: &mut Scan) {
     let name = attribute.iter().take_while(|t| matches!(t.kind, Kind::Word(_) | Kind::Punct(':')));
     let is_test = name.last().is_some_and(|t| t.kind == Kind::Word("test".to_owned()));
     let test = only_for_tests || is_test;
-    let ignored =
-        words.first() == Some(&"ignore") || words.first() == Some(&"cfg_attr") && words.contains(&"ignore");
+    // `cfg(any())` is never compiled, what a feature brings not by `cargo test` alone.
+    let left_out = words.first() == Some(&"cfg")
+        && (words.len() == 2 && words.contains(&"any") || words.contains(&"feature"));
+    let ignored = left_out
+        || words.first() == Some(&"ignore")
+        || words.first() == Some(&"cfg_attr") && words.contains(&"ignore");
     if inner {
+        frame.ignored |= ignored;
         if test {
             frame.test = true;
             frame.pending.test = true;
@@ -212,6 +222,32 @@ fn declared_module(tokens: &[Token], at: usize, path: Option<String>) -> Option<
         return None;
     };
     (keyword == "mod").then(|| path.unwrap_or_else(|| name.clone()))
+}
+
+/// Where the module declared in `file` may be kept.
+pub fn module_files(file: &str, module: &str) -> Vec<String> {
+    let (folder, base) = file.rsplit_once('/').unwrap_or(("", file));
+    if module.ends_with(".rs") {
+        return vec![format!("{folder}/{module}")];
+    }
+    let home = match base {
+        _ if is_root(file) => folder.to_owned(),
+        "mod.rs" => folder.to_owned(),
+        _ => format!("{folder}/{}", base.trim_end_matches(".rs")),
+    };
+    vec![format!("{home}/{module}.rs"), format!("{home}/{module}/mod.rs")]
+}
+
+/// Whether cargo compiles a file by itself: `src/lib.rs`, `src/bin/x.rs`, `tests/x.rs`, ...
+pub fn is_root(file: &str) -> bool {
+    let parts: Vec<&str> = file.rsplit('/').collect();
+    match parts.as_slice() {
+        ["lib.rs" | "main.rs", "src", ..] | [_, "bin", "src", ..] | ["main.rs", _, "bin", "src", ..] => true,
+        ["build.rs", _, "crates"] => true,
+        [_, "tests" | "examples" | "benches", member, ..] => *member != "src" && !parts.contains(&"src"),
+        ["main.rs", _, "tests" | "examples" | "benches", ..] => !parts.contains(&"src"),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -110,26 +110,15 @@ fn scan_tree(root: &Path) -> Result<Vec<FileMarks>, String> {
 fn mark_test_files(files: &mut [FileMarks]) {
     let declared: BTreeSet<String> = files
         .iter()
-        .flat_map(|(name, scan)| scan.test_modules.iter().flat_map(|module| module_files(name, module)))
+        .flat_map(|(name, scan)| {
+            scan.test_modules.iter().flat_map(|module| marks::module_files(name, module))
+        })
         .collect();
     for (name, scan) in files {
         if tree::is_test_file(name) || declared.contains(name) {
             scan.marks.iter_mut().for_each(|mark| mark.in_test = true);
         }
     }
-}
-
-/// Where the module declared in `file` may be kept.
-fn module_files(file: &str, module: &str) -> Vec<String> {
-    let (folder, base) = file.rsplit_once('/').unwrap_or(("", file));
-    if module.ends_with(".rs") {
-        return vec![format!("{folder}/{module}")];
-    }
-    let home = match base {
-        "lib.rs" | "main.rs" | "mod.rs" => folder.to_owned(),
-        _ => format!("{folder}/{}", base.trim_end_matches(".rs")),
-    };
-    vec![format!("{home}/{module}.rs"), format!("{home}/{module}/mod.rs")]
 }
 
 fn trace(table: &Table, files: &[FileMarks]) -> Tracing {

@@ -1,5 +1,6 @@
 //! Every file of the repository: nothing unfinished, no ignored tests, no paths of somebody's machine, no giants.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::check::Outcome;
@@ -15,6 +16,7 @@ pub fn check(root: &Path) -> Result<Outcome, String> {
     let mut outcome = Outcome::default();
     let files = tree::files(root)?;
     let (mut rust_files, mut code_lines) = (0, 0);
+    let mut declared = BTreeSet::new();
     for name in &files {
         let bytes = std::fs::read(root.join(name)).map_err(|e| format!("{name}: {e}"))?;
         if bytes.contains(&0) {
@@ -31,17 +33,29 @@ pub fn check(root: &Path) -> Result<Outcome, String> {
         outcome
             .faults
             .extend(unfinished(&text).into_iter().map(|(line, what)| format!("{name}:{line}: {what}")));
+        let scan = marks::scan(&text);
+        declared.extend(scan.modules.iter().flat_map(|module| marks::module_files(name, module)));
         if !tree::is_test_file(name) {
-            let lines = marks::scan(&text).code_lines;
+            let lines = scan.code_lines;
             code_lines += lines;
             if lines > LONG_FILE {
                 outcome.notes.push(format!("{name} has {lines} lines without its tests"));
             }
         }
     }
+    let orphans = files.iter().filter(|name| is_orphan(name, &declared));
+    outcome
+        .faults
+        .extend(orphans.map(|name| format!("{name}: no module declares it, so it is never compiled")));
     outcome.summary =
         format!("{} files, {rust_files} of Rust with {code_lines} lines outside of tests", files.len());
     Ok(outcome)
+}
+
+/// A Rust file of a member that neither cargo nor a module takes in.
+fn is_orphan(name: &str, declared: &BTreeSet<String>) -> bool {
+    let of_member = name.starts_with("crates/") || name.starts_with("tests/");
+    of_member && name.ends_with(".rs") && !marks::is_root(name) && !declared.contains(name)
 }
 
 /// Lines that hold an absolute path below one of the folders; `http://example.com/...` is none.
@@ -74,7 +88,13 @@ fn unfinished(source: &str) -> Vec<(usize, String)> {
             }
             Kind::Punct('#')
                 if after(1) == Some(&Kind::Punct('['))
-                    && after(2) == Some(&Kind::Word("ignore".to_owned())) =>
+                    && (after(2) == Some(&Kind::Word("ignore".to_owned()))
+                        || after(2) == Some(&Kind::Word("cfg_attr".to_owned()))
+                            && tokens
+                                .iter()
+                                .skip(at)
+                                .take_while(|t| t.kind != Kind::Punct(']'))
+                                .any(|t| t.kind == Kind::Word("ignore".to_owned()))) =>
             {
                 found.push((token.line, "an ignored test".to_owned()));
             }
@@ -100,11 +120,51 @@ mod tests {
         let lines = |source: &str| unfinished(source).into_iter().map(|(line, _)| line).collect::<Vec<_>>();
         assert_eq!(lines("fn f() {\n    todo!()\n}\nfn g() { unimplemented! { } }"), [2, 4]);
         assert_eq!(lines("#[test]\n#[ignore = \"slow\"]\nfn t() {}"), [2]);
+        assert_eq!(
+            lines("#[test]\n#[cfg_attr(unix, ignore)]\nfn t() {}\n#[cfg_attr(unix, x)] fn ignore() {}"),
+            [2]
+        );
         assert_eq!(lines("// FIXME: later\n/* a TODO */"), [1, 2]);
         assert_eq!(
             lines("// no todo!(\nlet todo = \"todo!() #[ignore] FIXME\"; // see `#[ignore]`"),
             Vec::<usize>::new()
         );
+    }
+
+    #[test]
+    fn a_file_that_nothing_takes_in_is_found() {
+        let declared: BTreeSet<String> = marks::scan("mod a; #[cfg(test)] mod tests; mod b { }")
+            .modules
+            .iter()
+            .flat_map(|module| marks::module_files("crates/x/src/lib.rs", module))
+            .collect();
+        for taken_in in [
+            "crates/x/src/lib.rs",
+            "crates/x/src/a.rs",
+            "crates/x/src/a/mod.rs",
+            "crates/x/src/tests.rs",
+            "crates/x/src/main.rs",
+            "crates/x/src/bin/y.rs",
+            "crates/x/src/bin/y/main.rs",
+            "crates/x/tests/y.rs",
+            "crates/x/tests/y/main.rs",
+            "tests/tests/y.rs",
+            "tests/examples/y.rs",
+            "benches/benches/y.rs",
+            "crates/x/src/a.txt",
+        ] {
+            assert!(!is_orphan(taken_in, &declared), "{taken_in}");
+        }
+        for orphan in [
+            "crates/x/src/b.rs",
+            "crates/x/src/a/c.rs",
+            "crates/x/src/tests/c.rs",
+            "crates/x/tests/y/c.rs",
+            "tests/tests/y/c.rs",
+            "crates/x/src/bin/y/c.rs",
+        ] {
+            assert!(is_orphan(orphan, &declared), "{orphan}");
+        }
     }
 
     #[test]

@@ -82,11 +82,11 @@ fn a_changed_snapshot_is_seen_whatever_changed() {
 #[test]
 fn test_modules_are_found_where_rust_keeps_them() {
     assert_eq!(
-        module_files("crates/a/src/lib.rs", "fixtures"),
+        marks::module_files("crates/a/src/lib.rs", "fixtures"),
         ["crates/a/src/fixtures.rs", "crates/a/src/fixtures/mod.rs"]
     );
-    assert_eq!(module_files("crates/a/src/uri.rs", "props")[0], "crates/a/src/uri/props.rs");
-    assert_eq!(module_files("crates/a/src/uri.rs", "x/y.rs"), ["crates/a/src/x/y.rs"]);
+    assert_eq!(marks::module_files("crates/a/src/uri.rs", "props")[0], "crates/a/src/uri/props.rs");
+    assert_eq!(marks::module_files("crates/a/src/uri.rs", "x/y.rs"), ["crates/a/src/x/y.rs"]);
 }
 
 #[test]
