@@ -189,9 +189,8 @@ fn apply(attribute: &[Token], inner: bool, frame: &mut Frame, scan: &mut Scan) {
     let name = attribute.iter().take_while(|t| matches!(t.kind, Kind::Word(_) | Kind::Punct(':')));
     let is_test = name.last().is_some_and(|t| t.kind == Kind::Word("test".to_owned()));
     let test = only_for_tests || is_test;
-    // `cfg(any())` is never compiled, what a feature brings not by `cargo test` alone.
-    let left_out = words.first() == Some(&"cfg")
-        && (words.len() == 2 && words.contains(&"any") || words.contains(&"feature"));
+    // `cfg(any())` is never compiled. (A feature that does not exist is a warning of the compiler.)
+    let left_out = words.as_slice() == ["cfg", "any"];
     let ignored = left_out
         || words.first() == Some(&"ignore")
         || words.first() == Some(&"cfg_attr") && words.contains(&"ignore");
