@@ -137,6 +137,10 @@ impl Client {
         }
         let message_id = cpim.imdn_message_id().map_err(|error| malformed(&error))?;
         cpim.disposition_notification().map_err(|error| malformed(&error))?;
+        let required = cpim.require().map_err(|error| malformed(&error))?;
+        if let Some((_, name)) = required.iter().find(|(namespace, name)| !is_understood(namespace, name)) {
+            return Err(malformed(&format_args!("the required {name} is not understood")));
+        }
         let decoded = cpim.content().decoded().map_err(|error| malformed(&error))?;
         let content = if cpim.is_imdn() {
             Content::Notification(read_imdn(&decoded).map_err(|error| malformed(&error))?)
@@ -304,6 +308,20 @@ impl Client {
             self.metrics.count("client.response_too_late");
         }
     }
+}
+
+/// Whether a sender may insist on a header field of message/cpim (RFC 3862 §3.5): this client knows what it means.
+fn is_understood(namespace: &str, name: &str) -> bool {
+    const OF_CPIM: &[&str] =
+        &["From", "To", "cc", "DateTime", "Subject", "NS", "Require", "Message-Direction"];
+    const OF_IMDN: &[&str] =
+        &["Message-ID", "Disposition-Notification", "Original-To", "IMDN-Record-Route", "IMDN-Route"];
+    let known = match namespace {
+        cpm_cpim::CPIM_NAMESPACE => OF_CPIM,
+        cpm_cpim::IMDN_NAMESPACE => OF_IMDN,
+        _ => return false,
+    };
+    known.contains(&name)
 }
 
 /// A well-formed document without any of the notifications is no fault: it is taken and says nothing.

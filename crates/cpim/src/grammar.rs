@@ -67,8 +67,8 @@ fn uri_in_brackets(input: &str) -> IResult<&str, &str> {
 /// forgot, is read too.
 pub(crate) fn address(input: &str) -> Option<(Option<String>, &str)> {
     let quoted = terminated(string, opt(char(' '))).map(unescape);
-    let tokens =
-        recognize(many1_count(terminated(token, char(' ')))).map(|name: &str| String::from(name.trim_end()));
+    let tokens = recognize(many1_count(terminated(token, char(' '))))
+        .map(|name: &str| String::from(name.trim_end_matches(' ')));
     all_consuming((opt(alt((quoted, tokens))), uri_in_brackets)).parse(input).ok().map(|(_, address)| address)
 }
 

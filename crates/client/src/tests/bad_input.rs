@@ -86,6 +86,30 @@ fn a_cpim_message_that_is_none() {
     }
 }
 
+/// RFC 3862 §3.5: what a sender insists on and this client does not know, is not shown.
+#[test]
+fn a_required_feature_that_is_not_known() {
+    let good = cpim("m1", "", "Hi");
+    let with = |lines: &str| good.replace("imdn.Message-ID", &format!("{lines}\r\nimdn.Message-ID"));
+    for unknown in [
+        "Require: VitalHeader",
+        "NS: my <urn:example:vital>\r\nRequire: my.VitalHeader",
+        "Require: imdn.Message-ID,imdn.Vital",
+        "Require: Subject\r\nRequire: from",
+        "Require: nobody.Declared",
+    ] {
+        let mut rig = Rig::new();
+        rig.deliver(Incoming::message(1, with(unknown)).bytes());
+        rig.next_response(400);
+        rig.quiet();
+        assert!(rig.stores.is_empty(), "{unknown}");
+    }
+    let mut rig = Rig::new();
+    rig.deliver(Incoming::message(1, with("Require: imdn.Message-ID,Subject,DateTime")).bytes());
+    rig.next_response(200);
+    assert_eq!(rig.next_received().subject.as_deref(), Some("Lunch"));
+}
+
 /// An error text never carries what a peer wrote into another header field.
 #[test]
 fn no_warning_makes_a_header_field() {

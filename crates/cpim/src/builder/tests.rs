@@ -247,6 +247,22 @@ fn a_refused_edit_changes_nothing() {
     assert_eq!(message.to_bytes(), before);
 }
 
+/// What Unicode calls white space belongs to a name; only spaces stand around it.
+#[test]
+fn a_name_keeps_its_odd_spaces() {
+    for name in ["\u{85}", "a\u{a0}", "\u{3000}b"] {
+        let from = Address::new("sip:a@x.test").with_display_name(name);
+        let text = ContentType::parse("text/plain").unwrap();
+        let built = CpimBuilder::new(from.clone(), Address::new("sip:b@x.test"))
+            .content(Part::new(&text, Bytes::new()))
+            .build()
+            .unwrap();
+        let (read, _) =
+            CpimMessage::parse(built.to_bytes(), &Limits::default(), &Leniency::default()).unwrap();
+        assert_eq!(read.from().unwrap(), Some(from));
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_built_is_read(
