@@ -29,6 +29,9 @@ pub(crate) fn cut(source: &Bytes, start: usize, limits: &Limits) -> Option<Cut> 
     let octets = source.get(start..)?;
     let mut ends = memchr_iter(b'\n', octets).map(|at| start.saturating_add(at).saturating_add(1));
     let start_line_end = ends.next()?;
+    if !source.get(start..start_line_end)?.ends_with(b"\r\n") {
+        return None;
+    }
     let headers = Headers::received(source.clone(), *limits);
     let mut cut = Cut { start_line_end, headers, content_length: None, end: 0 };
     let mut line_start = start_line_end;

@@ -143,3 +143,17 @@ proptest! {
         }
     }
 }
+
+/// As many control characters as line ends would be, but not the same: a tab makes up for a CR that is not there.
+#[test]
+fn what_is_not_plain_is_not_taken_for_it() {
+    for octets in [
+        "OPTIONS sip:a@b SIP/2.0x\nSubject: a\tb\r\n\r\n",
+        "OPTIONS sip:a@b SIP/2.0\r\nSubject: a\tb\n\r\n",
+        "OPTIONS sip:a@b SIP/2.0\r\nSubject: a\rb\n\r\n",
+        "OPTIONS sip:a@b SIP/2.0\r\nSubject: \u{7f}b\n\r\n",
+    ] {
+        let failure = parse_datagram(octets.into(), &Limits::default()).unwrap_err();
+        assert_eq!(failure.error, ParseError::Control, "{octets:?}");
+    }
+}
