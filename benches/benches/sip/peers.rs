@@ -136,6 +136,7 @@ pub fn all(message: &Bytes) -> [(&'static str, Vec<Case>); 3] {
             "parse",
             vec![
                 ours::parse(message),
+                ours::parse_folded(message),
                 floors::memchr(),
                 floors::httparse(),
                 parsip::parse(),

@@ -193,6 +193,9 @@ fn trim_end(octets: &[u8]) -> &[u8] {
 
 /// Line ends are CRLF and nothing else; other control characters stand after a backslash only (`quoted-pair`).
 fn check_controls(line: &[u8]) -> Result<(), ParseError> {
+    if line.ends_with(b"\r\n") && plain::is_tidy(line, 1) {
+        return Ok(());
+    }
     let (mut escaped, mut after_cr) = (false, false);
     for octet in line {
         let fine = match octet {

@@ -9,7 +9,7 @@ static TABLE: [Entry; SLOTS] = fill();
 static LETTERS: [u8; 26] = letters();
 const FREE: u8 = u8::MAX;
 
-/// A name in words: in lower case, its first, its middle and its last octets, and how many there are.
+/// A name in words: its first, its middle and its last octets, and how many there are.
 #[derive(Clone, Copy)]
 struct Entry {
     words: Words,
@@ -30,8 +30,10 @@ pub(super) fn position(name: &[u8]) -> Option<usize> {
     let mut slot = hash(words, name.len());
     loop {
         let entry = TABLE.get(slot)?;
-        let differs = (entry.words.0 ^ words.0) | (entry.words.1 ^ words.1) | (entry.words.2 ^ words.2);
-        if differs == 0 && entry.length == name.len() {
+        // Most names are spelled as the table has them.
+        if entry.length == name.len()
+            && (is_equal(entry.words, words) || is_equal_in_lower_case(entry.words, words))
+        {
             let at = usize::from(entry.at);
             let covered = name.len() <= 24;
             return (covered || LONG.get(at)?.as_bytes().eq_ignore_ascii_case(name)).then_some(at);
@@ -52,18 +54,33 @@ const fn words(name: &[u8]) -> Words {
             _ => None,
         };
         let middle = match middle {
-            Some(middle) => lower(u64::from_le_bytes(*middle)),
+            Some(middle) => u64::from_le_bytes(*middle),
             None => 0,
         };
-        return (lower(u64::from_le_bytes(*first)), middle, lower(u64::from_le_bytes(*last)));
+        return (u64::from_le_bytes(*first), middle, u64::from_le_bytes(*last));
     }
-    let few = match (name, name.first_chunk::<4>(), name.last_chunk::<4>()) {
-        (_, Some([a, b, c, d]), Some([e, f, g, h])) => [*a, *b, *c, *d, *e, *f, *g, *h],
-        ([a, b, c], ..) => [*a, *b, *c, 0, 0, 0, 0, 0],
-        ([a, b], ..) => [*a, *b, 0, 0, 0, 0, 0, 0],
-        _ => [0; 8],
-    };
-    (lower(u64::from_le_bytes(few)), 0, 0)
+    if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        let (first, last) = (u32::from_le_bytes(*first) as u64, u32::from_le_bytes(*last) as u64);
+        return (first | (last << 32), 0, 0);
+    }
+    match name {
+        [a, b, c] => (u32::from_le_bytes([*a, *b, *c, 0]) as u64, 0, 0),
+        [a, b] => (u16::from_le_bytes([*a, *b]) as u64, 0, 0),
+        _ => (0, 0, 0),
+    }
+}
+
+#[inline]
+const fn is_equal(a: Words, b: Words) -> bool {
+    ((a.0 ^ b.0) | (a.1 ^ b.1) | (a.2 ^ b.2)) == 0
+}
+
+/// Whether both are the same but for their case. Apart, so that its work is not done for the usual spellings too.
+#[cold]
+#[inline(never)]
+const fn is_equal_in_lower_case(a: Words, b: Words) -> bool {
+    let differs = (lower(a.0) ^ lower(b.0)) | (lower(a.1) ^ lower(b.1)) | (lower(a.2) ^ lower(b.2));
+    differs == 0
 }
 
 /// Eight octets at once in lower case. In each the high bit is set to say whether it is a capital letter.
@@ -79,7 +96,8 @@ const fn lower(octets: u64) -> u64 {
 }
 
 const fn hash((first, _, last): Words, length: usize) -> usize {
-    // Multipliers of Fibonacci hashing; the upper bits are the mixed ones.
+    // Letters of either case have one hash. Multipliers of Fibonacci hashing; the upper bits are the mixed ones.
+    let (first, last) = (first | u64::from_le_bytes([0x20; 8]), last | u64::from_le_bytes([0x20; 8]));
     let mixed = first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ last.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
     let upper = (mixed >> 48) as usize;
     (upper ^ length) & (SLOTS - 1)

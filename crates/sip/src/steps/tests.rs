@@ -129,14 +129,15 @@ proptest! {
             "(Via|v|X-Other|Content-Length|l|Subject|SUBJECT|ss)[ \t]?:[ \t]?[a\t\"\\\\:é0-9\u{7f}]{0,9}[ \t]?(\r\n|\r\n|\r\n|\n|\r|\r\n )",
             0..6,
         ),
-        start in "(INVITE|x|SIP/2.0 200) (sip:a@b|tel:1|a) (SIP/2\\.0|SIP/3\\.0)",
+        start in "(INVITE|x|SIP/2\\.0 200) (sip:a@b|tel:1|a) SIP/2\\.0[x\t]?(\r\n|\r\n|\n)",
     ) {
-        let octets = Bytes::from(format!("{start}\r\n{}\r\n", lines.concat()));
+        let octets = Bytes::from(format!("{start}{}\r\n", lines.concat()));
         let limits = Limits { max_headers: 4, max_header_line: 24, ..Limits::DEFAULT };
         if let Some(plain) = crate::head::plain::cut(&octets, 0, &limits) {
             prop_assert_eq!(crate::head::find_end(&octets, 0), Some(plain.end));
             let tolerant = crate::head::read(&octets, 0, plain.end, &limits);
             prop_assert_eq!(tolerant.fault, None);
+            prop_assert!(octets[..plain.start_line_end].ends_with(b"\r\n"), "{:?}", octets);
             prop_assert_eq!((0, plain.start_line_end), tolerant.start_line);
             prop_assert_eq!(plain.content_length, tolerant.content_length);
             prop_assert_eq!(format!("{:?}", plain.headers), format!("{:?}", tolerant.headers));
