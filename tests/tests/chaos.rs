@@ -393,3 +393,29 @@ fn a_hostile_world_with_crashes() {
         story(seed, true);
     }
 }
+
+#[test]
+fn more_large_messages_at_once_than_a_device_takes() {
+    let mut story = Story::begin(1);
+    for _ in 0..12 {
+        for device in 0..3 {
+            story.send(device, 8);
+        }
+    }
+    // A device holds sixteen: what comes on top is refused to whoever commands it, or told as failed.
+    assert!(story.told.len() > 30);
+    for _ in 0..12 {
+        story.send(0, 8);
+    }
+    assert!(story.told.len() < 48);
+    story.end();
+    story.nothing_false(1);
+    // Nothing is left over: one more goes through.
+    story.send(0, 60);
+    story.end();
+    story.nothing_false(1);
+    let last = story.told.last().unwrap().sent.message_id.clone();
+    let kept: usize =
+        [1, 2].map(|device: usize| story.scene.kept(story.devices[device].handle, &last)).iter().sum();
+    assert_eq!(kept, 1);
+}
