@@ -39,10 +39,12 @@ pub enum XmlError {
     WrongRoot,
     /// Text where only elements may be.
     UnexpectedText,
-    /// An element that must be there is not.
+    /// An element or attribute that must be there is not.
     Missing(&'static str),
     /// An element that may stand once stands twice.
     Repeated(&'static str),
+    /// An element or attribute has a value that it cannot have.
+    Value(&'static str),
 }
 
 impl fmt::Display for XmlError {
@@ -50,7 +52,8 @@ impl fmt::Display for XmlError {
         let text = match self {
             XmlError::Limit(limit) => return limit.fmt(f),
             XmlError::Malformed(what) => return write!(f, "malformed XML: {what}"),
-            XmlError::Missing(what) => return write!(f, "element {what} is missing"),
+            XmlError::Missing(what) => return write!(f, "{what} is missing"),
+            XmlError::Value(what) => return write!(f, "the value of {what} is none that it can have"),
             XmlError::Repeated(what) => return write!(f, "element {what} stands more than once"),
             XmlError::NotUtf8 => "not UTF-8",
             XmlError::Version => "not XML 1.0",

@@ -1,5 +1,8 @@
-//! The XML documents of OMA CPM. So far: [`imdn`], the disposition notification of RFC 5438 with the extension of TS
-//! Appendix O.
+//! The XML documents of OMA CPM, one module each, both ways: `parse` and `write`.
+//!
+//! * [`imdn`]: disposition notifications (RFC 5438) with the extension of TS Appendix O
+//! * [`is_composing`]: typing indications (RFC 3994)
+//! * [`resource_lists`]: lists of addresses (RFC 4826, 5364)
 //!
 //! A document is read without recursion and within [`Limits`]. Whatever lets a small document grow or mean two things is
 //! refused: document type declarations, processing instructions, entities beyond the five of XML itself, prefixes bound
@@ -22,8 +25,11 @@
 
 mod error;
 pub mod imdn;
+pub mod is_composing;
 mod limits;
 mod reader;
+pub mod resource_lists;
+mod tree;
 mod writer;
 
 pub use error::XmlError;

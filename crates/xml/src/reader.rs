@@ -7,6 +7,7 @@ use quick_xml::name::{Namespace, NamespaceError, ResolveResult};
 use quick_xml::reader::NsReader;
 use quick_xml::{Error, XmlVersion};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// What the document goes on with.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,16 +22,16 @@ pub(crate) enum Node {
 /// The start of an element. An element without content has an end like any other.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Element {
-    pub(crate) namespace: Option<String>,
-    pub(crate) name: String,
+    pub(crate) namespace: Option<Rc<str>>,
+    pub(crate) name: Rc<str>,
     /// Without namespace declarations.
     pub(crate) attributes: Vec<Attribute>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Attribute {
-    pub(crate) namespace: Option<String>,
-    pub(crate) name: String,
+    pub(crate) namespace: Option<Rc<str>>,
+    pub(crate) name: Rc<str>,
     pub(crate) value: String,
 }
 
@@ -38,6 +39,8 @@ pub(crate) struct Attribute {
 pub(crate) struct DocumentReader<'a> {
     reader: NsReader<&'a [u8]>,
     limits: &'a Limits,
+    /// The names met so far: a long document says few names many times.
+    names: BTreeSet<Rc<str>>,
     depth: usize,
     root_seen: bool,
     at_start: bool,
@@ -56,7 +59,14 @@ impl<'a> DocumentReader<'a> {
         config.enable_all_checks(true);
         config.expand_empty_elements = true;
         reader.resolver_mut().set_max_namespace_bindings(limits.max_ns);
-        Ok(DocumentReader { reader, limits, depth: 0, root_seen: false, at_start: true })
+        Ok(DocumentReader {
+            reader,
+            limits,
+            names: BTreeSet::new(),
+            depth: 0,
+            root_seen: false,
+            at_start: true,
+        })
     }
 
     /// What comes next; `None` once, at the end of a finished document.
@@ -109,7 +119,7 @@ impl<'a> DocumentReader<'a> {
         Ok(LimitExceeded::check("xml.max_depth", self.depth, self.limits.max_depth)?)
     }
 
-    fn element(&self, start: &BytesStart<'_>) -> Result<Element, XmlError> {
+    fn element(&mut self, start: &BytesStart<'_>) -> Result<Element, XmlError> {
         if !is_qualified_name(start.name().as_ref()) {
             return Err(XmlError::Name);
         }
@@ -126,7 +136,7 @@ impl<'a> DocumentReader<'a> {
             if key.as_namespace_binding().is_some() {
                 // A declaration is compared as written, so it must say what it means.
                 let undeclares = raw.is_empty() && key.prefix().is_some();
-                let twice = !seen.insert((Some(String::from("xmlns")), String::from(key.as_ref())));
+                let twice = !seen.insert((Some(Rc::from("xmlns")), Rc::from(key.as_ref())));
                 if undeclares || raw.contains('&') {
                     return Err(XmlError::Namespace);
                 }
@@ -141,14 +151,17 @@ impl<'a> DocumentReader<'a> {
                 return Err(XmlError::Character);
             }
             let (namespace, name) = self.reader.resolver().resolve_attribute(key);
-            let (namespace, name) = (bound(namespace)?, String::from(name.into_inner()));
+            let (namespace, name) = (bound(namespace)?, name.into_inner());
+            let (namespace, name) = (intern_some(&mut self.names, namespace), intern(&mut self.names, name));
             if !seen.insert((namespace.clone(), name.clone())) {
                 return Err(XmlError::Attribute);
             }
             attributes.push(Attribute { namespace, name, value: value.into_owned() });
         }
         let (namespace, name) = self.reader.resolver().resolve_element(start.name());
-        Ok(Element { namespace: bound(namespace)?, name: String::from(name.into_inner()), attributes })
+        let (namespace, name) = (bound(namespace)?, name.into_inner());
+        let (namespace, name) = (intern_some(&mut self.names, namespace), intern(&mut self.names, name));
+        Ok(Element { namespace, name, attributes })
     }
 
     fn fault(&self, error: &Error) -> XmlError {
@@ -171,11 +184,25 @@ impl<'a> DocumentReader<'a> {
     }
 }
 
-fn bound(namespace: ResolveResult<'_>) -> Result<Option<String>, XmlError> {
+/// A name as it is kept: each once.
+fn intern(names: &mut BTreeSet<Rc<str>>, name: &str) -> Rc<str> {
+    if let Some(known) = names.get(name) {
+        return Rc::clone(known);
+    }
+    let fresh: Rc<str> = Rc::from(name);
+    names.insert(Rc::clone(&fresh));
+    fresh
+}
+
+fn intern_some(names: &mut BTreeSet<Rc<str>>, name: Option<&str>) -> Option<Rc<str>> {
+    name.map(|name| intern(names, name))
+}
+
+fn bound(namespace: ResolveResult<'_>) -> Result<Option<&str>, XmlError> {
     match namespace {
         // xmlns="" takes the default away.
         ResolveResult::Unbound | ResolveResult::Bound(Namespace("")) => Ok(None),
-        ResolveResult::Bound(namespace) => Ok(Some(String::from(namespace.into_inner()))),
+        ResolveResult::Bound(namespace) => Ok(Some(namespace.into_inner())),
         ResolveResult::Unknown(_) => Err(XmlError::Namespace),
     }
 }

@@ -1,4 +1,4 @@
-//! Writing text into a document.
+//! Writing documents: whatever the values hold, what comes out is well-formed.
 
 use crate::reader::is_xml_char;
 
@@ -31,4 +31,99 @@ pub(crate) fn push_element(out: &mut String, name: &str, text: &str) {
     out.push_str("</");
     out.push_str(name);
     out.push('>');
+}
+
+/// Writes one document from its declaration to its end. The names are ours; the values may be anything.
+#[derive(Debug)]
+pub(crate) struct Writer<'n> {
+    out: String,
+    /// The open elements, outermost first.
+    open: Vec<&'n str>,
+    /// The start tag that was written last still takes attributes.
+    in_tag: bool,
+}
+
+impl<'n> Writer<'n> {
+    pub(crate) fn new() -> Self {
+        let out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n");
+        Writer { out, open: Vec::new(), in_tag: false }
+    }
+
+    /// Begins an element; `name` may have a prefix that a declaration binds.
+    pub(crate) fn open(&mut self, name: &'n str) -> &mut Self {
+        self.end_tag();
+        self.out.push('<');
+        self.out.push_str(name);
+        self.open.push(name);
+        self.in_tag = true;
+        self
+    }
+
+    /// An attribute of the element begun just now; nothing once it has content.
+    pub(crate) fn attribute(&mut self, name: &str, value: &str) -> &mut Self {
+        if self.in_tag {
+            self.out.push(' ');
+            self.out.push_str(name);
+            self.out.push_str("=\"");
+            push_text(&mut self.out, value);
+            self.out.push('"');
+        }
+        self
+    }
+
+    /// The same where there is a value.
+    pub(crate) fn attribute_if(&mut self, name: &str, value: Option<&str>) -> &mut Self {
+        if let Some(value) = value {
+            self.attribute(name, value);
+        }
+        self
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
+        self.end_tag();
+        push_text(&mut self.out, text);
+        self
+    }
+
+    /// Ends the element that was begun last.
+    pub(crate) fn close(&mut self) -> &mut Self {
+        let Some(name) = self.open.pop() else { return self };
+        if std::mem::take(&mut self.in_tag) {
+            self.out.push_str("/>");
+        } else {
+            self.out.push_str("</");
+            self.out.push_str(name);
+            self.out.push('>');
+        }
+        self
+    }
+
+    /// An element with text alone.
+    pub(crate) fn leaf(&mut self, name: &'n str, text: &str) -> &mut Self {
+        self.end_tag();
+        push_element(&mut self.out, name, text);
+        self
+    }
+
+    /// The same where there is a text.
+    pub(crate) fn leaf_if(&mut self, name: &'n str, text: Option<&str>) -> &mut Self {
+        if let Some(text) = text {
+            self.leaf(name, text);
+        }
+        self
+    }
+
+    /// The document; elements still open are closed.
+    pub(crate) fn finish(mut self) -> String {
+        while !self.open.is_empty() {
+            self.close();
+        }
+        self.out
+    }
+
+    fn end_tag(&mut self) {
+        if std::mem::take(&mut self.in_tag) {
+            self.out.push('>');
+        }
+    }
 }

@@ -144,7 +144,7 @@ impl Collector {
             None if self.leniency.no_namespace => self.tolerated.push(Tolerated::NoNamespace),
             _ => return Err(XmlError::WrongRoot),
         }
-        if element.name == "imdn" { Ok(Place::Root) } else { Err(XmlError::WrongRoot) }
+        if &*element.name == "imdn" { Ok(Place::Root) } else { Err(XmlError::WrongRoot) }
     }
 
     fn child_of_root(&mut self, element: &Element) -> Result<Place, XmlError> {
@@ -154,7 +154,7 @@ impl Collector {
         if !self.is_ours(element) {
             return Ok(Place::Foreign);
         }
-        let (field, slot, name) = match element.name.as_str() {
+        let (field, slot, name) = match &*element.name {
             "message-id" => (Field::MessageId, &mut self.message_id, "message-id"),
             "datetime" => (Field::Datetime, &mut self.datetime, "datetime"),
             "recipient-uri" => (Field::RecipientUri, &mut self.recipient_uri, "recipient-uri"),
@@ -170,14 +170,14 @@ impl Collector {
         if field == Field::Subject {
             let xml = Some("http://www.w3.org/XML/1998/namespace");
             let language =
-                element.attributes.iter().find(|a| a.namespace.as_deref() == xml && a.name == "lang");
+                element.attributes.iter().find(|a| a.namespace.as_deref() == xml && &*a.name == "lang");
             self.language = language.map(|a| a.value.clone());
         }
         Ok(Place::Field(field))
     }
 
     fn child_of_notification(&mut self, kind: Kind, element: &Element) -> Result<Place, XmlError> {
-        if element.name == "status" && (self.is_ours(element) || is_extension(element)) {
+        if &*element.name == "status" && (self.is_ours(element) || is_extension(element)) {
             return Ok(Place::Status(kind));
         }
         // Where <interworking-notification> stands under a <status>, it may have none of its own.
@@ -209,8 +209,8 @@ impl Collector {
         let ours = self.is_ours(element) || (kind == Kind::Interworking && is_extension(element));
         let Some(seen) = self.seen(kind) else { return Ok(Place::Foreign) };
         if !ours {
-            seen.extension.get_or_insert_with(|| element.name.clone());
-        } else if seen.value.replace(element.name.clone()).is_some() {
+            seen.extension.get_or_insert_with(|| String::from(&*element.name));
+        } else if seen.value.replace(String::from(&*element.name)).is_some() {
             return Err(XmlError::Repeated("status"));
         }
         Ok(Place::Value)
@@ -222,7 +222,7 @@ impl Collector {
 
     /// Which notification an element is.
     fn kind(&self, element: &Element) -> Option<Kind> {
-        let kind = Kind::ALL.into_iter().find(|kind| kind.element() == element.name)?;
+        let kind = Kind::ALL.into_iter().find(|kind| kind.element() == &*element.name)?;
         let fits = self.is_ours(element) || (kind == Kind::Interworking && is_extension(element));
         fits.then_some(kind)
     }
