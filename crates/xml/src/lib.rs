@@ -2,6 +2,9 @@
 //!
 //! * [`imdn`]: disposition notifications (RFC 5438) with the extension of TS Appendix O
 //! * [`is_composing`]: typing indications (RFC 3994)
+//! * [`evfw`]: events of the CPM Event Reporting Framework (TS 6.7.4, 6.7.5)
+//! * [`group_data`]: changes of a group's subject or icon (TS 6.8.1)
+//! * [`msginfo`]: deferred messages, and the notice that one expired (TS Appendices J and K)
 //! * [`resource_lists`]: lists of addresses (RFC 4826, 5364)
 //!
 //! A document is read without recursion and within [`Limits`]. Whatever lets a small document grow or mean two things is
@@ -24,9 +27,12 @@
 //! ```
 
 mod error;
+pub mod evfw;
+pub mod group_data;
 pub mod imdn;
 pub mod is_composing;
 mod limits;
+pub mod msginfo;
 mod reader;
 pub mod resource_lists;
 mod tree;
