@@ -1,16 +1,19 @@
-//! Dialogs (RFC 3261 §12): what they are made of, the requests in them, their end.
+//! Dialogs (RFC 3261 §12): what they are made of, how they are found, the requests in them. What they are used for is in
+//! `calls.rs` (the INVITE usage) and `usages.rs` (all others).
 
 use super::Endpoint;
+use super::calls::{Call, Phase};
 use super::client::User;
 use super::outgoing::Hop;
+use super::usages::Usage;
 use super::via::Head;
 use crate::error::{InDialogRefused, Refusal, Refused};
-use crate::event::{Body, Destination, DialogEnd, DialogId, Event, InviteId, RequestId, TransactionId};
+use crate::event::{Body, Destination, DialogId, TransactionId};
 use crate::timers::TimerKey;
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::time::Duration;
-use cpm_base::{FlowId, Instant, LimitExceeded, Now};
+use cpm_base::{FlowId, LimitExceeded, Now};
 use cpm_sip::{
     CSeq, CallId, Contact, From, HeaderName, Headers, MaxForwards, Method, RecordRoute, Request, Response,
     Route, To, Uri,
@@ -19,77 +22,71 @@ use cpm_sip::{
 /// Call-ID, local tag, remote tag (RFC 3261 §12).
 pub(super) type DialogKey = (String, String, String);
 
-/// How far a dialog is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// A provisional response to our INVITE made it.
-    EarlyAsClient,
-    /// Our provisional response to this INVITE made it.
-    EarlyAsServer { invite: RequestId },
-    /// A 2xx to our INVITE came: the function owes the ACK.
-    AwaitsConfirm { until: Instant },
-    /// Our 2xx is sent again until its ACK comes (RFC 3261 §13.3.1.4).
-    AwaitsAck { invite: RequestId, cseq: u32, interval: Duration, again: Instant, until: Instant },
-    /// Both sides know.
-    Confirmed,
-    /// The function was told that it is over; a BYE may still follow.
-    Ended { until: Instant },
-}
-
-/// A dialog.
+/// A dialog. It lives as long as it is used for something: a call, subscriptions (RFC 5057).
 #[derive(Debug, Clone)]
 pub(super) struct Dialog {
     pub(super) key: DialogKey,
-    call_id: CallId,
-    local: From,
-    remote: To,
-    local_cseq: u32,
+    pub(super) call_id: CallId,
+    pub(super) local: From,
+    pub(super) remote: To,
+    pub(super) local_cseq: u32,
     pub(super) remote_cseq: Option<u32>,
-    target: Uri,
-    routes: Vec<Route>,
-    /// The flow that the INVITE was sent on at the function's wish: the way of requests without Route.
-    flow: Option<FlowId>,
-    pub(super) invite: Option<InviteId>,
-    pub(super) phase: Phase,
-    /// Our BYE, under way or held until the ACK is in.
-    pub(super) bye: Option<TransactionId>,
+    pub(super) target: Uri,
+    pub(super) routes: Vec<Route>,
+    /// The flow that the first request was sent on at the function's wish: the way of requests without Route.
+    pub(super) flow: Option<FlowId>,
+    /// The INVITE usage.
+    pub(super) call: Option<Call>,
+    /// All other usages.
+    pub(super) usages: BTreeSet<Usage>,
 }
 
 impl Dialog {
-    /// The caller's side of the dialog that a response to our INVITE makes (RFC 3261 §12.1.2).
-    pub(super) fn as_client(
-        invite: &super::uac::Invite,
+    #[allow(dead_code)]
+    /// The caller's side of the dialog that a response to our request makes (RFC 3261 §12.1.2).
+    pub(super) fn from_response(
+        sent: &Request,
         response: &Response,
-        phase: Phase,
+        flow: Option<FlowId>,
     ) -> Result<Dialog, Refusal> {
+        let origin = Origin {
+            from: sent.typed::<From>()?.ok_or(Refusal::Missing("From"))?,
+            call_id: sent.typed::<CallId>()?.ok_or(Refusal::Missing("Call-ID"))?,
+            cseq: sent.typed::<CSeq>()?.ok_or(Refusal::Missing("CSeq"))?.number,
+            uri: sent.uri().clone(),
+            flow,
+        };
+        Dialog::as_client(&origin, response)
+    }
+
+    pub(super) fn as_client(origin: &Origin, response: &Response) -> Result<Dialog, Refusal> {
         let remote = response.typed::<To>()?.ok_or(Refusal::Missing("To"))?;
-        let local_tag = invite.from.tag().unwrap_or_default().to_string();
+        let local_tag = origin.from.tag().unwrap_or_default().to_string();
         let remote_tag = remote.tag().unwrap_or_default().to_string();
         let mut routes: Vec<Route> =
             response.typed_list::<RecordRoute>()?.into_iter().map(Route::from).collect();
         routes.reverse();
         let contact = response.typed::<Contact>()?;
-        let target = contact.as_ref().and_then(Contact::uri).unwrap_or(&invite.uri).clone();
+        let target = contact.as_ref().and_then(Contact::uri).unwrap_or(&origin.uri).clone();
         Ok(Dialog {
-            key: (invite.call_id.as_str().to_string(), local_tag, remote_tag),
-            call_id: invite.call_id.clone(),
-            local: invite.from.clone(),
+            key: (origin.call_id.as_str().to_string(), local_tag, remote_tag),
+            call_id: origin.call_id.clone(),
+            local: origin.from.clone(),
             remote,
-            local_cseq: invite.cseq,
+            local_cseq: origin.cseq,
             remote_cseq: None,
             target,
             routes,
-            flow: invite.flow,
-            invite: None,
-            phase,
-            bye: None,
+            flow: origin.flow,
+            call: None,
+            usages: BTreeSet::new(),
         })
     }
 
-    /// The called side of the dialog that our response to an INVITE makes (RFC 3261 §12.1.1).
-    pub(super) fn as_server(request: &Request, response: &Response, phase: Phase) -> Result<Dialog, Refusal> {
+    /// The called side of the dialog that our answer to a request makes; `local` is the To field of that answer
+    /// (RFC 3261 §12.1.1).
+    pub(super) fn from_request(request: &Request, local: To) -> Result<Dialog, Refusal> {
         let remote = request.typed::<From>()?.ok_or(Refusal::Missing("From"))?;
-        let local = response.typed::<To>()?.ok_or(Refusal::Missing("To"))?;
         let call_id = request.typed::<CallId>()?.ok_or(Refusal::Missing("Call-ID"))?;
         let cseq = request.typed::<CSeq>()?.ok_or(Refusal::Missing("CSeq"))?;
         let contact = request.typed::<Contact>()?;
@@ -107,10 +104,14 @@ impl Dialog {
             target,
             routes,
             flow: None,
-            invite: None,
-            phase,
-            bye: None,
+            call: None,
+            usages: BTreeSet::new(),
         })
+    }
+
+    /// The same for a response of ours.
+    pub(super) fn as_server(request: &Request, response: &Response) -> Result<Dialog, Refusal> {
+        Dialog::from_request(request, response.typed::<To>()?.ok_or(Refusal::Missing("To"))?)
     }
 
     /// Route set, target and tags as the 2xx says (RFC 3261 §13.2.2.4): they may differ from those of a provisional one.
@@ -118,7 +119,6 @@ impl Dialog {
         self.remote = other.remote;
         self.routes = other.routes;
         self.target = other.target;
-        self.phase = other.phase;
     }
 
     /// The target as a target refresh says (RFC 3261 §12.2.1.2, §12.2.2).
@@ -130,19 +130,22 @@ impl Dialog {
         }
     }
 
-    /// A request in the dialog (RFC 3261 §12.2.1.1) with the next CSeq; an ACK with that of its INVITE.
+    /// A request in the dialog (RFC 3261 §12.2.1.1) with the next CSeq.
     pub(super) fn request(&mut self, method: Method) -> Request {
+        self.local_cseq = self.local_cseq.saturating_add(1).min(CSeq::MAX);
+        self.request_numbered(method, self.local_cseq)
+    }
+
+    /// A request in the dialog with this CSeq: an ACK has that of its INVITE (RFC 3261 §13.2.2.4).
+    pub(super) fn request_numbered(&self, method: Method, cseq: u32) -> Request {
         let mut request = Request::new(method.clone(), self.target.clone());
-        if method != Method::Ack {
-            self.local_cseq = self.local_cseq.saturating_add(1).min(CSeq::MAX);
-        }
         let headers = request.headers_mut();
         headers.push_typed(&MaxForwards(70));
         headers.set_typed_list(&self.routes);
         headers.push_typed(&self.local);
         headers.push_typed(&self.remote);
         headers.push_typed(&self.call_id);
-        headers.push_typed(&CSeq::new(self.local_cseq, method));
+        headers.push_typed(&CSeq::new(cseq, method));
         request
     }
 
@@ -154,13 +157,20 @@ impl Dialog {
         }
     }
 
-    fn next_alarm(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::AwaitsConfirm { until } | Phase::Ended { until } => Some(until),
-            Phase::AwaitsAck { again, until, .. } => Some(again.min(until)),
-            Phase::EarlyAsClient | Phase::EarlyAsServer { .. } | Phase::Confirmed => None,
-        }
+    /// Whether it is used for anything.
+    fn in_use(&self) -> bool {
+        self.call.is_some() || !self.usages.is_empty()
     }
+}
+
+/// What the dialogs of one request of ours have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) from: From,
+    pub(super) call_id: CallId,
+    pub(super) cseq: u32,
+    pub(super) uri: Uri,
+    pub(super) flow: Option<FlowId>,
 }
 
 impl Endpoint {
@@ -178,15 +188,8 @@ impl Endpoint {
         id
     }
 
-    pub(super) fn set_phase(&mut self, id: DialogId, phase: Phase) {
-        if let Some(dialog) = self.dialogs.get_mut(&id) {
-            dialog.phase = phase;
-        }
-        self.schedule_dialog(id);
-    }
-
-    fn schedule_dialog(&mut self, id: DialogId) {
-        let at = self.dialogs.get(&id).and_then(Dialog::next_alarm);
+    pub(super) fn schedule_dialog(&mut self, id: DialogId) {
+        let at = self.dialogs.get(&id).and_then(|dialog| dialog.call.as_ref()).and_then(Call::next_alarm);
         self.timers.set(TimerKey::Dialog(id), at);
     }
 
@@ -196,7 +199,21 @@ impl Endpoint {
         self.dialog_keys.get(&(head.call_id.clone(), to_tag, head.from_tag.clone())).copied()
     }
 
-    /// Forgets a dialog without a word.
+    /// The dialog with this Call-ID and these tags.
+    #[must_use]
+    pub fn find_dialog(&self, call_id: &str, local_tag: &str, remote_tag: &str) -> Option<DialogId> {
+        let key = (call_id.to_string(), local_tag.to_string(), remote_tag.to_string());
+        self.dialog_keys.get(&key).copied()
+    }
+
+    /// Call-ID, local tag and remote tag of a dialog.
+    #[must_use]
+    pub fn dialog_ids(&self, id: DialogId) -> Option<(&str, &str, &str)> {
+        let (call_id, local, remote) = &self.dialogs.get(&id)?.key;
+        Some((call_id, local, remote))
+    }
+
+    /// Forgets a dialog without a word, whatever it is used for.
     pub(super) fn remove_dialog(&mut self, id: DialogId) -> Option<Dialog> {
         self.timers.set(TimerKey::Dialog(id), None);
         let dialog = self.dialogs.remove(&id)?;
@@ -206,74 +223,10 @@ impl Endpoint {
         Some(dialog)
     }
 
-    /// The dialog is over; the function is told once.
-    pub(super) fn end_dialog(&mut self, now: Now, id: DialogId, why: DialogEnd) {
-        let Some(dialog) = self.remove_dialog(id) else { return };
-        if matches!(dialog.phase, Phase::Ended { .. }) {
-            return;
-        }
-        self.event(Event::DialogEnded { dialog: id, why });
-        if let Some(bye) = dialog.bye {
-            self.release_held(now, bye);
-        }
-        if let Phase::EarlyAsServer { invite } = dialog.phase {
-            self.cancelled_by_bye(invite);
-        }
-    }
-
-    pub(super) fn dialog_timeout(&mut self, now: Now, id: DialogId) {
-        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
-        match &mut dialog.phase {
-            Phase::AwaitsAck { invite, interval, again, until, .. } if *until > now.mono => {
-                // RFC 3261 §13.3.1.4: from T1, doubling up to T2, whatever the transport.
-                let invite = *invite;
-                *interval = interval.saturating_mul(2).min(self.config.timers.t2);
-                *again = now.mono.plus(*interval);
-                self.schedule_dialog(id);
-                self.metrics.count("ua.retransmissions_sent");
-                self.transmit_response(now, invite);
-            }
-            Phase::AwaitsAck { .. } => self.not_acknowledged(now, id),
-            Phase::AwaitsConfirm { until } if *until <= now.mono => {
-                self.metrics.count("ua.not_confirmed");
-                self.send_ack(now, id, None);
-                self.bye_by_itself(now, id);
-                self.end_dialog(now, id, DialogEnd::NotConfirmed);
-            }
-            Phase::Ended { until } if *until <= now.mono => {
-                if dialog.bye.is_none() {
-                    self.remove_dialog(id);
-                } else {
-                    dialog.phase = Phase::Ended { until: now.mono.plus(self.config.timers.patience()) };
-                    self.schedule_dialog(id);
-                }
-            }
-            _ => self.schedule_dialog(id),
-        }
-    }
-
-    /// The ACK for our 2xx never came: the function may end the session with BYE.
-    fn not_acknowledged(&mut self, now: Now, id: DialogId) {
-        self.metrics.count("ua.not_acknowledged");
-        let until = now.mono.plus(self.config.timers.patience());
-        self.set_phase(id, Phase::Ended { until });
-        self.event(Event::DialogEnded { dialog: id, why: DialogEnd::NotAcknowledged });
-        if let Some(bye) = self.dialogs.get(&id).and_then(|dialog| dialog.bye) {
-            self.release_held(now, bye);
-        }
-    }
-
-    /// A BYE that nobody but the endpoint knows of.
-    pub(super) fn bye_by_itself(&mut self, now: Now, id: DialogId) {
-        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
-        if dialog.bye.is_some() {
-            return;
-        }
-        let destination = dialog.destination();
-        let mut request = dialog.request(Method::Bye);
-        self.add_user_agent(&mut request);
-        if let Ok(hop) = self.hop(&mut request, &destination, None) {
-            self.begin_client(now, User::Nobody, request, hop);
+    /// Forgets a dialog that nothing uses any more.
+    pub(super) fn drop_unused(&mut self, id: DialogId) {
+        if self.dialogs.get(&id).is_some_and(|dialog| !dialog.in_use()) {
+            self.remove_dialog(id);
         }
     }
 
@@ -291,12 +244,12 @@ impl Endpoint {
         headers: Headers,
         body: Option<Body>,
     ) -> Result<TransactionId, InDialogRefused> {
-        let refusal = match self.dialogs.get(&id).map(|dialog| (dialog.phase, dialog.bye)) {
+        let refusal = match self.dialogs.get(&id).map(Dialog::call_state) {
             _ if matches!(method, Method::Invite | Method::Ack | Method::Cancel | Method::Bye) => {
                 Some(Refusal::Method(method.clone()))
             }
-            None | Some((Phase::Ended { .. }, _) | (_, Some(_))) => Some(Refusal::Gone),
-            Some((Phase::AwaitsConfirm { .. }, _)) => Some(Refusal::Early),
+            None | Some(Some((Phase::Ended { .. }, _) | (_, Some(_)))) => Some(Refusal::Gone),
+            Some(Some((Phase::AwaitsConfirm { .. }, _))) => Some(Refusal::Early),
             Some(_) => self.room_for_client().err().map(Refusal::Limit),
         };
         if let Some(why) = refusal {
@@ -312,7 +265,7 @@ impl Endpoint {
         }
     }
 
-    fn build_in_dialog(
+    pub(super) fn build_in_dialog(
         &mut self,
         id: DialogId,
         method: Method,
@@ -326,52 +279,6 @@ impl Endpoint {
         self.add_user_agent(&mut request);
         let hop = self.hop(&mut request, &destination, None)?;
         Ok((request, hop))
-    }
-
-    /// Ends a dialog with BYE; `headers` are added to it (Reason). Its response comes as [`Event::Response`], then
-    /// [`Event::DialogEnded`].
-    ///
-    /// While the ACK for our 2xx is still awaited the BYE waits for it (RFC 3261 §15). A dialog that still has to be
-    /// confirmed gets its ACK first. A BYE of the peer that crosses ours is answered 200 here.
-    ///
-    /// # Errors
-    /// The dialog is over, or early (cancel the INVITE, or answer it); there is no way; too many transactions.
-    pub fn bye(
-        &mut self,
-        now: Now,
-        id: DialogId,
-        headers: Headers,
-    ) -> Result<TransactionId, InDialogRefused> {
-        let refusal = match self.dialogs.get(&id).map(|dialog| (dialog.phase, dialog.bye)) {
-            None | Some((_, Some(_))) => Some(Refusal::Gone),
-            Some((Phase::EarlyAsClient | Phase::EarlyAsServer { .. }, _)) => Some(Refusal::Early),
-            Some(_) => self.room_for_client().err().map(Refusal::Limit),
-        };
-        if let Some(why) = refusal {
-            return Err(Refused::new(why, (id, headers, None)));
-        }
-        let phase = self.dialogs.get(&id).map(|dialog| dialog.phase);
-        if matches!(phase, Some(Phase::AwaitsConfirm { .. })) {
-            self.send_ack(now, id, None);
-            self.set_phase(id, Phase::Confirmed);
-        }
-        match self.build_in_dialog(id, Method::Bye, &headers, None) {
-            Err(why) => Err(Refused::new(why, (id, headers, None))),
-            Ok((request, hop)) => {
-                let held = matches!(phase, Some(Phase::AwaitsAck { .. }));
-                let transaction = if held {
-                    self.begin_held(now, User::Bye(id), request, hop)
-                } else {
-                    self.begin_client(now, User::Bye(id), request, hop)
-                };
-                // The transaction may have failed at once: then the dialog is gone already.
-                if let Some(dialog) = self.dialogs.get_mut(&id) {
-                    dialog.bye = Some(transaction);
-                }
-                self.settle(now);
-                Ok(transaction)
-            }
-        }
     }
 }
 

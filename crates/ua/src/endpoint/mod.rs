@@ -1,5 +1,6 @@
 //! The endpoint: its inputs, its outputs, its clock. What it does with them is in the files beside this one.
 
+mod calls;
 mod client;
 mod dialogs;
 mod incoming;
@@ -12,6 +13,7 @@ mod server;
 mod tests;
 mod uac;
 mod uas;
+mod usages;
 mod via;
 
 use crate::config::{Config, ConfigError};

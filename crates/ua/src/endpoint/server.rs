@@ -367,7 +367,7 @@ impl Endpoint {
         let early = server.early.take();
         self.less_load(peer, cancelled);
         if let Some(early) = early {
-            self.remove_dialog(early);
+            self.forget_call(early);
         }
         if evictable {
             self.completed.insert(id, cost);
@@ -432,7 +432,7 @@ impl Endpoint {
             self.merges.remove(merge);
         }
         if let Some(early) = server.early {
-            self.remove_dialog(early);
+            self.forget_call(early);
         }
         if server.request.is_some() {
             self.less_load(server.peer, server.cancelled);
@@ -501,7 +501,7 @@ impl Endpoint {
                 let dialog = bye.and_then(|server| server.in_dialog);
                 self.end_server(now, id);
                 if let Some(dialog) = dialog {
-                    self.end_dialog(now, dialog, DialogEnd::RemoteBye);
+                    self.end_call(now, dialog, DialogEnd::RemoteBye);
                 }
             }
         }
@@ -566,7 +566,7 @@ impl Endpoint {
             && status.is_final()
         {
             match method {
-                Method::Bye => self.end_dialog(now, dialog, DialogEnd::RemoteBye),
+                Method::Bye => self.end_call(now, dialog, DialogEnd::RemoteBye),
                 Method::Update if status.is_success() => self.refresh_dialog(dialog, refresh.as_deref()),
                 _ => {}
             }

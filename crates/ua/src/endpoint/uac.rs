@@ -1,8 +1,9 @@
 //! The client side (RFC 3261 §8.1, §9.1, §13.2): requests, INVITE with its forks, CANCEL, the ACK for 2xx.
 
 use super::Endpoint;
+use super::calls::{Call, Phase};
 use super::client::User;
-use super::dialogs::{Dialog, Phase};
+use super::dialogs::{Dialog, Origin};
 use super::outgoing::{Stateless, StatelessKind};
 use crate::error::{Refusal, Refused, SendRefused};
 use crate::event::{
@@ -22,11 +23,7 @@ use cpm_sip::{
 #[derive(Debug)]
 pub(super) struct Invite {
     client: TransactionId,
-    pub(super) from: From,
-    pub(super) call_id: CallId,
-    pub(super) cseq: u32,
-    pub(super) uri: Uri,
-    pub(super) flow: Option<FlowId>,
+    pub(super) origin: Origin,
     /// By To tag: the dialogs, and the ACK of those that were accepted.
     forks: BTreeMap<String, Fork>,
     /// The function knows how it ended.
@@ -159,11 +156,13 @@ impl Endpoint {
         }
         let invite = Invite {
             client: TransactionId(0),
-            from: ready.typed::<From>()?.ok_or(Refusal::Missing("From"))?,
-            call_id: ready.typed::<CallId>()?.ok_or(Refusal::Missing("Call-ID"))?,
-            cseq: ready.typed::<CSeq>()?.ok_or(Refusal::Missing("CSeq"))?.number,
-            uri,
-            flow: if let Destination::Flow(flow) = destination { Some(*flow) } else { None },
+            origin: Origin {
+                from: ready.typed::<From>()?.ok_or(Refusal::Missing("From"))?,
+                call_id: ready.typed::<CallId>()?.ok_or(Refusal::Missing("Call-ID"))?,
+                cseq: ready.typed::<CSeq>()?.ok_or(Refusal::Missing("CSeq"))?.number,
+                uri,
+                flow: if let Destination::Flow(flow) = destination { Some(*flow) } else { None },
+            },
             forks: BTreeMap::new(),
             settled: false,
             cancelled: false,
@@ -197,10 +196,7 @@ impl Endpoint {
         dialog: DialogId,
         body: Option<Body>,
     ) -> Result<(), Refused<Option<Body>>> {
-        let waits = self
-            .dialogs
-            .get(&dialog)
-            .is_some_and(|dialog| matches!(dialog.phase, Phase::AwaitsConfirm { .. }));
+        let waits = self.call(dialog).is_some_and(|call| matches!(call.phase, Phase::AwaitsConfirm { .. }));
         if !waits {
             return Err(Refused::new(Refusal::Gone, body));
         }
@@ -212,10 +208,12 @@ impl Endpoint {
 
     /// Makes and sends the ACK of a dialog (RFC 3261 §13.2.2.4) and keeps it for repeated 2xx.
     pub(super) fn send_ack(&mut self, now: Now, id: DialogId, body: Option<&Body>) {
-        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
-        let (tag, invite) = (dialog.key.2.clone(), dialog.invite);
+        let Some(dialog) = self.dialogs.get(&id) else { return };
+        let Some(call) = &dialog.call else { return };
+        let Phase::AwaitsConfirm { cseq, .. } = call.phase else { return };
+        let (tag, invite) = (dialog.key.2.clone(), call.invite);
         let destination = dialog.destination();
-        let mut request = dialog.request(Method::Ack);
+        let mut request = dialog.request_numbered(Method::Ack, cseq);
         super::dialogs::add_fields(&mut request, &cpm_sip::Headers::new(), body);
         let branch = alloc::format!("{}{}", super::via::MAGIC_COOKIE, self.random.public_token(20));
         if let Some(fork) = invite
@@ -275,8 +273,8 @@ impl Endpoint {
             self.metrics.count("ua.early_dialogs_refused");
             return None;
         }
-        let mut dialog = Dialog::as_client(invite, response, Phase::EarlyAsClient).ok()?;
-        dialog.invite = Some(id);
+        let mut dialog = Dialog::as_client(&invite.origin, response).ok()?;
+        dialog.call = Some(Call { invite: Some(id), ..Call::new(Phase::EarlyAsClient) });
         let dialog = self.insert_dialog(dialog);
         let fork = Fork { dialog: Some(dialog), ..Fork::default() };
         self.invites.get_mut(&id)?.forks.insert(tag, fork);
@@ -296,7 +294,7 @@ impl Endpoint {
             }
             return;
         }
-        let mut dialog = match Dialog::as_client(invite, &response, Phase::AwaitsConfirm { until }) {
+        let mut dialog = match Dialog::as_client(&invite.origin, &response) {
             Ok(dialog) => dialog,
             Err(_) => {
                 // Neither ACK nor BYE can be addressed: the far side ends it by itself.
@@ -304,7 +302,8 @@ impl Endpoint {
                 return self.invite_failed(id, Some(response), InviteFailure::Rejected);
             }
         };
-        dialog.invite = Some(id);
+        let phase = Phase::AwaitsConfirm { until, cseq: invite.origin.cseq };
+        dialog.call = Some(Call { invite: Some(id), ..Call::new(phase) });
         let unwanted = invite.settled || invite.cancelled;
         let fork = invite.forks.entry(tag).or_default();
         fork.accepted = true;
@@ -314,7 +313,7 @@ impl Endpoint {
                 if let Some(known) = self.dialogs.get_mut(&early) {
                     known.confirm_from(dialog);
                 }
-                self.set_phase(early, Phase::AwaitsConfirm { until });
+                self.set_phase(early, phase);
                 early
             }
             _ => self.insert_dialog(dialog),
@@ -328,7 +327,7 @@ impl Endpoint {
         self.metrics.count("ua.unwanted_2xx");
         self.send_ack(now, dialog, None);
         self.bye_by_itself(now, dialog);
-        self.remove_dialog(dialog);
+        self.forget_call(dialog);
         self.invite_failed(id, Some(response), InviteFailure::Cancelled);
     }
 
@@ -345,7 +344,7 @@ impl Endpoint {
         let Some(invite) = self.invites.remove(&id) else { return };
         for fork in invite.forks.into_values() {
             if let Some(dialog) = fork.dialog.filter(|_| !fork.accepted) {
-                self.remove_dialog(dialog);
+                self.forget_call(dialog);
             }
         }
     }
@@ -373,17 +372,11 @@ impl Endpoint {
                     dialog.refresh_target(response.headers());
                 }
                 self.event(Event::Response { transaction, response });
-                // RFC 3261 §12.2.1.2: the far side does not know the dialog any more.
-                if matches!(
-                    status,
-                    StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST | StatusCode::REQUEST_TIMEOUT
-                ) {
-                    self.end_dialog(now, dialog, DialogEnd::Gone);
-                }
+                self.response_in_dialog(now, dialog, status);
             }
             User::Bye(dialog) => {
                 self.event(Event::Response { transaction, response });
-                self.end_dialog(now, dialog, DialogEnd::LocalBye);
+                self.end_call(now, dialog, DialogEnd::LocalBye);
             }
         }
     }
@@ -412,12 +405,12 @@ impl Endpoint {
             User::Dialog(dialog) => {
                 self.event(Event::TransactionFailed { transaction, why });
                 if why == TransactionFailure::Timeout {
-                    self.end_dialog(now, dialog, DialogEnd::Gone);
+                    self.end_call(now, dialog, DialogEnd::Gone);
                 }
             }
             User::Bye(dialog) => {
                 self.event(Event::TransactionFailed { transaction, why });
-                self.end_dialog(now, dialog, DialogEnd::LocalBye);
+                self.end_call(now, dialog, DialogEnd::LocalBye);
             }
         }
     }

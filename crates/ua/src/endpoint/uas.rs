@@ -1,7 +1,8 @@
 //! The server side (RFC 3261 §8.2, §9.2, §12.2.2, §13.3): requests in dialogs, CANCEL, 2xx to INVITE, ACK.
 
 use super::Endpoint;
-use super::dialogs::{Dialog, Phase};
+use super::calls::{Call, Phase};
+use super::dialogs::Dialog;
 use super::server::Owner;
 use super::via::Head;
 use crate::error::{Refusal, Refused, RespondRefused};
@@ -21,14 +22,14 @@ impl Endpoint {
     ) {
         let request = self.servers.get(&id).and_then(|server| server.request.clone());
         let (Some(request), Some(known)) = (request, self.dialogs.get_mut(&dialog)) else { return };
-        let status = match known.phase {
-            Phase::Ended { .. } => Some(StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST),
+        let status = match known.call_state() {
+            Some((Phase::Ended { .. }, _)) => Some(StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST),
             // A number that was used already, in another transaction, is out of order as well.
             _ if known.remote_cseq.is_some_and(|last| head.cseq.number <= last) => {
                 Some(StatusCode::SERVER_INTERNAL_ERROR)
             }
             // The BYE of both sides crossed: ours says all there is to say.
-            _ if known.bye.is_some() && *request.method() == Method::Bye => Some(StatusCode::OK),
+            Some((_, Some(_))) if *request.method() == Method::Bye => Some(StatusCode::OK),
             _ => None,
         };
         if known.remote_cseq.is_none_or(|last| head.cseq.number > last) {
@@ -108,10 +109,8 @@ impl Endpoint {
             return;
         }
         if let Some(id) = self.dialog_of(head) {
-            let Some(dialog) = self.dialogs.get(&id) else { return };
-            match dialog.phase {
-                Phase::AwaitsAck { cseq, .. } if cseq == head.cseq.number => {
-                    let bye = dialog.bye;
+            match self.dialogs.get(&id).and_then(Dialog::call_state) {
+                Some((Phase::AwaitsAck { cseq, .. }, bye)) if cseq == head.cseq.number => {
                     self.set_phase(id, Phase::Confirmed);
                     self.event(Event::Acknowledged { dialog: id, ack });
                     if let Some(bye) = bye {
@@ -179,7 +178,8 @@ impl Endpoint {
             again: now.mono.plus(t1),
             until: now.mono.plus(self.config.timers.patience()),
         };
-        let fresh = Dialog::as_server(&request, &response, phase)?;
+        let mut fresh = Dialog::as_server(&request, &response)?;
+        fresh.call = Some(Call::new(phase));
         if early.is_none() && in_dialog.is_none() {
             self.room_for_dialog().map_err(Refusal::Limit)?;
         }
@@ -230,7 +230,8 @@ impl Endpoint {
             return None;
         }
         let request = server.request.as_ref()?;
-        let dialog = Dialog::as_server(request, response, Phase::EarlyAsServer { invite: id }).ok()?;
+        let mut dialog = Dialog::as_server(request, response).ok()?;
+        dialog.call = Some(Call::new(Phase::EarlyAsServer { invite: id }));
         let dialog = self.insert_dialog(dialog);
         self.servers.get_mut(&id)?.early = Some(dialog);
         Some(dialog)
