@@ -1,7 +1,6 @@
 //! [`ParticipatingFunction`]: the way of every input to the procedure that handles it.
 
 use crate::registrations::Registrations;
-use crate::relayed::{Pending, Relayed};
 use crate::service::{feature_of, has_authenticated_originator};
 use crate::third_party::ThirdParty;
 use cpm_base::{FlowId, Instant, Metrics, Now, Seed, Trust};
@@ -9,6 +8,7 @@ use cpm_core::release::Release;
 use cpm_core::{Function, Input, Node, NodeConfig, NodeConfigError, Ports};
 use cpm_sip::{Allow, Method, PServedUser, Request, Response, SipUri, StatusCode, To, Uri, Warning};
 use cpm_ua::{Branch, Event, ProxyId, ProxyOptions, Refusal, RequestId};
+use std::collections::BTreeMap;
 
 /// Who a Participating Function is.
 #[derive(Debug, Clone)]
@@ -93,13 +93,21 @@ pub(crate) struct Received<'a> {
     pub(crate) role: ServedRole,
 }
 
+/// A request that was passed on.
+#[derive(Debug)]
+struct Relayed {
+    role: ServedRole,
+    method: Method,
+}
+
 /// A CPM Participating Function (TS section 8): plain logic that a [`Node`] drives.
 #[derive(Debug)]
 pub struct ParticipatingFunction {
     pub(crate) config: ParticipatingConfig,
     pub(crate) registrations: Registrations,
-    /// Requests that are being passed on.
-    pub(crate) relayed: Relayed,
+    /// Requests that were passed on and have no final response yet; each leaves with its
+    /// [`ProxyEnded`](Event::ProxyEnded) at the latest.
+    relayed: BTreeMap<ProxyId, Relayed>,
     pub(crate) metrics: Metrics,
 }
 
@@ -110,7 +118,7 @@ impl ParticipatingFunction {
         ParticipatingFunction {
             config,
             registrations: Registrations::default(),
-            relayed: Relayed::default(),
+            relayed: BTreeMap::new(),
             metrics: Metrics::default(),
         }
     }
@@ -266,11 +274,14 @@ impl ParticipatingFunction {
         let Received { id, request, role } = received;
         // A MESSAGE is over with its answer; in the dialog of an INVITE this function stays.
         let stay = (*request.method() == Method::Invite).then(|| Uri::Sip(self.config.address.clone()));
-        match ports.sip.proxy(now, id, branches, ProxyOptions { record_route: stay, hold_final: true }) {
+        match ports.sip.proxy(
+            now,
+            id,
+            branches,
+            ProxyOptions { record_route: stay, hold_final: true, ..ProxyOptions::default() },
+        ) {
             Ok(proxy) => {
-                let until = ports.sip.deadline(id).unwrap_or(now.mono);
-                let method = request.method().clone();
-                self.relayed.insert(proxy, Pending { request: id, role, method, until });
+                self.relayed.insert(proxy, Relayed { role, method: request.method().clone() });
             }
             Err(refused) => self.refuse_served(now, ports, received, status_of(&refused.why), None),
         }
@@ -291,7 +302,7 @@ impl ParticipatingFunction {
             self.metrics.count("pf.response_too_late");
         }
         // Further 2xx to an INVITE pass in silence.
-        let Some(Pending { role, method, .. }) = self.relayed.take(proxy) else { return };
+        let Some(Relayed { role, method }) = self.relayed.remove(&proxy) else { return };
         let silent = method != Method::Invite && status == StatusCode::REQUEST_TIMEOUT;
         ports.host.event(match released && !silent {
             true => ParticipatingEvent::Handled { role, method, status },
@@ -299,16 +310,10 @@ impl ParticipatingFunction {
         });
     }
 
-    /// Lets go of requests that are over without a final response of the far side; a deadline may have moved since.
-    fn forget_unanswered(&mut self, now: Now, ports: &mut Ports<'_, ParticipatingEvent>) {
-        while let Some((proxy, pending)) = self.relayed.take_due(now.mono) {
-            match ports.sip.deadline(pending.request).filter(|until| *until > now.mono) {
-                Some(until) => self.relayed.insert(proxy, Pending { until, ..pending }),
-                None => {
-                    let Pending { role, method, .. } = pending;
-                    ports.host.event(ParticipatingEvent::Unanswered { role, method });
-                }
-            }
+    /// A request is over; when the far side's answer was not let go before, its sender had none from there.
+    fn ended(&mut self, ports: &mut Ports<'_, ParticipatingEvent>, proxy: ProxyId) {
+        if let Some(Relayed { role, method }) = self.relayed.remove(&proxy) {
+            ports.host.event(ParticipatingEvent::Unanswered { role, method });
         }
     }
 
@@ -399,16 +404,16 @@ impl Function for ParticipatingFunction {
         match event {
             Event::Request { id, flow, request, .. } => self.request(now, ports, id, flow, &request),
             Event::ProxyFinal { proxy, response, .. } => self.far_side_answered(now, ports, proxy, response),
+            Event::ProxyEnded { proxy, .. } => self.ended(ports, proxy),
             _ => {}
         }
     }
 
-    fn handle_timeout(&mut self, now: Now, ports: &mut Ports<'_, ParticipatingEvent>) {
+    fn handle_timeout(&mut self, now: Now, _ports: &mut Ports<'_, ParticipatingEvent>) {
         self.registrations.expire(now.mono);
-        self.forget_unanswered(now, ports);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        [self.registrations.next_expiry(), self.relayed.next_deadline()].into_iter().flatten().min()
+        self.registrations.next_expiry()
     }
 }

@@ -21,7 +21,6 @@
 mod function;
 mod originating;
 mod registrations;
-mod relayed;
 mod service;
 mod terminating;
 #[cfg(test)]

@@ -151,6 +151,9 @@ pub struct Limits {
     pub max_early_per_invite: usize,
     /// `fork.max_branches`: branches of one proxied request: 12.
     pub max_branches: usize,
+    /// `max_breadth`: branches of a proxied request that may be open at once, here and further on (RFC 5393 §5): 60.
+    /// A request that allows itself more is brought down to it, one that says nothing gets it.
+    pub max_breadth: usize,
     /// `conn.max_flows`: flows at once: 65,536. One more is closed.
     pub max_flows: usize,
     /// `conn.out_queue`: octets that wait to be written on a stream flow: 256 KiB. With more, the flow is closed.
@@ -175,6 +178,7 @@ impl Default for Limits {
             max_dialogs: 65_536,
             max_early_per_invite: 16,
             max_branches: 12,
+            max_breadth: 60,
             max_flows: 65_536,
             out_queue: 256 * 1024,
             error_budget: 1_024,
@@ -199,6 +203,7 @@ impl Limits {
             (self.max_dialogs, "limits.max_dialogs"),
             (self.max_early_per_invite, "limits.max_early_per_invite"),
             (self.max_branches, "limits.max_branches"),
+            (self.max_breadth, "limits.max_breadth"),
             (self.max_flows, "limits.max_flows"),
             (self.out_queue, "limits.out_queue"),
             (self.error_budget, "limits.error_budget"),

@@ -40,6 +40,8 @@ pub enum Refusal {
     Loop,
     /// Max-Forwards is used up: the answer is 483.
     TooManyHops,
+    /// Max-Breadth does not allow so many branches at once (RFC 5393 §5.3.3): the answer is 440.
+    MaxBreadth,
     /// A limit is reached.
     Limit(LimitExceeded),
 }
@@ -61,6 +63,7 @@ impl fmt::Display for Refusal {
             Refusal::Early => f.write_str("the dialog is an early one"),
             Refusal::Loop => f.write_str("the request was here before"),
             Refusal::TooManyHops => f.write_str("Max-Forwards is used up"),
+            Refusal::MaxBreadth => f.write_str("Max-Breadth does not allow so many branches"),
             Refusal::Limit(exceeded) => exceeded.fmt(f),
         }
     }

@@ -191,6 +191,17 @@ pub enum Event {
         /// The best response, without the endpoint's Via.
         response: Response,
     },
+    /// What the sender of a proxied request was told. Comes exactly once for each of them, with the first 2xx to an
+    /// INVITE; further ones pass in silence.
+    ProxyEnded {
+        /// The proxied request.
+        proxy: ProxyId,
+        /// The request as it was received.
+        request: RequestId,
+        /// The status of the final response; `None` when there was and will be none: its sender has given up, or a 408
+        /// would have been all there is to say (RFC 4320 §4.2).
+        answer: Option<StatusCode>,
+    },
     /// A flow is there: accepted, or opened at the endpoint's wish.
     FlowOpened {
         /// The flow.

@@ -1,6 +1,6 @@
 //! The endpoint's one alarm clock: at most one deadline per object.
 
-use crate::event::{DialogId, RequestId, ResolveId, TransactionId};
+use crate::event::{DialogId, ProxyId, RequestId, ResolveId, TransactionId};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use cpm_base::{FlowId, Instant, OpenId};
@@ -11,6 +11,7 @@ pub(crate) enum TimerKey {
     Client(TransactionId),
     Server(RequestId),
     Dialog(DialogId),
+    Proxy(ProxyId),
     Open(OpenId),
     Resolve(ResolveId),
     Flow(FlowId),

@@ -63,7 +63,7 @@ impl SipIpCore {
                 let in_dialog = is_in_dialog(&request).unwrap_or(false);
                 let stay = makes_dialog(request.method()) && !in_dialog;
                 let record_route = stay.then(|| self.own_route("dialog", None));
-                let options = ProxyOptions { record_route, hold_final: false };
+                let options = ProxyOptions { record_route, hold_final: false, ..ProxyOptions::default() };
                 if let Err(refused) = ports.sip.proxy(now, id, branches, options) {
                     Self::not_proxied(now, id, &request, &refused.why, ports);
                 }

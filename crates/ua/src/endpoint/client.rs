@@ -8,11 +8,12 @@ use crate::timers::TimerKey;
 use crate::transaction::invite_client::{self, InviteClient};
 use crate::transaction::non_invite_client::{self, NonInviteClient};
 use crate::transaction::{Alarms, Effects, Failure};
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use bytes::Bytes;
 use cpm_base::{FlowId, Instant, Now, Target};
-use cpm_sip::{CSeq, HeaderName, MaxForwards, Method, Request, Response};
+use cpm_sip::{CSeq, HeaderName, Headers, MaxForwards, Method, Request, Response};
 
 /// Whom a client transaction works for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub(super) struct Client {
     held: Option<Hop>,
     attempt: Option<Attempt>,
     cancel: Cancel,
+    /// What its CANCEL says beyond what every CANCEL has (Reason).
+    cancel_headers: Option<Box<Headers>>,
     /// Until when a flow has to be there, or a cancelled INVITE has to be answered.
     wait_until: Option<Instant>,
     timer_c: Option<Instant>,
@@ -96,6 +99,11 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn user(&self) -> User {
         self.user
+    }
+
+    /// The request, as long as it is unanswered.
+    pub(super) fn request_mut(&mut self) -> Option<&mut Request> {
+        self.request.as_mut()
     }
 
     pub(super) fn is_on(&self, flow: FlowId) -> bool {
@@ -166,6 +174,7 @@ impl Endpoint {
             held: None,
             attempt: None,
             cancel: Cancel::No,
+            cancel_headers: None,
             wait_until: Some(now.mono.plus(self.config.timers.patience())),
             timer_c: None,
             provisional: false,
@@ -177,6 +186,7 @@ impl Endpoint {
 
     /// A flow is there: the request goes out with a Via of its own.
     pub(super) fn start_attempt(&mut self, now: Now, id: TransactionId, flow: FlowId) {
+        self.dress_branch(id, flow);
         let branch = self.new_branch(id);
         let via = self.own_via(flow, &branch);
         let Some(client) = self.clients.get_mut(&id) else { return };
@@ -418,10 +428,16 @@ impl Endpoint {
 
     /// Cancels an INVITE. `false` when there is nothing to be cancelled any more.
     pub(super) fn cancel_client(&mut self, now: Now, id: TransactionId) -> bool {
+        self.cancel_client_with(now, id, &Headers::new())
+    }
+
+    /// The same with header fields for the CANCEL (Reason).
+    pub(super) fn cancel_client_with(&mut self, now: Now, id: TransactionId, headers: &Headers) -> bool {
         let Some(client) = self.clients.get_mut(&id) else { return false };
         if client.cancel != Cancel::No || !client.waits() {
             return false;
         }
+        client.cancel_headers = (!headers.is_empty()).then(|| Box::new(headers.clone()));
         if client.attempt.is_none() {
             self.client_failed(now, id, TransactionFailure::Timeout);
         } else if client.provisional {
@@ -436,7 +452,10 @@ impl Endpoint {
         let patience = self.config.timers.patience();
         let Some(client) = self.clients.get_mut(&id) else { return };
         let (Some(request), Some(attempt)) = (&client.request, &client.attempt) else { return };
-        let cancel = sibling(request, Method::Cancel, None);
+        let mut cancel = sibling(request, Method::Cancel, None);
+        if let Some(headers) = &client.cancel_headers {
+            super::dialogs::add_fields(&mut cancel, headers, None);
+        }
         let (flow, branch) = (attempt.flow, attempt.branch.clone());
         client.cancel = Cancel::Sent;
         // RFC 3261 §9.1: without a final response within 64*T1 the INVITE counts as cancelled.

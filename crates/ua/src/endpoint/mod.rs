@@ -286,6 +286,7 @@ impl Endpoint {
                 TimerKey::Client(id) => self.client_timeout(now, id),
                 TimerKey::Server(id) => self.server_timeout(now, id),
                 TimerKey::Dialog(id) => self.dialog_timeout(now, id),
+                TimerKey::Proxy(id) => self.proxy_timeout(now, id),
                 TimerKey::Open(id) => self.open_timeout(now, id),
                 TimerKey::Resolve(id) => self.resolve_timeout(now, id),
                 TimerKey::Flow(id) => self.doom(id, CloseReason::Idle),

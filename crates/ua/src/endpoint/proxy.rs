@@ -1,18 +1,23 @@
 //! Proxying (RFC 3261 §16): from a received request to its branches. What comes back is in `proxy_responses.rs`.
 
 use super::Endpoint;
-use super::client::User;
+use super::client::{Client, User};
 use super::outgoing::{Hop, Stateless, StatelessKind};
 use super::server::Owner;
+use crate::config::SentBy;
 use crate::error::{ProxyRefused, Refusal, Refused};
 use crate::event::{Destination, Fault, ProxyId, RequestId, TransactionId};
 use crate::flows::Departure;
+use crate::timers::TimerKey;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
-use cpm_base::{FlowId, LimitExceeded, Now};
-use cpm_sip::{HeaderName, MaxForwards, Method, RecordRoute, Request, Response, Route, Uri, Via};
+use core::time::Duration;
+use cpm_base::{FlowId, LimitExceeded, Now, Transport};
+use cpm_sip::{
+    HeaderName, MaxBreadth, MaxForwards, Method, RecordRoute, Request, Response, Route, SipUri, Uri, Via,
+};
 
 /// One way on for a proxied request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +33,22 @@ pub struct Branch {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProxyOptions {
     /// Stay on the way of the dialog: this URI (with `lr`, which is added when it is missing) becomes the topmost
-    /// Record-Route.
+    /// Record-Route. Where the request leaves over another transport than it came on, there are two of them, one for
+    /// each side (RFC 5658 §3): the same URI with `transport`, and `r2=on`, by which both are known again.
     pub record_route: Option<Uri>,
     /// Final responses wait for [`release`](Endpoint::release).
     pub hold_final: bool,
+    /// Of groups that are tried in turn: how long one may ring before it is cancelled and the next has its turn. `None`:
+    /// until Timer C.
+    pub ring_for: Option<Duration>,
+    /// The branches that lose against a 2xx are not cancelled (RFC 3841 §9.1, `no-cancel`).
+    pub keep_losers: bool,
+}
+
+/// A request that may go on: its loop mark, and the groups of its branches.
+struct Ready {
+    mark: String,
+    groups: VecDeque<Vec<(Request, Hop)>>,
 }
 
 /// A proxied request.
@@ -40,7 +57,14 @@ pub(super) struct Proxy {
     pub(super) request: RequestId,
     pub(super) invite: bool,
     pub(super) hold: bool,
+    pub(super) keep_losers: bool,
+    pub(super) ring_for: Option<Duration>,
     pub(super) branches: Vec<BranchState>,
+    /// The groups that have not had their turn.
+    pub(super) waiting: VecDeque<Vec<(Request, Hop)>>,
+    /// What stays on the way of the dialog, and how the request came.
+    pub(super) record_route: Option<Uri>,
+    pub(super) came_over: Option<Transport>,
     /// What the branches' branch parameters end in: the same when the same request comes round again.
     pub(super) loop_mark: String,
     /// The upstream side cancelled it.
@@ -53,6 +77,8 @@ pub(super) struct Proxy {
     pub(super) success: bool,
     /// What the function made of each 2xx to INVITE, by To tag, for its copies; `None` while it is held.
     pub(super) released: BTreeMap<String, Option<Response>>,
+    /// The function knows what its sender was told.
+    pub(super) told: bool,
 }
 
 /// One branch.
@@ -62,16 +88,21 @@ pub(super) struct BranchState {
     /// Its final response, unless it was a 2xx that went upstream.
     pub(super) response: Option<Response>,
     pub(super) done: bool,
+    /// How many Record-Route values of ours its request has.
+    pub(super) recorded: usize,
 }
 
 impl Endpoint {
     /// Passes a received request on to one or more branches at once (RFC 3261 §16.6). From here on the responses of the
     /// branches answer it: provisional ones and every 2xx to INVITE at once, else the best when all have answered; a
-    /// CANCEL from upstream is answered and passed on to all branches.
+    /// CANCEL from upstream is answered and passed on to all branches. Ends in exactly one
+    /// [`Event::ProxyEnded`](crate::Event::ProxyEnded).
     ///
     /// # Errors
     /// The request is over or answered, was here before ([`Refusal::Loop`]: answer 482), has no hop left
-    /// ([`Refusal::TooManyHops`]: answer 483), was cancelled; a branch has no way; too many branches. Nothing was sent.
+    /// ([`Refusal::TooManyHops`]: answer 483), may not be forked so often ([`Refusal::MaxBreadth`]: answer 440, or try
+    /// the branches [in turn](Endpoint::proxy_in_turn)), was cancelled; a branch has no way; too many branches. Nothing
+    /// was sent.
     pub fn proxy(
         &mut self,
         now: Now,
@@ -79,13 +110,30 @@ impl Endpoint {
         branches: Vec<Branch>,
         options: ProxyOptions,
     ) -> Result<ProxyId, ProxyRefused> {
-        match self.prepare(id, &branches, &options) {
+        match self.prepare(id, &[&branches], &options) {
             Err(why) => Err(Refused::new(why, branches)),
-            Ok((mark, ready)) => {
-                let proxy = self.fork(now, id, mark, ready, options.hold_final);
-                self.settle(now);
-                Ok(proxy)
-            }
+            Ok(ready) => Ok(self.fork(now, id, ready, options)),
+        }
+    }
+
+    /// Passes a received request on to groups of branches, one group after the other (RFC 3261 §16.6, §16.7 step 5): the
+    /// next has its turn when all branches of the one before have refused, are silent or were cancelled after
+    /// [`ProxyOptions::ring_for`]; a 2xx, a 6xx and a CANCEL from upstream are the end of it. Else like
+    /// [`proxy`](Endpoint::proxy).
+    ///
+    /// # Errors
+    /// Like [`proxy`](Endpoint::proxy); `fork.max_branches` counts all groups together, Max-Breadth the largest.
+    pub fn proxy_in_turn(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        groups: Vec<Vec<Branch>>,
+        options: ProxyOptions,
+    ) -> Result<ProxyId, Refused<Vec<Vec<Branch>>>> {
+        let slices: Vec<&[Branch]> = groups.iter().map(Vec::as_slice).collect();
+        match self.prepare(id, &slices, &options) {
+            Err(why) => Err(Refused::new(why, groups)),
+            Ok(ready) => Ok(self.fork(now, id, ready, options)),
         }
     }
 
@@ -103,12 +151,7 @@ impl Endpoint {
     }
 
     /// Everything that can be refused, before anything is done.
-    fn prepare(
-        &self,
-        id: RequestId,
-        branches: &[Branch],
-        options: &ProxyOptions,
-    ) -> Result<(String, Vec<(Request, Hop)>), Refusal> {
+    fn prepare(&self, id: RequestId, groups: &[&[Branch]], options: &ProxyOptions) -> Result<Ready, Refusal> {
         let server = self.servers.get(&id).ok_or(Refusal::Gone)?;
         let received = server.request.as_ref().ok_or(Refusal::Gone)?;
         match server.owner {
@@ -119,10 +162,11 @@ impl Endpoint {
         if server.cancelled {
             return Err(Refusal::Cancelled);
         }
-        if branches.is_empty() {
+        if groups.iter().all(|group| group.is_empty()) {
             return Err(Refusal::NoBranch);
         }
-        LimitExceeded::check("fork.max_branches", branches.len(), self.config.limits.max_branches)
+        let count = groups.iter().map(|group| group.len()).fold(0, usize::saturating_add);
+        LimitExceeded::check("fork.max_branches", count, self.config.limits.max_branches)
             .map_err(Refusal::Limit)?;
         let mark = self.loop_mark(received);
         if self.was_here(received, &mark)? {
@@ -131,18 +175,34 @@ impl Endpoint {
         // The configured hop is for what begins; inside of a dialog the Route and the target say it all.
         let in_dialog = super::via::to_tag(received.headers()).is_some();
         let outbound = self.config.outbound.as_ref().filter(|_| !in_dialog);
-        let mut ready = Vec::with_capacity(branches.len());
-        for branch in branches {
-            let mut request = branch.request.clone();
-            self.make_onward(&mut request, options.record_route.as_ref())?;
-            let hop = self.hop(&mut request, &branch.destination, outbound)?;
-            ready.push((request, hop));
+        let breadth = self.breadth_of(received)?;
+        let mut ready = VecDeque::with_capacity(groups.len());
+        for group in groups.iter().filter(|group| !group.is_empty()) {
+            let mut branches = Vec::with_capacity(group.len());
+            for (branch, share) in group.iter().zip(shares(breadth, group.len())?) {
+                let mut request = branch.request.clone();
+                self.make_onward(&mut request, share)?;
+                let hop = self.hop(&mut request, &branch.destination, outbound)?;
+                branches.push((request, hop));
+            }
+            ready.push_back(branches);
         }
-        Ok((mark, ready))
+        if let Some(uri) = &options.record_route
+            && !matches!(uri, Uri::Sip(_))
+        {
+            return Err(Refusal::NoRoute);
+        }
+        Ok(Ready { mark, groups: ready })
     }
 
-    /// RFC 3261 §16.4 and §16.6 steps 3, 4 and 6: what every request gets on its way through.
-    fn make_onward(&self, request: &mut Request, record_route: Option<&Uri>) -> Result<(), Refusal> {
+    /// RFC 5393 §5.3.3: how many branches of a request may be open at once.
+    fn breadth_of(&self, request: &Request) -> Result<u32, Refusal> {
+        let most = u32::try_from(self.config.limits.max_breadth).unwrap_or(u32::MAX);
+        Ok(request.typed::<MaxBreadth>()?.map_or(most, |breadth| breadth.0.min(most)))
+    }
+
+    /// RFC 3261 §16.4 and §16.6 steps 3, 5 and 6, RFC 5393 §5.3.3: what every request gets on its way through.
+    fn make_onward(&self, request: &mut Request, breadth: u32) -> Result<(), Refusal> {
         self.take_off_own_route(request)?;
         let hops = match request.typed::<MaxForwards>()? {
             Some(hops) if hops.0 == 0 => return Err(Refusal::TooManyHops),
@@ -150,13 +210,7 @@ impl Endpoint {
             None => 70,
         };
         request.headers_mut().set_typed(&MaxForwards(hops));
-        if let Some(uri) = record_route {
-            let uri = match uri {
-                Uri::Sip(uri) if !uri.is_loose_router() => Uri::Sip(uri.clone().with_param("lr", None)),
-                other => other.clone(),
-            };
-            request.headers_mut().prepend_typed(&RecordRoute::new(uri));
-        }
+        request.headers_mut().set_typed(&MaxBreadth(breadth));
         Ok(())
     }
 
@@ -170,8 +224,13 @@ impl Endpoint {
         {
             request.set_uri(last.uri().clone());
             request.headers_mut().set_typed_list(others);
-        } else if routes.first().is_some_and(|route| self.is_own(route.uri())) {
+        } else if let Some(first) = routes.first().filter(|route| self.is_own(route.uri())) {
             request.headers_mut().pop_first_value(&HeaderName::Route);
+            // Both sides of a double Record-Route (RFC 5658 §3).
+            let second = routes.get(1).filter(|route| is_double(route.uri()) && self.is_own(route.uri()));
+            if is_double(first.uri()) && second.is_some() {
+                request.headers_mut().pop_first_value(&HeaderName::Route);
+            }
         }
         Ok(())
     }
@@ -230,39 +289,73 @@ impl Endpoint {
         }
     }
 
-    fn fork(
-        &mut self,
-        now: Now,
-        request: RequestId,
-        loop_mark: String,
-        ready: Vec<(Request, Hop)>,
-        hold: bool,
-    ) -> ProxyId {
+    fn fork(&mut self, now: Now, request: RequestId, ready: Ready, options: ProxyOptions) -> ProxyId {
         let id = ProxyId(self.next_id());
-        let invite = self.servers.get(&request).is_some_and(|server| server.is_invite());
+        let server = self.servers.get(&request);
+        let invite = server.is_some_and(|server| server.is_invite());
+        let came_over = server.map(|server| server.reply.target.transport);
         self.hand_to_branches(request, id);
-        let branches = ready.iter().map(|_| BranchState { transaction: None, response: None, done: false });
         let proxy = Proxy {
             request,
             invite,
-            hold,
-            branches: branches.collect(),
-            loop_mark,
+            hold: options.hold_final,
+            keep_losers: options.keep_losers,
+            ring_for: options.ring_for,
+            branches: Vec::new(),
+            waiting: ready.groups,
+            record_route: options.record_route,
+            came_over,
+            loop_mark: ready.mark,
             cancelled: false,
             decided: false,
             held: 0,
             success: false,
             released: BTreeMap::new(),
+            told: false,
         };
         self.proxies.insert(id, proxy);
         self.metrics.count("ua.requests_proxied");
-        for (index, (request, hop)) in ready.into_iter().enumerate() {
+        self.next_group(now, id);
+        self.settle(now);
+        id
+    }
+
+    /// Sends the request to the next group; `false` when there is none.
+    pub(super) fn next_group(&mut self, now: Now, id: ProxyId) -> bool {
+        let Some(proxy) = self.proxies.get_mut(&id) else { return false };
+        let Some(group) = proxy.waiting.pop_front() else { return false };
+        let first = proxy.branches.len();
+        let fresh = || BranchState { transaction: None, response: None, done: false, recorded: 0 };
+        proxy.branches.extend(group.iter().map(|_| fresh()));
+        let until = proxy.ring_for.filter(|_| !proxy.waiting.is_empty()).map(|time| now.mono.plus(time));
+        let request = proxy.request;
+        self.timers.set(TimerKey::Proxy(id), until);
+        if first > 0 {
+            self.more_patience(now, request);
+        }
+        for ((request, hop), index) in group.into_iter().zip(first..) {
             let transaction = self.begin_client(now, User::Branch(id, index), request, hop);
             if let Some(branch) = self.proxies.get_mut(&id).and_then(|proxy| proxy.branches.get_mut(index)) {
                 branch.transaction = Some(transaction);
             }
         }
-        id
+        true
+    }
+
+    /// A flow is there for a branch: what depends on it goes into the request.
+    pub(super) fn dress_branch(&mut self, id: TransactionId, flow: FlowId) {
+        let Some(User::Branch(proxy, index)) = self.clients.get(&id).map(Client::user) else { return };
+        let Some(leaves_over) = self.flows.get(flow).map(|flow| flow.info.transport) else { return };
+        let Some(proxy) = self.proxies.get_mut(&proxy) else { return };
+        let path = path_of(proxy, leaves_over, &self.config.sent_by);
+        let Some(branch) = proxy.branches.get_mut(index) else { return };
+        let Some(request) = self.clients.get_mut(&id).and_then(Client::request_mut) else { return };
+        for _ in 0..core::mem::replace(&mut branch.recorded, path.len()) {
+            request.headers_mut().pop_first_value(&HeaderName::RecordRoute);
+        }
+        for uri in path.into_iter().rev() {
+            request.headers_mut().prepend_typed(&RecordRoute::new(Uri::Sip(uri)));
+        }
     }
 
     /// An ACK for a 2xx on its way through: own Route off and on, without state (RFC 3261 §16.11). `false` when it is not
@@ -277,7 +370,8 @@ impl Endpoint {
         }
         let mut request = ack.clone();
         let hop = self
-            .make_onward(&mut request, None)
+            .breadth_of(ack)
+            .and_then(|breadth| self.make_onward(&mut request, breadth))
             .and_then(|()| self.hop(&mut request, &Destination::Routed, None));
         let Ok(hop) = hop else {
             self.fault("ua.stray_ack", Fault::StrayAck { flow });
@@ -291,4 +385,44 @@ impl Endpoint {
         self.send_off(now, Departure::Stateless(Box::new(Stateless { what, targets: VecDeque::new() })), hop);
         true
     }
+}
+
+/// What marks both values of a double Record-Route, as proxies in the field do.
+const DOUBLE: &str = "r2";
+
+fn is_double(uri: &Uri) -> bool {
+    matches!(uri, Uri::Sip(uri) if uri.has_param(DOUBLE))
+}
+
+/// The Record-Route values for a branch that leaves over this transport, topmost first (RFC 5658 §3): one when it leaves
+/// as it came, else that of the side it leaves on, then that of the side it came on.
+fn path_of(proxy: &Proxy, leaves_over: Transport, sent_by: &[SentBy]) -> Vec<SipUri> {
+    let Some(Uri::Sip(uri)) = &proxy.record_route else { return Vec::new() };
+    let uri = if uri.is_loose_router() { uri.clone() } else { uri.clone().with_param("lr", None) };
+    match proxy.came_over.filter(|came_over| *came_over != leaves_over) {
+        None => Vec::from([uri]),
+        Some(came_over) => [leaves_over, came_over].map(|side| facing(&uri, side, sent_by)).into(),
+    }
+}
+
+/// The URI for one side: its transport, and the port where it listens for that when this is known.
+fn facing(uri: &SipUri, transport: Transport, sent_by: &[SentBy]) -> SipUri {
+    let own = sent_by.iter().find(|own| own.transport == transport && own.host.equivalent(uri.host()));
+    let port = own.map_or(uri.port(), |own| own.port);
+    let name = match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+        Transport::Tls => "tls",
+    };
+    uri.clone().with_port(port).with_param("transport", Some(name)).with_param(DOUBLE, Some("on"))
+}
+
+/// RFC 5393 §5.3.3: a breadth divided among branches that are open at once, the remainder to the first of them.
+fn shares(breadth: u32, branches: usize) -> Result<impl Iterator<Item = u32>, Refusal> {
+    let count = u32::try_from(branches).unwrap_or(u32::MAX);
+    let (share, more) = match (breadth.checked_div(count), breadth.checked_rem(count)) {
+        (Some(share), Some(more)) if share > 0 => (share, more),
+        _ => return Err(Refusal::MaxBreadth),
+    };
+    Ok((0..count).map(move |index| share.saturating_add(u32::from(index < more))))
 }

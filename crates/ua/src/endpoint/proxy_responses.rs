@@ -4,9 +4,10 @@ use super::Endpoint;
 use super::proxy::Proxy;
 use crate::error::{Refusal, Refused, RespondRefused};
 use crate::event::{Event, ProxyId, RequestId, TransactionFailure, TransactionId};
+use crate::timers::TimerKey;
 use alloc::vec::Vec;
 use cpm_base::Now;
-use cpm_sip::{HeaderName, Response, StatusCode};
+use cpm_sip::{HeaderName, Headers, ReasonHeader, Response, StatusCode};
 
 impl Endpoint {
     /// A branch answered.
@@ -38,7 +39,8 @@ impl Endpoint {
             branch.response = Some(response);
         }
         if status.class() == 6 {
-            self.cancel_branches(now, id);
+            // RFC 3261 §16.7 step 5: nobody else shall be tried, or go on ringing.
+            self.end_branches(now, id, &reason(status, None));
         }
         self.decide(now, id);
     }
@@ -76,8 +78,9 @@ impl Endpoint {
         proxy.success = true;
         let request = proxy.request;
         if !proxy.hold {
+            self.tell_ended(id, Some(response.status()));
             let _ = self.send_response(now, request, &response);
-            return self.cancel_branches(now, id);
+            return self.call_completed(now, id);
         }
         let tag = super::via::to_tag(response.headers()).unwrap_or_default();
         match proxy.released.get(&tag).cloned() {
@@ -87,8 +90,17 @@ impl Endpoint {
                 proxy.released.insert(tag, None);
                 proxy.held = proxy.held.saturating_add(1);
                 self.event(Event::ProxyFinal { proxy: id, request, response });
-                self.cancel_branches(now, id);
+                self.call_completed(now, id);
             }
+        }
+    }
+
+    /// A branch accepted: the others are not wanted any more, and are told why (RFC 3326 §3.1).
+    fn call_completed(&mut self, now: Now, id: ProxyId) {
+        let Some(proxy) = self.proxies.get_mut(&id) else { return };
+        proxy.waiting.clear();
+        if !proxy.keep_losers {
+            self.end_branches(now, id, &reason(StatusCode::OK, Some("Call completed elsewhere")));
         }
     }
 
@@ -98,6 +110,10 @@ impl Endpoint {
         if proxy.decided || !proxy.branches.iter().all(|branch| branch.done) {
             return;
         }
+        if self.next_group(now, id) {
+            return;
+        }
+        let Some(proxy) = self.proxies.get_mut(&id) else { return };
         let (invite, hold, request) = (proxy.invite, proxy.hold, proxy.request);
         let Some(best) = take_best(proxy) else {
             return self.let_go(now, id, request);
@@ -123,14 +139,15 @@ impl Endpoint {
             self.event(Event::ProxyFinal { proxy: id, request, response });
             return;
         }
-        self.send_own_or_passed(now, request, response);
+        self.send_own_or_passed(now, id, request, response);
         self.proxy_over(id);
     }
 
     /// A response that was passed on has a tag already; one that was made here gets the transaction's.
-    fn send_own_or_passed(&mut self, now: Now, request: RequestId, mut response: Response) {
-        if let Some(server) = self.servers.get(&request) {
+    fn send_own_or_passed(&mut self, now: Now, id: ProxyId, request: RequestId, mut response: Response) {
+        if let Some(server) = self.servers.get(&request).filter(|server| !server.answered()) {
             super::via::add_to_tag(response.headers_mut(), &server.local_tag);
+            self.tell_ended(id, Some(response.status()));
         }
         let _ = self.send_response(now, request, &response);
     }
@@ -141,6 +158,7 @@ impl Endpoint {
             proxy.decided = true;
         }
         self.metrics.count("ua.timeouts_not_passed_on");
+        self.tell_ended(id, None);
         self.forget_server(now, request);
         self.proxy_over(id);
     }
@@ -177,29 +195,54 @@ impl Endpoint {
         if !proxy.invite && response.status() == StatusCode::REQUEST_TIMEOUT {
             self.let_go(now, id, request);
         } else {
-            self.send_own_or_passed(now, request, response);
+            self.send_own_or_passed(now, id, request, response);
             self.proxy_over(id);
         }
         self.settle(now);
         Ok(())
     }
 
-    /// CANCEL to every branch that still waits (RFC 3261 §16.10).
-    fn cancel_branches(&mut self, now: Now, id: ProxyId) {
+    /// CANCEL to every branch that still waits (RFC 3261 §16.10), with these header fields (Reason); no further group has
+    /// its turn.
+    fn end_branches(&mut self, now: Now, id: ProxyId, headers: &Headers) {
+        if let Some(proxy) = self.proxies.get_mut(&id) {
+            proxy.waiting.clear();
+        }
+        self.cancel_branches(now, id, headers);
+    }
+
+    fn cancel_branches(&mut self, now: Now, id: ProxyId, headers: &Headers) {
         let Some(proxy) = self.proxies.get(&id).filter(|proxy| proxy.invite) else { return };
         let waiting = proxy.branches.iter().filter(|branch| !branch.done);
         let transactions: Vec<TransactionId> = waiting.filter_map(|branch| branch.transaction).collect();
         for transaction in transactions {
-            self.cancel_client(now, transaction);
+            self.cancel_client_with(now, transaction, headers);
         }
     }
 
-    /// The upstream side cancelled the request.
-    pub(super) fn cancel_proxied(&mut self, now: Now, id: ProxyId) {
+    /// The upstream side cancelled the request; why it did goes with the CANCEL to the branches (RFC 3326 §2).
+    pub(super) fn cancel_proxied(&mut self, now: Now, id: ProxyId, cancel: &Headers) {
         if let Some(proxy) = self.proxies.get_mut(&id) {
             proxy.cancelled = true;
         }
-        self.cancel_branches(now, id);
+        self.end_branches(now, id, &cancel.subset(&[HeaderName::Reason]));
+    }
+
+    /// A group has rung long enough: the next one has its turn as soon as this one is done.
+    pub(super) fn proxy_timeout(&mut self, now: Now, id: ProxyId) {
+        if self.proxies.get(&id).is_some_and(|proxy| !proxy.decided) {
+            self.metrics.count("ua.rang_in_vain");
+            self.cancel_branches(now, id, &Headers::new());
+        }
+    }
+
+    /// Says once what became of a proxied request.
+    fn tell_ended(&mut self, id: ProxyId, answer: Option<StatusCode>) {
+        let Some(proxy) = self.proxies.get_mut(&id) else { return };
+        let request = proxy.request;
+        if !core::mem::replace(&mut proxy.told, true) {
+            self.event(Event::ProxyEnded { proxy: id, request, answer });
+        }
     }
 
     /// A branch's transaction is over.
@@ -209,10 +252,16 @@ impl Endpoint {
 
     /// The server transaction is over; unanswered, nobody waits for the branches any more.
     pub(super) fn proxy_server_ended(&mut self, now: Now, id: ProxyId) {
+        self.proxy_given_up(now, id, None);
+    }
+
+    /// Nobody waits for the branches any more: the sender was told this, or nothing.
+    pub(super) fn proxy_given_up(&mut self, now: Now, id: ProxyId, answer: Option<StatusCode>) {
+        self.tell_ended(id, answer);
         let Some(proxy) = self.proxies.get_mut(&id) else { return };
         proxy.held = 0;
         if !core::mem::replace(&mut proxy.decided, true) {
-            self.cancel_branches(now, id);
+            self.end_branches(now, id, &Headers::new());
         }
         self.proxy_over(id);
     }
@@ -224,9 +273,19 @@ impl Endpoint {
             branch.transaction.is_some_and(|transaction| self.clients.contains_key(&transaction))
         };
         if proxy.decided && proxy.held == 0 && !proxy.branches.iter().any(live) {
+            self.timers.set(TimerKey::Proxy(id), None);
             self.proxies.remove(&id);
         }
     }
+}
+
+/// A Reason field alone (RFC 3326 §2).
+fn reason(status: StatusCode, text: Option<&str>) -> Headers {
+    let mut headers = Headers::new();
+    if let Ok(reason) = ReasonHeader::new("SIP", status.as_u16(), text.or(Some(status.reason()))) {
+        headers.push_typed(&reason);
+    }
+    headers
 }
 
 /// The best of the final responses: 6xx before all, else the lowest class, in it first those that say how to do better
@@ -246,5 +305,20 @@ fn take_best(proxy: &mut Proxy) -> Option<Response> {
     let responses = proxy.branches.iter().enumerate();
     let best = responses.filter_map(|(i, branch)| branch.response.as_ref().map(|r| (rank(r), i))).min();
     let (_, index) = best?;
-    proxy.branches.get_mut(index)?.response.take()
+    let mut best = proxy.branches.get_mut(index)?.response.take()?;
+    if matches!(best.status(), StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+        add_challenges(proxy, &mut best);
+    }
+    Some(best)
+}
+
+/// RFC 3261 §16.7 step 7: the sender has to satisfy everyone who asked for credentials.
+fn add_challenges(proxy: &Proxy, best: &mut Response) {
+    for other in proxy.branches.iter().filter_map(|branch| branch.response.as_ref()) {
+        if matches!(other.status(), StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+            for name in [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate] {
+                best.headers_mut().copy_from(other.headers(), &name);
+            }
+        }
+    }
 }

@@ -418,6 +418,15 @@ impl Endpoint {
         }
     }
 
+    /// One more group of branches has its turn: the INVITE may wait as long again.
+    pub(super) fn more_patience(&mut self, now: Now, id: RequestId) {
+        let timer_c = self.config.timers.timer_c;
+        if let Some(server) = self.servers.get_mut(&id).filter(|server| server.is_invite()) {
+            server.give_up_at = Some(now.mono.plus(timer_c).plus(server.grace));
+            self.schedule_server(id);
+        }
+    }
+
     /// Lets a request go without a final response.
     pub(super) fn forget_server(&mut self, now: Now, id: RequestId) {
         self.end_server(now, id);
@@ -493,8 +502,12 @@ impl Endpoint {
         let invite = self.servers.get(&id).filter(|server| server.is_invite());
         match invite.and_then(|server| server.request.clone()) {
             Some(request) => {
-                let response = Response::for_request(&request, StatusCode::SERVER_INTERNAL_ERROR);
-                let _ = self.answer(now, id, response);
+                let status = StatusCode::SERVER_INTERNAL_ERROR;
+                let proxy = self.servers.get(&id).map(|server| server.owner);
+                let _ = self.answer(now, id, Response::for_request(&request, status));
+                if let Some(Owner::Proxy(proxy)) = proxy {
+                    self.proxy_given_up(now, proxy, Some(status));
+                }
             }
             None => {
                 let bye = self.servers.get(&id).filter(|server| server.method == Method::Bye);

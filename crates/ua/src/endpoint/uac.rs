@@ -176,12 +176,20 @@ impl Endpoint {
     /// # Errors
     /// The INVITE is over: a dialog that it made is ended with [`bye`](Endpoint::bye).
     pub fn cancel(&mut self, now: Now, id: InviteId) -> Result<(), Refusal> {
+        self.cancel_with(now, id, &cpm_sip::Headers::new())
+    }
+
+    /// [`cancel`](Endpoint::cancel) with header fields for the CANCEL: a Reason (RFC 3326).
+    ///
+    /// # Errors
+    /// Like [`cancel`](Endpoint::cancel).
+    pub fn cancel_with(&mut self, now: Now, id: InviteId, headers: &cpm_sip::Headers) -> Result<(), Refusal> {
         let Some(invite) = self.invites.get_mut(&id).filter(|invite| !invite.settled) else {
             return Err(Refusal::Gone);
         };
         invite.cancelled = true;
         let client = invite.client;
-        self.cancel_client(now, client);
+        self.cancel_client_with(now, client, headers);
         self.settle(now);
         Ok(())
     }

@@ -85,7 +85,7 @@ impl Endpoint {
         self.mark_cancelled(invite);
         match owner {
             Owner::Function => self.event(Event::Cancelled { id: invite }),
-            Owner::Proxy(proxy) => self.cancel_proxied(now, proxy),
+            Owner::Proxy(proxy) => self.cancel_proxied(now, proxy, request.headers()),
             Owner::Endpoint => {}
         }
     }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod flows;
+mod forking;
 mod invites;
 mod messages;
 mod net;

@@ -47,6 +47,7 @@ fn busy_world(seed: u64, percent: u64) -> Net {
             let options = ProxyOptions {
                 record_route: Some(uri("sip:10.0.0.2:5060")),
                 hold_final: seed.is_multiple_of(2),
+                ..ProxyOptions::default()
             };
             drop(ua.proxy(now, *id, [branch(3), branch(4)].into(), options));
         } else if let Event::ProxyFinal { proxy, response, .. } = event {

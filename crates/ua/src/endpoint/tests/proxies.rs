@@ -38,7 +38,7 @@ fn forking(to: &'static [u8], options: ProxyOptions) -> impl FnMut(&mut Endpoint
 }
 
 fn staying() -> ProxyOptions {
-    ProxyOptions { record_route: Some(Uri::parse("sip:10.0.0.2:5060").unwrap()), hold_final: false }
+    ProxyOptions { record_route: Some(Uri::parse("sip:10.0.0.2:5060").unwrap()), ..ProxyOptions::default() }
 }
 
 fn ends(net: &Net, peer: usize) -> Vec<String> {
