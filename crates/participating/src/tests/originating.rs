@@ -56,7 +56,7 @@ c: message/cpim
         .replace("P-Preferred-Service: urn:urn-7:3gpp-service.ims.icsi.oma.cpm.msg\r\n", "")
         .replace(
             &format!("Content-Length: {}\r\n", body.len()),
-            &format!("Content-Length: {}\r\nP-Asserted-Service: {PAGER}\r\n", body.len()),
+            &format!("Content-Length: {}\r\nP-Asserted-Service: {PAGER}\r\nMax-Breadth: 60\r\n", body.len()),
         );
     assert_eq!(bench.octets.len(), 1, "{:?}", bench.octets);
     assert_eq!(without_own_via(&bench.octets[0].1), expected);

@@ -210,7 +210,9 @@ impl Endpoint {
             None => 70,
         };
         request.headers_mut().set_typed(&MaxForwards(hops));
-        request.headers_mut().set_typed(&MaxBreadth(breadth));
+        if request.typed::<MaxBreadth>()? != Some(MaxBreadth(breadth)) {
+            request.headers_mut().set_typed(&MaxBreadth(breadth));
+        }
         Ok(())
     }
 
