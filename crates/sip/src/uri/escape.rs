@@ -94,9 +94,14 @@ pub(crate) fn unescape(text: &str) -> Vec<u8> {
 
 /// One spelling for all that are equal: characters outside of the reserved set are equal to their escapes (§19.1.4).
 pub(crate) fn normal(text: &str) -> String {
+    normal_where(text, is_unreserved)
+}
+
+/// One spelling where each of these characters is equal to its escape.
+pub(crate) fn normal_where(text: &str, equal: impl Fn(u8) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     walk(text, |octet, escaped| {
-        if escaped && !is_unreserved(octet) {
+        if escaped && !equal(octet) {
             push_escape(octet, &mut out)
         } else {
             out.push(char::from(octet))

@@ -1,6 +1,6 @@
 //! Telephone numbers (RFC 3966).
 
-use super::escape::{is_made_of, is_param, normal};
+use super::escape::{is_made_of, is_param, normal_where};
 use super::{Host, SipUri};
 use crate::error::UriError;
 use crate::limits::Limits;
@@ -109,7 +109,7 @@ impl TelUri {
         };
         let mut params: Vec<(String, Option<String>)> = self
             .params()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.map(str::to_ascii_lowercase)))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.map(spelled)))
             .collect();
         params.sort_by(|(a, _), (b, _)| rank(a).cmp(&rank(b)).then_with(|| a.cmp(b)));
         let mut user = self.number().to_ascii_lowercase();
@@ -136,15 +136,16 @@ impl TelUri {
         let mut key = alloc::format!("tel:{}", self.digits());
         let mut params: Vec<String> = self
             .params()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.map(spelled)))
             .map(|(name, value)| match value {
                 // A global number as context may have separators of its own.
-                Some(value) if name.eq_ignore_ascii_case("phone-context") && value.starts_with('+') => {
+                Some(value) if name == "phone-context" && value.starts_with('+') => {
                     let digits: String =
                         value.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect();
                     alloc::format!("phone-context={digits}")
                 }
-                Some(value) => alloc::format!("{name}={}", normal(value)).to_ascii_lowercase(),
-                None => name.to_ascii_lowercase(),
+                Some(value) => alloc::format!("{name}={value}"),
+                None => name,
             })
             .collect();
         params.sort();
@@ -154,6 +155,12 @@ impl TelUri {
         }
         key
     }
+}
+
+/// The one spelling of a parameter's value: no character that may stand in it is reserved (RFC 3966 §3), so each is equal
+/// to its escape, and case does not matter (§4).
+fn spelled(value: &str) -> String {
+    normal_where(value, is_param).to_ascii_lowercase()
 }
 
 impl fmt::Display for TelUri {

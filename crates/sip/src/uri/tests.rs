@@ -183,6 +183,11 @@ fn telephone_numbers_compare_by_digits_and_parameters() {
         ("tel:+1;a=1", "tel:+1;a=1;b", false),
         ("tel:1;phone-context=+4", "tel:+1;phone-context=+4", false),
         ("tel:+1;isub=%31", "tel:+1;isub=1", true),
+        ("tel:+1;x=%5b%3A%26%2F", "tel:+1;x=[:&/", true),
+        ("tel:7;phone-context=%2B1-9", "tel:7;phone-context=+19", true),
+        ("tel:+1;x=%3b", "tel:+1;x=%3B", true),
+        ("tel:+1;x=%3B", "tel:+1;x=3B", false),
+        ("tel:+1;x=%23", "tel:+1;x=%25", false),
     ] {
         assert_eq!((uri(a).equivalent(&uri(b)), uri(a).key() == uri(b).key()), (same, same), "{a} {b}");
     }
@@ -211,6 +216,19 @@ fn telephone_numbers_as_sip_uris() {
         assert!(uri(expected).telephone().unwrap().equivalent(uri(number).as_tel().unwrap()), "{number}");
         assert_eq!(made.with_secure(true).to_tel().map(|t| t.key()), Some(uri(number).key()));
     }
+    // Whatever stands escaped in a number, it is the same after the way through a SIP URI, and so is its SIP URI.
+    for (number, same) in [
+        ("tel:+1;x=%5B%5d", "tel:+1;x=[]"),
+        ("tel:+1;x=%26", "tel:+1;x=&"),
+        ("tel:*21#;phone-context=%61.example", "tel:*21#;phone-context=a.example"),
+        ("tel:+1;x=%23;y=%3B%40", "tel:+1;y=%3b%40;x=%23"),
+    ] {
+        assert!(at(number).equivalent(&at(same)), "{} {}", at(number), at(same));
+        assert_eq!(at(number).to_tel().map(|t| t.key()), Some(uri(same).key()), "{number}");
+    }
+    // A hash sign stands in the digits alone: in a parameter its escape stays one.
+    let hashes = sip("sip:*21%23;phone-context=a;x=%23@h;user=phone").to_tel().unwrap();
+    assert_eq!(hashes.as_str(), "tel:*21#;phone-context=a;x=%23");
     for none in
         ["sip:+1@h", "sip:+1@h;user=ip", "sip:alice@h;user=phone", "sip:h;user=phone", "urn:a1:b", "im:a@b"]
     {
