@@ -88,6 +88,20 @@ pub(crate) fn read(source: &Bytes, start: usize, end: usize, limits: &Limits) ->
     head
 }
 
+/// Reads header fields that no start-line stands before, as far as an empty line or the end.
+pub(crate) fn read_fields_alone(source: &Bytes, limits: &Limits) -> Head {
+    let mut head = Head {
+        start: Err(ParseError::NotSip),
+        start_line: (0, 0),
+        method: None,
+        headers: Headers::received(source.clone(), *limits),
+        content_length: None,
+        fault: limits.max_header_bytes(source.len()).err().map(ParseError::Limit),
+    };
+    read_fields(source, (0, source.len().min(limits.max_header_bytes)), limits, &mut head);
+    head
+}
+
 fn read_fields(source: &Bytes, (mut at, end): Span, limits: &Limits, head: &mut Head) {
     let octets = source.get(..end).unwrap_or_default();
     let mut lengths = 0usize;

@@ -54,6 +54,7 @@ extern crate alloc;
 extern crate std;
 
 mod error;
+mod fragment;
 mod framer;
 mod grammar;
 mod head;
@@ -73,6 +74,7 @@ mod validate;
 mod view;
 
 pub use error::{HeaderError, ParseError, ParseFailure, ReplyContext, UriError};
+pub use fragment::{Fragment, FragmentStart};
 pub use framer::{Frame, StreamFramer};
 pub use headers::{HeaderValue, Headers};
 pub use limits::{Limits, LimitsError};

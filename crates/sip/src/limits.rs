@@ -63,6 +63,8 @@ limits! {
     comment_depth = 8, "sip.comment_depth";
     /// CRLFs in a row between two messages of a stream, or before the message of a datagram.
     max_leading_crlf = 64, "sip.max_leading_crlf";
+    /// Octets of a message that is written: room for what a proxy adds to the longest that it takes.
+    max_out = 294_912, "sip.max_out";
 }
 
 impl Default for Limits {
@@ -110,6 +112,8 @@ impl Limits {
             ),
             (self.max_header_line, self.max_header_bytes, ("sip.max_header_line", "sip.max_header_bytes")),
             (self.max_uri, self.max_header_line, ("sip.max_uri", "sip.max_header_line")),
+            (self.max_stream_message, self.max_out, ("sip.max_stream_message", "sip.max_out")),
+            (self.max_datagram, self.max_out, ("sip.max_datagram", "sip.max_out")),
         ] {
             if small > great {
                 return Err(LimitsError::Above(names.0, names.1));

@@ -2,15 +2,18 @@
 
 use crate::error::HeaderError;
 use crate::headers::Headers;
+use crate::limits::Limits;
 use crate::method::Method;
 use crate::name::HeaderName;
 use crate::status::StatusCode;
 use crate::text::{ByteStr, HeaderText};
 use crate::typed::{ContentLength, TypedHeader};
 use crate::uri::Uri;
+use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
+use cpm_base::LimitExceeded;
 
 /// A request or a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,25 +70,38 @@ impl Content {
         }
     }
 
-    fn write(&self, out: &mut Vec<u8>, start_line: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends the octets, when they are no more than so many; else nothing at all. Their number is known before the first
+    /// of them is written.
+    fn write(
+        &self,
+        out: &mut Vec<u8>,
+        limits: Option<&Limits>,
+        start_line: impl FnOnce() -> String,
+    ) -> Result<(), LimitExceeded> {
+        let check = |length| limits.map_or(Ok(()), |limits| limits.max_out(length));
         if self.untouched {
+            check(self.wire.len())?;
             out.extend_from_slice(&self.wire);
-            return;
+            return Ok(());
         }
         let received = self.wire.get(..self.start_line).filter(|line| !line.is_empty());
-        let line_length = received.map_or(128, <[u8]>::len);
-        let rest = self.headers.written_length().saturating_add(self.body.len()).saturating_add(32);
-        out.reserve(line_length.saturating_add(rest));
-        match received {
-            Some(line) => out.extend_from_slice(line),
-            None => start_line(out),
-        }
+        let made = if received.is_none() { start_line() } else { String::new() };
+        let line = received.unwrap_or(made.as_bytes());
+        let added = if self.built && !self.headers.contains(&HeaderName::ContentLength) {
+            alloc::format!("Content-Length: {}\r\n", self.body.len())
+        } else {
+            String::new()
+        };
+        let head = line.len().saturating_add(self.headers.written_length()).saturating_add(added.len());
+        let length = head.saturating_add(2).saturating_add(self.body.len());
+        check(length)?;
+        out.reserve(length);
+        out.extend_from_slice(line);
         self.headers.write(out);
-        if self.built && !self.headers.contains(&HeaderName::ContentLength) {
-            out.extend_from_slice(alloc::format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
-        }
+        out.extend_from_slice(added.as_bytes());
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&self.body);
+        Ok(())
     }
 }
 
@@ -217,6 +233,20 @@ macro_rules! shared {
                 self.write_to(&mut out);
                 Bytes::from(out)
             }
+
+            /// Appends the octets of [`to_bytes`](Self::to_bytes).
+            pub fn write_to(&self, out: &mut Vec<u8>) {
+                // Without limits nothing is refused.
+                let _ = self.content.write(out, None, || self.start_line());
+            }
+
+            /// Appends the octets of [`to_bytes`](Self::to_bytes), if they are no more than `Limits::max_out`.
+            ///
+            /// # Errors
+            /// They are more: nothing was appended.
+            pub fn write_within(&self, limits: &Limits, out: &mut Vec<u8>) -> Result<(), LimitExceeded> {
+                self.content.write(out, Some(limits), || self.start_line())
+            }
         }
 
         impl PartialEq for $type {
@@ -263,14 +293,8 @@ impl Request {
         self.uri = uri;
     }
 
-    /// Appends the octets of [`Request::to_bytes`].
-    pub fn write_to(&self, out: &mut Vec<u8>) {
-        self.content.write(out, |out| {
-            out.extend_from_slice(self.method.as_str().as_bytes());
-            out.push(b' ');
-            out.extend_from_slice(self.uri.as_str().as_bytes());
-            out.extend_from_slice(b" SIP/2.0\r\n");
-        });
+    fn start_line(&self) -> String {
+        alloc::format!("{} {} SIP/2.0\r\n", self.method, self.uri)
     }
 }
 
@@ -326,11 +350,8 @@ impl Response {
         self.set_reason(status.reason());
     }
 
-    /// Appends the octets of [`Response::to_bytes`].
-    pub fn write_to(&self, out: &mut Vec<u8>) {
-        self.content.write(out, |out| {
-            out.extend_from_slice(alloc::format!("SIP/2.0 {} {}\r\n", self.status, self.reason).as_bytes());
-        });
+    fn start_line(&self) -> String {
+        alloc::format!("SIP/2.0 {} {}\r\n", self.status, self.reason)
     }
 }
 
@@ -427,6 +448,17 @@ impl Message {
         match self {
             Message::Request(request) => request.write_to(out),
             Message::Response(response) => response.write_to(out),
+        }
+    }
+
+    /// Like [`Request::write_within`].
+    ///
+    /// # Errors
+    /// Like [`Request::write_within`].
+    pub fn write_within(&self, limits: &Limits, out: &mut Vec<u8>) -> Result<(), LimitExceeded> {
+        match self {
+            Message::Request(request) => request.write_within(limits, out),
+            Message::Response(response) => response.write_within(limits, out),
         }
     }
 }

@@ -126,8 +126,8 @@ impl Params {
         let (mut rest, mut params) = (input, Params::new());
         while let Ok((after, ())) = separator(';')(rest) {
             limits.max_params(params.0.len().saturating_add(1)).map_err(failure)?;
-            steps::visit(rest.len().saturating_sub(after.len()).saturating_add(params.0.len()));
             let (after, param) = Param::read(after, limits)?;
+            steps::visit(rest.len().saturating_sub(after.len()));
             params.0.push(param);
             rest = after;
         }
@@ -149,6 +149,7 @@ impl Params {
         while let Ok((after, ())) = separator(between)(rest) {
             limits.max_params(params.0.len().saturating_add(1)).map_err(failure)?;
             let (after, param) = Param::read(after, limits)?;
+            steps::visit(rest.len().saturating_sub(after.len()));
             params.0.push(param);
             rest = after;
         }
@@ -179,12 +180,23 @@ impl Params {
 pub(crate) fn stands_twice<'a>(names: impl Iterator<Item = &'a str> + Clone) -> bool {
     const FEW: usize = 16;
     if names.clone().nth(FEW).is_none() {
-        let before = |at: usize, name: &str| names.clone().take(at).any(|n| n.eq_ignore_ascii_case(name));
+        let before = |at: usize, name: &str| {
+            steps::visit(at);
+            names.clone().take(at).any(|n| n.eq_ignore_ascii_case(name))
+        };
         return names.clone().enumerate().any(|(at, name)| before(at, name));
     }
-    let mut sorted: Vec<String> = names.map(str::to_ascii_lowercase).collect();
-    sorted.sort_unstable();
-    sorted.iter().zip(sorted.iter().skip(1)).any(|(a, b)| a == b)
+    stands_twice_among(names.collect())
+}
+
+/// The same of names that may be put into order.
+pub(crate) fn stands_twice_among(mut names: Vec<&str>) -> bool {
+    names.sort_unstable_by(|a, b| {
+        steps::visit(1);
+        let (a, b) = (a.bytes(), b.bytes());
+        a.map(|octet| octet.to_ascii_lowercase()).cmp(b.map(|octet| octet.to_ascii_lowercase()))
+    });
+    names.iter().zip(names.iter().skip(1)).any(|(a, b)| a.eq_ignore_ascii_case(b))
 }
 
 fn is_plain(text: &str) -> bool {

@@ -10,6 +10,7 @@
 
 mod corpus;
 
+use allocation_counter::measure;
 use cpm_sip::*;
 
 const LINES: [&str; 8] = [
@@ -74,6 +75,46 @@ fn announced_bodies_cost_nothing() {
     }
 }
 
+/// threat: A1. What is announced is not what is reserved: neither on a stream that waits for it nor in a datagram.
+#[test]
+fn announced_bodies_reserve_nothing() {
+    for length in ["262144", "4294967295"] {
+        let head = bytes::Bytes::from(
+            good().replace("Length: 5\r\n\r\nhello", &format!("Length: {length}\r\n\r\n")),
+        );
+        let limits = Limits { max_body: usize::MAX, max_stream_message: usize::MAX, ..Limits::DEFAULT };
+        let stream = measure(|| {
+            let mut framer = StreamFramer::new(limits);
+            framer.push(head.clone());
+            assert!(framer.next().is_none());
+        });
+        assert!(stream.bytes_max < 1_024, "{length}: {stream:?}");
+        let datagram = measure(|| assert!(parse_datagram(head.clone(), &limits).is_err()));
+        assert!(datagram.bytes_total < 4_096, "{length}: {datagram:?}");
+    }
+}
+
+/// threat: A6. A list costs in proportion to its values, and no more than the limit of values is ever read.
+#[test]
+fn lists_cost_in_proportion() {
+    let read = |n: usize| {
+        let line = format!("Accept: {}", vec!["a/b"; n].join(","));
+        let Ok(Message::Request(request)) = parse(with(&line)) else { panic!("{n}") };
+        let mut values = Ok(Vec::new());
+        let cost = measure(|| values = request.typed_list::<Accept>());
+        (values.map(|values| values.len()), cost.count_total, cost.bytes_total)
+    };
+    let (_, one, _) = read(1);
+    for n in 1..=1_000 {
+        let (values, allocations, octets) = read(n);
+        let many = u64::try_from(n.min(128)).unwrap();
+        assert_eq!(values.as_ref().ok(), (n <= 128).then_some(&n), "{n}: {values:?}");
+        // Growing a list doubles it: a few allocations more, and twice the room.
+        assert!(allocations <= one * many + 10, "{n}: {allocations} allocations, {one} for one");
+        assert!(octets <= 8_192 + 1_024 * many, "{n}: {octets} octets");
+    }
+}
+
 /// threat: A4. Between a name and its colon only space and tab may stand; what was removed is found by nobody.
 #[test]
 fn names_mean_one_thing() {
@@ -113,6 +154,8 @@ fn every_limit_holds() {
         max_token: _,
         comment_depth: _,
         max_leading_crlf: _,
+        // Of what is written: see `what_is_written_is_bounded`.
+        max_out: _,
     } = Limits::default();
     let small = Limits {
         max_datagram: 2_000,
@@ -233,18 +276,30 @@ fn text_without_an_end() {
 /// threat: A9. A control character at any place of the head of any valid message: refused, or in a quoted pair.
 #[test]
 fn control_characters() {
-    let corpus = ["wsinv.dat", "intmeth.dat", "esc01.dat", "semiuri.dat", "transports.dat", "unreason.dat"];
-    let mut messages = vec![good().into_bytes()];
-    messages.extend(corpus.iter().filter_map(|name| corpus::message("rfc4475", name)));
-    for octets in messages {
+    let insert_everywhere = |octets: &[u8], controls: &[u8]| {
         let head = octets.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
         for at in 0..head {
-            for control in [0u8, 1, 8, 11, 27, 127] {
-                let mut damaged = octets.clone();
-                damaged.insert(at, control);
+            for control in controls {
+                let mut damaged = octets.to_vec();
+                damaged.insert(at, *control);
                 let escaped = at > 0 && octets[at - 1] == b'\\';
                 assert!(escaped || parse(damaged).is_err(), "{control} at {at}");
             }
+        }
+    };
+    // All of them but CR and LF, which are line ends where they stand together, and HTAB.
+    let all: Vec<u8> = (0..=8).chain([11, 12]).chain(14..=31).chain([127]).collect();
+    insert_everywhere(good().as_bytes(), &all);
+    let corpora = ["rfc4475", "rfc5118"].into_iter().flat_map(corpus::all);
+    for octets in corpora.filter(|octets| parse(octets.clone()).is_ok()) {
+        insert_everywhere(&octets, &[0, 11, 127]);
+    }
+    for control in ["\n", "\r"] {
+        for at in 0..good().find("\r\n\r\n").unwrap() {
+            let mut damaged = good();
+            damaged.insert_str(at, control);
+            // Before a CRLF they make a lone line end as well.
+            assert!(parse(damaged).is_err(), "{control:?} at {at}");
         }
     }
 }
@@ -375,6 +430,65 @@ fn building_from_hostile_strings() {
             assert_eq!(read.to_bytes(), octets);
             assert!(octets.len() - body.len() < 2_000);
         }
+    }
+}
+
+/// threat: A18. A message that became too long is refused before an octet of it is written; room is made once.
+#[test]
+fn what_is_written_is_bounded() {
+    let limits = Limits { max_out: 300_000, ..Limits::DEFAULT };
+    limits.validate().unwrap();
+    let built = |length: usize| {
+        let mut request = Request::new(Method::Message, Uri::parse("sip:bob@example.com").unwrap());
+        request.headers_mut().push(HeaderName::Subject, HeaderText::new("x").unwrap());
+        let head = request.to_bytes().len() + "100000".len() - "0".len();
+        request.with_body("b".repeat(length - head).into())
+    };
+    let edited = |length: usize| {
+        let Ok(Message::Request(mut request)) = parse(good()) else { panic!() };
+        let line = "Subject: \r\n".len();
+        let text = "s".repeat(length - good().len() - line);
+        request.headers_mut().push(HeaderName::Subject, HeaderText::new(&text).unwrap());
+        request
+    };
+    let untouched = |length: usize| {
+        let big = Limits { max_datagram: 400_000, max_body: 400_000, ..Limits::DEFAULT };
+        let head = good().replace("Length: 5\r\n\r\nhello", "Length: 299000\r\n\r\n");
+        let body = length - head.len();
+        let octets = head.replace("299000", &body.to_string()) + &"b".repeat(body);
+        let Ok(Message::Request(request)) = parse_datagram(octets.into(), &big) else { panic!() };
+        request
+    };
+    let makers: [&dyn Fn(usize) -> Request; 3] = [&built, &edited, &untouched];
+    for made in makers {
+        for length in [299_999, 300_000, 300_001] {
+            let request = made(length);
+            let mut out = b"before".to_vec();
+            let mut written = Ok(());
+            let cost = measure(|| written = request.write_within(&limits, &mut out));
+            match written {
+                Ok(()) => {
+                    assert!(length <= 300_000 && out.len() == length + 6);
+                    assert_eq!(&out[6..], request.to_bytes());
+                    assert!(cost.bytes_total <= 600_100 && cost.count_total <= 4, "{cost:?}");
+                }
+                Err(exceeded) => {
+                    assert_eq!(
+                        (exceeded.limit, exceeded.value, exceeded.max),
+                        ("sip.max_out", 300_001, 300_000)
+                    );
+                    assert_eq!((length, &out[..]), (300_001, &b"before"[..]));
+                    assert!(cost.bytes_total < 1_000, "{cost:?}");
+                }
+            }
+        }
+    }
+    // What was read within the limits can be written with what a proxy puts on top of it.
+    for (great, name) in [
+        (Limits { max_stream_message: 300_001, ..limits }, "sip.max_stream_message"),
+        (Limits { max_datagram: 300_001, ..limits }, "sip.max_datagram"),
+    ] {
+        assert_eq!(great.validate(), Err(LimitsError::Above(name, "sip.max_out")));
     }
 }
 

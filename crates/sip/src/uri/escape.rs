@@ -101,11 +101,7 @@ pub(crate) fn normal(text: &str) -> String {
 pub(crate) fn normal_where(text: &str, equal: impl Fn(u8) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     walk(text, |octet, escaped| {
-        if escaped && !equal(octet) {
-            push_escape(octet, &mut out)
-        } else {
-            out.push(char::from(octet))
-        }
+        if escaped && !equal(octet) { push_escape(octet, &mut out) } else { out.push(char::from(octet)) }
     });
     out
 }

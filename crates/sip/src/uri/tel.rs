@@ -107,10 +107,8 @@ impl TelUri {
             "postd" => 1,
             _ => 2,
         };
-        let mut params: Vec<(String, Option<String>)> = self
-            .params()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.map(spelled)))
-            .collect();
+        let mut params: Vec<(String, Option<String>)> =
+            self.params().map(|(name, value)| (name.to_ascii_lowercase(), value.map(spelled))).collect();
         params.sort_by(|(a, _), (b, _)| rank(a).cmp(&rank(b)).then_with(|| a.cmp(b)));
         let mut user = self.number().to_ascii_lowercase();
         for (name, value) in params {

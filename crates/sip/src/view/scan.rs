@@ -4,10 +4,14 @@
 use crate::grammar::{Fault, is_plain_octet};
 use crate::limits::Limits;
 use crate::name::Occurrence;
+use crate::params::stands_twice_among;
 use crate::steps;
 use crate::text::is_token_octet;
 use alloc::borrow::Cow;
 use alloc::string::String;
+use alloc::vec::Vec;
+
+const TWICE: Fault = Fault::Syntax("a parameter stands twice");
 
 /// A value, read up to `at`.
 pub(super) struct Scan<'a> {
@@ -162,22 +166,26 @@ impl<'a> Scan<'a> {
     ) -> Result<ParamsRef<'a>, Fault> {
         let start = self.at;
         let mut seen = [""; 8];
+        // Names beyond those: usually none, so that nothing is allocated.
+        let mut more: Vec<&'a str> = Vec::new();
         let mut count = 0usize;
         loop {
-            let before = self.at;
             if self.separator(b';').is_err() {
+                more.extend(seen.iter().take(if more.is_empty() { 0 } else { seen.len() }));
+                if stands_twice_among(more) {
+                    return Err(TWICE);
+                }
                 return Ok(ParamsRef(self.since(start)));
             }
             limits.max_params(count.saturating_add(1))?;
             let (name, value) = self.param(limits)?;
             // A name stands once (RFC 3261 §7.3.1): readers would pick different ones.
-            let known = seen.iter().take(count).any(|earlier| earlier.eq_ignore_ascii_case(name));
-            let earlier = ParamsRef(self.text.get(start..before).unwrap_or_default());
-            if known || (count > seen.len() && earlier.contains(name)) {
-                return Err(Fault::Syntax("a parameter stands twice"));
+            match seen.get_mut(count) {
+                Some(place) => *place = name,
+                None => more.push(name),
             }
-            if let Some(place) = seen.get_mut(count) {
-                *place = name;
+            if seen.iter().take(count).any(|earlier| earlier.eq_ignore_ascii_case(name)) {
+                return Err(TWICE);
             }
             count = count.saturating_add(1);
             each(name, value);
