@@ -105,7 +105,7 @@ fn read_request(request: ElementRef<'_>) -> Result<Request, XmlError> {
             let subject = request.required("data")?.required("subject")?;
             Ok(Request::SetSubject(String::from(subject.text())))
         }
-        ("set", false) => read_icon(request.required("data")?.required("icon")?).map(Request::SetIcon),
+        ("set", false) => Icon::read(request.required("data")?.required("icon")?).map(Request::SetIcon),
         _ => Err(XmlError::Value("action")),
     }
 }
@@ -115,15 +115,17 @@ fn element_or_attribute<'t>(request: ElementRef<'t>, name: &'static str) -> Resu
     text.ok_or(XmlError::Missing(name))
 }
 
-/// `<icon-uri>` or `<file-info>`.
-fn read_icon(icon: ElementRef<'_>) -> Result<Icon, XmlError> {
-    let uri = icon.child_token("icon-uri")?.filter(|text| !text.is_empty());
-    let file = icon.child_token("file-info")?.filter(|text| !text.is_empty());
-    match (uri, file) {
-        (Some(_), Some(_)) => Err(XmlError::Repeated("icon-uri")),
-        (Some(uri), None) => Ok(Icon::Uri(String::from(uri))),
-        (None, Some(file)) => Ok(Icon::ContentId(String::from(file))),
-        (None, None) => Err(XmlError::Missing("icon-uri")),
+impl Icon {
+    /// `<icon-uri>` or `<file-info>` inside an element.
+    pub(crate) fn read(icon: ElementRef<'_>) -> Result<Icon, XmlError> {
+        let uri = icon.child_token("icon-uri")?.filter(|text| !text.is_empty());
+        let file = icon.child_token("file-info")?.filter(|text| !text.is_empty());
+        match (uri, file) {
+            (Some(_), Some(_)) => Err(XmlError::Repeated("icon-uri")),
+            (Some(uri), None) => Ok(Icon::Uri(String::from(uri))),
+            (None, Some(file)) => Ok(Icon::ContentId(String::from(file))),
+            (None, None) => Err(XmlError::Missing("icon-uri")),
+        }
     }
 }
 

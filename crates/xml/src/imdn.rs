@@ -3,6 +3,7 @@
 mod parse;
 
 use crate::reader::is_plain_name;
+use crate::words::words;
 use crate::writer::{push_element, push_text};
 use cpm_base::DateTime;
 
@@ -58,38 +59,7 @@ pub enum Notification {
     Interworking(InterworkingStatus),
 }
 
-/// One status enum: variants, their element names, what they mean.
-macro_rules! status {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$vdoc])* $variant,)*
-            /// Something else: the name of the element, whatever its namespace, or the text.
-            Other(String),
-        }
-
-        impl $name {
-            /// The name of the element.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                match self {
-                    $($name::$variant => $text,)*
-                    $name::Other(other) => other,
-                }
-            }
-
-            fn from_name(name: &str) -> Self {
-                match name {
-                    $($text => $name::$variant,)*
-                    other => $name::Other(String::from(other)),
-                }
-            }
-        }
-    };
-}
-
-status! {
+words! {
     /// What became of the delivery.
     DeliveryStatus {
         /// It arrived.
@@ -103,7 +73,7 @@ status! {
     }
 }
 
-status! {
+words! {
     /// Whether it was shown.
     DisplayStatus {
         /// It was shown.
@@ -115,7 +85,7 @@ status! {
     }
 }
 
-status! {
+words! {
     /// What an intermediary did with it.
     ProcessingStatus {
         /// It was passed on; its fate is not known.
@@ -129,7 +99,7 @@ status! {
     }
 }
 
-status! {
+words! {
     /// Which other technology it went to (TS Appendix O).
     InterworkingStatus {
         /// SMS.

@@ -2,6 +2,8 @@
 //!
 //! * [`imdn`]: disposition notifications (RFC 5438) with the extension of TS Appendix O
 //! * [`is_composing`]: typing indications (RFC 3994)
+//! * [`conference_info`]: who takes part in a group (RFC 4575, TS Appendices P.2 and Q), with what merges partial documents
+//!   and what makes them
 //! * [`evfw`]: events of the CPM Event Reporting Framework (TS 6.7.4, 6.7.5)
 //! * [`group_data`]: changes of a group's subject or icon (TS 6.8.1)
 //! * [`msginfo`]: deferred messages, and the notice that one expired (TS Appendices J and K)
@@ -26,6 +28,7 @@
 //! # Ok::<(), cpm_xml::XmlError>(())
 //! ```
 
+pub mod conference_info;
 mod error;
 pub mod evfw;
 pub mod group_data;
@@ -36,6 +39,7 @@ pub mod msginfo;
 mod reader;
 pub mod resource_lists;
 mod tree;
+mod words;
 mod writer;
 
 pub use error::XmlError;

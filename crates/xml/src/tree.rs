@@ -113,6 +113,11 @@ impl<'t> ElementRef<'t> {
         self.find_attribute(Some(namespace), name)
     }
 
+    /// An attribute of this name, of whatever namespace.
+    pub(crate) fn attribute_anywhere(self, name: &str) -> Option<&'t str> {
+        self.entry.attributes.iter().find(|attribute| &*attribute.name == name).map(|a| a.value.as_str())
+    }
+
     fn find_attribute(self, namespace: Option<&str>, name: &str) -> Option<&'t str> {
         let found = self.entry.attributes.iter().find(|attribute| {
             &*attribute.name == name
@@ -181,6 +186,15 @@ fn only<'t>(
 ) -> Result<Option<ElementRef<'t>>, XmlError> {
     let first = found.next();
     if found.next().is_some() { Err(XmlError::Repeated(name)) } else { Ok(first) }
+}
+
+/// The number in the one element of this name directly inside `parent`; a fault where there is something else.
+pub(crate) fn number<T: std::str::FromStr>(
+    parent: ElementRef<'_>,
+    name: &'static str,
+) -> Result<Option<T>, XmlError> {
+    let Some(text) = parent.child_token(name)? else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| XmlError::Value(name))
 }
 
 /// `true`, `false`, `1` or `0` (xs:boolean).
