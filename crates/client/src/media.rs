@@ -9,7 +9,7 @@ use cpm_base::{Now, Transport};
 use cpm_core::Ports;
 use cpm_msrp::{Matching, MsrpUri, Role, SessionConfig, SessionId};
 use cpm_sdp::{
-    Direction, Limits, MsrpMedia, MsrpTransport, Negotiated, SessionDescription, SessionIds, Setup,
+    Direction, FileDescription, Limits, MsrpMedia, MsrpTransport, Negotiated, SessionDescription, SessionIds, Setup,
 };
 use cpm_sip::{Headers, ReasonHeader};
 use cpm_ua::{DialogId, NameQuery, TransactionId};
@@ -58,18 +58,11 @@ impl Client {
         let at = self.config.msrp;
         let uri = ports.msrp.new_local_uri(&host_text(at.ip()), at.port(), false);
         let media = MsrpMedia {
-            transport: MsrpTransport::Tcp,
-            address: at.ip(),
-            port: at.port(),
-            path: uri.to_string(),
-            accept_types: vec!["message/cpim".to_owned()],
             accept_wrapped_types: wrapped,
             setup,
-            cema: true,
             direction,
-            file_selector_size: size,
-            max_size: None,
-            max_chunk_size_kb: None,
+            file: size.map(FileDescription::of_size),
+            ..MsrpMedia::new(MsrpTransport::Tcp, at.ip(), at.port(), uri.to_string())
         };
         (uri, media)
     }

@@ -4,10 +4,15 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
+use core::ops::Range;
 use cpm_base::LimitExceeded;
+use memchr::{memchr, memchr3};
 
+use crate::attribute::{AttributeError, TypedAttribute};
 use crate::grammar::{self, Host};
 use crate::limits::Limits;
+use crate::line::{Bandwidth, Line, Repeat, Timing};
+use crate::steps;
 
 /// Why octets are no session description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +20,7 @@ use crate::limits::Limits;
 pub enum SdpError {
     /// More of something than allowed.
     Limit(LimitExceeded),
-    /// A NUL or a carriage return that ends no line, in this line (counted from 1).
+    /// A NUL or a carriage return that ends no line, in this line (counted from 1; threats A9).
     ControlCharacter(usize),
     /// This line (counted from 1) is not `<letter>=<value>`.
     NotALine(usize),
@@ -62,28 +67,60 @@ impl fmt::Display for SdpError {
 
 impl core::error::Error for SdpError {}
 
-/// One line: its letter and where its value stands in the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Line {
-    kind: u8,
-    start: usize,
-    end: usize,
-}
-
-/// Text and the lines of one part of it.
+/// The lines of one part of a description, still as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Section {
     text: Bytes,
-    lines: Vec<Line>,
+}
+
+/// One line as it stands in a description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineRef<'a> {
+    /// The letter before the equals sign.
+    pub kind: u8,
+    /// What stands behind it, without the end of the line.
+    pub value: &'a [u8],
+}
+
+impl LineRef<'_> {
+    /// The value by the grammar of its kind.
+    #[must_use]
+    pub fn typed(&self) -> Option<Line> {
+        Line::read(self.kind, self.value)
+    }
+}
+
+/// Cuts a text that was checked into its lines.
+struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = LineRef<'a>;
+
+    fn next(&mut self) -> Option<LineRef<'a>> {
+        while !self.rest.is_empty() {
+            let (line, rest) = match memchr(b'\n', self.rest) {
+                Some(end) => (self.rest.get(..end)?, self.rest.get(end.saturating_add(1)..)?),
+                None => (self.rest, [].as_slice()),
+            };
+            self.rest = rest;
+            steps::visit(line.len());
+            if let [kind, b'=', value @ ..] = line.strip_suffix(b"\r").unwrap_or(line) {
+                return Some(LineRef { kind: *kind, value });
+            }
+        }
+        None
+    }
 }
 
 impl Section {
-    fn values(&self, kind: u8) -> impl Iterator<Item = &[u8]> {
-        self.lines.iter().filter(move |line| line.kind == kind).map(|line| self.value(line))
+    fn lines(&self) -> Lines<'_> {
+        Lines { rest: &self.text }
     }
 
-    fn value(&self, line: &Line) -> &[u8] {
-        self.text.get(line.start..line.end).unwrap_or_default()
+    fn values(&self, kind: u8) -> impl Iterator<Item = &[u8]> {
+        self.lines().filter(move |line| line.kind == kind).map(|line| line.value)
     }
 
     fn attributes(&self) -> impl Iterator<Item = Attribute<'_>> {
@@ -92,6 +129,13 @@ impl Section {
 
     fn connection(&self) -> Option<Host> {
         self.values(b'c').find_map(|value| grammar::connection_line(core::str::from_utf8(value).ok()?))
+    }
+
+    fn bandwidths(&self) -> impl Iterator<Item = Bandwidth> {
+        self.lines().filter(|line| line.kind == b'b').filter_map(|line| match line.typed() {
+            Some(Line::Bandwidth(bandwidth)) => Some(bandwidth),
+            _ => None,
+        })
     }
 }
 
@@ -105,18 +149,26 @@ pub struct Attribute<'a> {
 }
 
 impl<'a> Attribute<'a> {
-    fn read(line: &'a [u8]) -> Option<Attribute<'a>> {
-        let (name, value) = match line.iter().position(|b| *b == b':') {
+    pub(crate) fn read(line: &'a [u8]) -> Option<Attribute<'a>> {
+        let (name, value) = match memchr(b':', line) {
             Some(colon) => (line.get(..colon)?, line.get(colon.checked_add(1)?..)),
             None => (line, None),
         };
-        Some(Attribute { name: core::str::from_utf8(name).ok()?.trim(), value })
+        Some(Attribute { name: core::str::from_utf8(name).ok()?.trim_ascii(), value })
     }
 
     /// The value without blanks around it, where it is UTF-8.
     #[must_use]
     pub fn text(&self) -> Option<&'a str> {
         core::str::from_utf8(self.value?).ok().map(str::trim)
+    }
+
+    /// The value as what its name stands for; `Ok(None)` where nobody here knows the name.
+    ///
+    /// # Errors
+    /// The name is known and the value does not follow its grammar.
+    pub fn typed(&self) -> Result<Option<TypedAttribute>, AttributeError> {
+        TypedAttribute::read(self.name, self.value)
     }
 }
 
@@ -133,21 +185,49 @@ pub struct Origin {
     pub address: String,
 }
 
+impl Origin {
+    pub(crate) fn read(value: &[u8]) -> Option<Origin> {
+        let (username, session_id, version, address) =
+            grammar::origin_line(core::str::from_utf8(value).ok()?)?;
+        Some(Origin {
+            username: username.to_string(),
+            session_id: session_id.to_string(),
+            version: version.to_string(),
+            address: address.to_string(),
+        })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} {}", self.username, self.session_id, self.version, self.address)
+    }
+}
+
 /// A media description: its `m=` line and what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Media {
     section: Section,
-    media: String,
+    media: Range<usize>,
     port: Option<u16>,
-    proto: String,
-    formats: String,
+    proto: Range<usize>,
+    formats: Range<usize>,
 }
 
 impl Media {
+    /// A part of the `m=` line; it was found to be UTF-8 when it was read.
+    fn part(&self, range: &Range<usize>) -> &str {
+        self.section
+            .text
+            .get(range.clone())
+            .and_then(|part| core::str::from_utf8(part).ok())
+            .unwrap_or_default()
+    }
+
     /// The media: `message`, `audio`…
     #[must_use]
     pub fn media(&self) -> &str {
-        &self.media
+        self.part(&self.media)
     }
 
     /// The port; `None` when what stands there is no number up to 65535 (such a medium can only be refused).
@@ -159,19 +239,35 @@ impl Media {
     /// The transport protocol: `TCP/MSRP`…
     #[must_use]
     pub fn proto(&self) -> &str {
-        &self.proto
+        self.part(&self.proto)
     }
 
     /// The formats, separated by one blank each, as written.
     #[must_use]
     pub fn formats(&self) -> &str {
-        &self.formats
+        self.part(&self.formats)
     }
 
     /// The host of the first `c=` line of this medium that can be read.
     #[must_use]
     pub fn connection(&self) -> Option<Host> {
         self.section.connection()
+    }
+
+    /// All lines, the `m=` line first, in their order.
+    pub fn lines(&self) -> impl Iterator<Item = LineRef<'_>> {
+        self.section.lines()
+    }
+
+    /// The octets of this medium: its lines with their ends.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        self.section.text.clone()
+    }
+
+    /// The `b=` lines that can be read.
+    pub fn bandwidths(&self) -> impl Iterator<Item = Bandwidth> {
+        self.section.bandwidths()
     }
 
     /// The attributes in their order.
@@ -186,16 +282,28 @@ impl Media {
     }
 }
 
+/// When a session takes place: a `t=` line and the `r=` lines behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeDescription {
+    /// `t=`.
+    pub timing: Timing,
+    /// `r=`, each that can be read.
+    pub repeats: Vec<Repeat>,
+}
+
 /// A session description, kept octet for octet: lines that nobody knows, their order and line ends included.
 ///
-/// What is known is checked on reading: the first line is `v=0`, there are `o=`, `s=` and `t=`, `m=` and `o=` lines
-/// follow their grammar, nothing is over its [`Limits`]. The order of the other lines is kept and not judged, and a
-/// line whose letter nobody knows is kept like any other, so that an intermediary forwards more than it understands.
+/// What is needed is checked on reading: the first line is `v=0`, there are `o=`, `s=` and `t=`, `m=` and `o=` lines
+/// follow their grammar, nothing is over its [`Limits`]. The order of the other lines and their grammar is judged by
+/// [`findings`](Self::findings) and kept as it is; so is a line whose letter nobody knows: an intermediary forwards
+/// more than it understands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionDescription {
+    text: Bytes,
     session: Section,
     media: Vec<Media>,
-    origin: Origin,
+    /// Where the value of `o=` stands.
+    origin: Range<usize>,
 }
 
 impl SessionDescription {
@@ -205,19 +313,25 @@ impl SessionDescription {
     /// See [`SdpError`]; its [`status`](SdpError::status) is what the peer should hear.
     pub fn parse(octets: &[u8], limits: &Limits) -> Result<Self, SdpError> {
         LimitExceeded::check("sdp.max_bytes", octets.len(), limits.max_bytes)?;
-        let text = Bytes::copy_from_slice(octets);
-        let mut reader = Reader::new(text.clone(), limits);
+        Self::parse_bytes(Bytes::copy_from_slice(octets), limits)
+    }
+
+    /// The same, of octets that the caller gives away: nothing is copied.
+    ///
+    /// # Errors
+    /// See [`SdpError`].
+    pub fn parse_bytes(text: Bytes, limits: &Limits) -> Result<Self, SdpError> {
+        LimitExceeded::check("sdp.max_bytes", text.len(), limits.max_bytes)?;
+        let mut reader = Reader::new(&text, limits);
         let mut start = 0usize;
         let mut number = 0usize;
         while start < text.len() {
             number = number.saturating_add(1);
             let rest = text.get(start..).unwrap_or_default();
-            let ended = rest.iter().position(|b| *b == b'\n');
-            let length = ended.unwrap_or(rest.len());
-            let line = rest.get(..length).unwrap_or_default();
-            let line = if ended.is_some() { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
-            reader.line(number, start, line)?;
-            start = start.saturating_add(length).saturating_add(1);
+            let (length, ended) = line_length(rest).ok_or(SdpError::ControlCharacter(number))?;
+            steps::visit(length);
+            reader.line(number, start, rest.get(..length).unwrap_or_default())?;
+            start = start.saturating_add(length).saturating_add(ended);
         }
         reader.finish()
     }
@@ -225,19 +339,57 @@ impl SessionDescription {
     /// The description as it was received or made, octet for octet.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
-        self.session.text.clone()
+        self.text.clone()
     }
 
     /// `o=`.
     #[must_use]
-    pub fn origin(&self) -> &Origin {
-        &self.origin
+    pub fn origin(&self) -> Origin {
+        // It was read once already, when the description was.
+        self.text.get(self.origin.clone()).and_then(Origin::read).unwrap_or(Origin {
+            username: String::new(),
+            session_id: String::new(),
+            version: String::new(),
+            address: String::new(),
+        })
     }
 
     /// The host of the session's `c=` line.
     #[must_use]
     pub fn connection(&self) -> Option<Host> {
         self.session.connection()
+    }
+
+    /// The lines of the session part, in their order.
+    pub fn lines(&self) -> impl Iterator<Item = LineRef<'_>> {
+        self.session.lines()
+    }
+
+    /// The value of the first line of this kind in the session part: `s`, `i`, `u`, `e`, `p`…
+    #[must_use]
+    pub fn value(&self, kind: char) -> Option<&[u8]> {
+        self.lines().find(|line| char::from(line.kind) == kind).map(|line| line.value)
+    }
+
+    /// The `b=` lines of the session that can be read.
+    pub fn bandwidths(&self) -> impl Iterator<Item = Bandwidth> {
+        self.session.bandwidths()
+    }
+
+    /// When the session takes place: each `t=` line that can be read, with its `r=` lines.
+    #[must_use]
+    pub fn times(&self) -> Vec<TimeDescription> {
+        let mut times: Vec<TimeDescription> = Vec::new();
+        for line in self.lines().filter(|line| matches!(line.kind, b't' | b'r')) {
+            match (line.typed(), times.last_mut()) {
+                (Some(Line::Timing(timing)), _) => {
+                    times.push(TimeDescription { timing, repeats: Vec::new() })
+                }
+                (Some(Line::Repeat(repeat)), Some(time)) => time.repeats.push(repeat),
+                _ => {}
+            }
+        }
+        times
     }
 
     /// The attributes of the session, in their order.
@@ -258,12 +410,25 @@ impl SessionDescription {
     }
 }
 
+/// The length of the first line and of what ends it; `None` where a NUL or a lone carriage return stands in it.
+fn line_length(rest: &[u8]) -> Option<(usize, usize)> {
+    let Some(end) = memchr3(b'\n', b'\r', 0, rest) else { return Some((rest.len(), 0)) };
+    match rest.get(end..)? {
+        [b'\n', ..] => Some((end, 1)),
+        [b'\r', b'\n', ..] => Some((end, 2)),
+        _ => None,
+    }
+}
+
 /// Collects lines into sections.
 struct Reader<'a> {
     limits: &'a Limits,
-    session: Section,
+    text: &'a Bytes,
+    /// Where the part begins that is being read.
+    begin: usize,
+    session_end: Option<usize>,
     media: Vec<Media>,
-    origin: Option<Origin>,
+    origin: Option<Range<usize>>,
     name: bool,
     time: bool,
     attributes: usize,
@@ -271,10 +436,12 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(text: Bytes, limits: &'a Limits) -> Self {
+    fn new(text: &'a Bytes, limits: &'a Limits) -> Self {
         Reader {
             limits,
-            session: Section { text, lines: Vec::new() },
+            text,
+            begin: 0,
+            session_end: None,
             media: Vec::new(),
             origin: None,
             name: false,
@@ -285,9 +452,6 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self, number: usize, start: usize, line: &[u8]) -> Result<(), SdpError> {
-        if line.iter().any(|b| matches!(b, 0 | b'\r')) {
-            return Err(SdpError::ControlCharacter(number));
-        }
         // Empty lines are read at the end alone.
         if line.is_empty() && number > 1 {
             self.blank = self.blank.or(Some(number));
@@ -303,32 +467,20 @@ impl<'a> Reader<'a> {
         if number == 1 && (*kind, value) != (b'v', b"0") {
             return Err(SdpError::Version);
         }
-        self.known(number, *kind, value)?;
-        let start = start.saturating_add(2);
-        let line = Line { kind: *kind, start, end: start.saturating_add(value.len()) };
-        match self.media.last_mut() {
-            Some(media) => media.section.lines.push(line),
-            None => self.session.lines.push(line),
-        }
-        Ok(())
+        self.known(number, *kind, start, value)
     }
 
     /// What must hold of a line of a kind that is known.
-    fn known(&mut self, number: usize, kind: u8, value: &[u8]) -> Result<(), SdpError> {
+    fn known(&mut self, number: usize, kind: u8, start: usize, value: &[u8]) -> Result<(), SdpError> {
         let bad = || SdpError::BadLine(number, char::from(kind));
-        let in_session = self.media.is_empty();
+        let in_session = self.session_end.is_none();
         match kind {
             b'v' if number > 1 => return Err(SdpError::Repeated('v')),
             b'o' => {
                 let text = core::str::from_utf8(value).map_err(|_| bad())?;
-                let (username, session_id, version, address) = grammar::origin_line(text).ok_or_else(bad)?;
-                let origin = Origin {
-                    username: username.to_string(),
-                    session_id: session_id.to_string(),
-                    version: version.to_string(),
-                    address: address.to_string(),
-                };
-                if self.origin.replace(origin).is_some() {
+                grammar::origin_line(text).ok_or_else(bad)?;
+                let begin = start.saturating_add(2);
+                if self.origin.replace(begin..begin.saturating_add(value.len())).is_some() {
                     return Err(SdpError::Repeated('o'));
                 }
             }
@@ -344,6 +496,7 @@ impl<'a> Reader<'a> {
             b'm' => {
                 let text = core::str::from_utf8(value).map_err(|_| bad())?;
                 let media = self.media_line(text)?.ok_or_else(bad)?;
+                self.end_section(start);
                 self.attributes = 0;
                 self.media.push(media);
             }
@@ -352,21 +505,35 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// The part before this place is complete.
+    fn end_section(&mut self, at: usize) {
+        match self.media.last_mut() {
+            Some(media) => media.section.text = self.text.slice(self.begin..at),
+            None => self.session_end = Some(at),
+        }
+        self.begin = at;
+    }
+
     fn media_line(&self, text: &str) -> Result<Option<Media>, SdpError> {
         LimitExceeded::check("sdp.max_media", self.media.len().saturating_add(1), self.limits.max_media)?;
         let Some(line) = grammar::media_line(text) else { return Ok(None) };
-        LimitExceeded::check("sdp.max_formats", line.formats.split(' ').count(), self.limits.max_formats)?;
+        LimitExceeded::check("sdp.max_formats", line.format_count, self.limits.max_formats)?;
+        let behind = |range: Range<usize>| range.start.saturating_add(2)..range.end.saturating_add(2);
         Ok(Some(Media {
-            section: Section { text: self.session.text.clone(), lines: Vec::new() },
-            media: line.media.to_string(),
+            section: Section { text: Bytes::new() },
+            media: behind(line.media),
             port: line.port,
-            proto: line.proto.to_string(),
-            formats: line.formats.to_string(),
+            proto: behind(line.proto),
+            formats: behind(line.formats),
         }))
     }
 
     /// The lists whose length a peer chooses (threats I7, I8).
     fn listed_attribute(&self, value: &[u8]) -> Result<(), SdpError> {
+        // Every other attribute is passed over without a closer look.
+        if !matches!(value.trim_ascii_start().first(), Some(b'p' | b'a')) {
+            return Ok(());
+        }
         let Some(attribute) = Attribute::read(value) else { return Ok(()) };
         let (count, each, max_count, max_each) = match attribute.name {
             "path" => ("sdp.max_path", "sdp.max_path_uri", self.limits.max_path, self.limits.max_path_uri),
@@ -375,24 +542,30 @@ impl<'a> Reader<'a> {
             }
             _ => return Ok(()),
         };
-        let entries = || attribute.value.unwrap_or_default().split(|b| *b == b' ').filter(|e| !e.is_empty());
-        LimitExceeded::check(count, entries().count(), max_count)?;
-        LimitExceeded::check(each, entries().map(<[u8]>::len).max().unwrap_or(0), max_each)?;
+        let (mut entries, mut longest) = (0usize, 0usize);
+        for entry in attribute.value.unwrap_or_default().split(|b| *b == b' ').filter(|e| !e.is_empty()) {
+            entries = entries.saturating_add(1);
+            longest = longest.max(entry.len());
+        }
+        LimitExceeded::check(count, entries, max_count)?;
+        LimitExceeded::check(each, longest, max_each)?;
         Ok(())
     }
 
-    fn finish(self) -> Result<SessionDescription, SdpError> {
-        if self.session.lines.is_empty() {
+    fn finish(mut self) -> Result<SessionDescription, SdpError> {
+        if self.text.is_empty() {
             return Err(SdpError::Version);
         }
-        let origin = self.origin.ok_or(SdpError::Missing('o'))?;
+        let origin = self.origin.take().ok_or(SdpError::Missing('o'))?;
         if !self.name {
             return Err(SdpError::Missing('s'));
         }
         if !self.time {
             return Err(SdpError::Missing('t'));
         }
-        Ok(SessionDescription { session: self.session, media: self.media, origin })
+        self.end_section(self.text.len());
+        let session = Section { text: self.text.slice(..self.session_end.unwrap_or(self.text.len())) };
+        Ok(SessionDescription { text: self.text.clone(), session, media: self.media, origin })
     }
 }
 

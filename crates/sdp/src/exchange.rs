@@ -6,10 +6,11 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
+use crate::attribute::FileDescription;
 use crate::description::{SdpError, SessionDescription};
-use crate::grammar::Host;
 use crate::limits::Limits;
-use crate::media::{Direction, MediaError, MediumFault, MsrpMedia, MsrpTransport, PeerMedia, Setup, accepts};
+use crate::media::{Direction, MediaError, MsrpMedia, MsrpTransport, PeerMedia, Setup, accepts};
+use crate::negotiate::{self, AnswerError, Negotiated, Refusal};
 
 /// The numbers of `o=`: the id stays for the life of a session, the version grows with each change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,80 +19,6 @@ pub struct SessionIds {
     pub id: u64,
     /// The version.
     pub version: u64,
-}
-
-/// Who connects (RFC 6135).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// We open the connection and send the first request at once.
-    Active,
-    /// We listen.
-    Passive,
-}
-
-/// Where an active side connects to. Names have to be resolved, and every target is the host's to allow.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Remote {
-    /// The host.
-    pub host: Host,
-    /// The port.
-    pub port: u16,
-}
-
-/// What both sides agreed on.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Negotiated {
-    /// Who connects.
-    pub role: Role,
-    /// The far side's `a=path`: the To-Path of our requests, in this order.
-    pub remote_path: Vec<String>,
-    /// Where to connect to when we are active: `c=` and `m=` where anchoring allows it, else the first URI of the path.
-    pub remote: Remote,
-    /// Whether both sides said `msrp-cema`.
-    pub cema: bool,
-    /// TCP or TLS.
-    pub transport: MsrpTransport,
-    /// Which ways messages go, seen from us.
-    pub direction: Direction,
-    /// What the far side takes as a whole message.
-    pub remote_accept_types: Vec<String>,
-    /// What the far side takes inside of such messages besides.
-    pub remote_accept_wrapped_types: Vec<String>,
-    /// The longest message, in octets, that the far side wants: a hint.
-    pub remote_max_size: Option<u64>,
-    /// The size, in octets, that the far side's `a=file-selector` announces.
-    pub remote_file_size: Option<u64>,
-    /// The longest chunk, in octets, that either side sends (TS C.1.8); `None`: no limit was agreed on.
-    pub max_chunk_size_octets: Option<u64>,
-}
-
-impl Negotiated {
-    /// Whether the far side takes a whole message of this type.
-    #[must_use]
-    pub fn accepts(&self, media_type: &str) -> bool {
-        accepts(&self.remote_accept_types, media_type)
-    }
-
-    /// Whether the far side takes this type inside of a message: what it takes as a whole, it takes inside too.
-    #[must_use]
-    pub fn accepts_wrapped(&self, media_type: &str) -> bool {
-        accepts(&self.remote_accept_wrapped_types, media_type) || self.accepts(media_type)
-    }
-}
-
-impl fmt::Debug for Negotiated {
-    /// Says nothing of the path: who knows it can bind the session.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Negotiated")
-            .field("role", &self.role)
-            .field("remote", &self.remote)
-            .field("cema", &self.cema)
-            .field("transport", &self.transport)
-            .field("direction", &self.direction)
-            .field("remote_accept_types", &self.remote_accept_types)
-            .field("max_chunk_size_octets", &self.max_chunk_size_octets)
-            .finish_non_exhaustive()
-    }
 }
 
 /// An offer that was made and waits for its answer. There is one answer to an offer: it is consumed by it.
@@ -103,66 +30,6 @@ impl fmt::Debug for PendingOffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingOffer").field("ours", &self.ours).finish()
     }
-}
-
-/// Why an answer is of no use. The session cannot be used as answered; the one before, if any, stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AnswerError {
-    /// It has more or fewer media than the offer (RFC 3264 §6).
-    MediaCount,
-    /// It refuses the medium (port 0).
-    Refused,
-    /// It answers another medium or transport than was offered.
-    OtherMedium,
-    /// The medium in it cannot be used.
-    Medium(MediumFault),
-    /// Both sides are passive: nobody would connect.
-    BothPassive,
-    /// We are to connect, and the port is 0 or the address is no address of anybody.
-    UnusableAddress,
-    /// A middlebox without MSRP stands in the way: a new offer without `msrp-cema` has to be made (RFC 6714 §4.2).
-    FallBack,
-}
-
-impl fmt::Display for AnswerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AnswerError::MediaCount => f.write_str("the answer has another number of media than the offer"),
-            AnswerError::Refused => f.write_str("the answer refuses the medium"),
-            AnswerError::OtherMedium => f.write_str("the answer is about another medium or transport"),
-            AnswerError::Medium(fault) => write!(f, "the medium of the answer cannot be used: {fault}"),
-            AnswerError::BothPassive => f.write_str("both sides are passive"),
-            AnswerError::UnusableAddress => f.write_str("the answer names no address to connect to"),
-            AnswerError::FallBack => f.write_str("a new offer without msrp-cema is needed"),
-        }
-    }
-}
-
-impl core::error::Error for AnswerError {}
-
-/// Why an offer is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// It offers no MSRP medium.
-    NoMsrp,
-    /// Its MSRP medium cannot be used.
-    Medium(MediumFault),
-    /// There is no type that both sides accept (RFC 4975 §8.6).
-    NoCommonType,
-    /// Both sides would be passive.
-    BothPassive,
-    /// The offerer connects, and we cannot be reached (our port is 9).
-    BothActive,
-    /// We are to connect, and the port is 0 or the address is no address of anybody.
-    UnusableAddress,
-    /// A middlebox without MSRP changed the address of an offer without `msrp-cema` (RFC 6714 §4.3).
-    Middlebox,
-    /// It is of another transport than we were to answer with.
-    Transport,
-    /// What we were to answer with is wrong: our own mistake.
-    Ours(MediaError),
 }
 
 /// An offer that cannot be accepted.
@@ -257,45 +124,7 @@ impl PendingOffer {
             return Err(AnswerError::OtherMedium);
         }
         let peer = PeerMedia::read(answer, media).map_err(AnswerError::Medium)?;
-        let role = self.role(peer.setup);
-        let remote = if self.by_connection_line(&peer, role)? { by_lines(&peer) } else { by_path(&peer) };
-        let remote = remote.ok_or(AnswerError::Medium(MediumFault::Connection))?;
-        if role == Role::Active && !remote.is_usable() {
-            return Err(AnswerError::UnusableAddress);
-        }
-        // Without a value in the answer there is no limit but our own.
-        // req: 5.2.1.1-p8
-        let chunk = self.ours.max_chunk_size_kb.map(u64::from);
-        let agreed = peer.max_chunk_size_kb.map(|kb| chunk.map_or(kb, |own| own.min(kb)));
-        Ok(negotiated(peer, role, remote, self.ours.cema, self.ours.direction, agreed))
-    }
-
-    /// RFC 6135, TS 5.2.1.1 and 5.2.1.2: `active` in the answer: we listen; anything else: we connect. Where we
-    /// offered `active` we connect whatever the answer says.
-    // req: 5.2.1.1-B.i
-    // req: 5.2.1.1-B.ii
-    // req: 5.2.1.2-setup-A.1
-    // req: 5.2.1.2-setup-A.2
-    fn role(&self, answered: Option<Setup>) -> Role {
-        match (self.ours.setup, answered) {
-            (Setup::ActPass, Some(Setup::Active)) => Role::Passive,
-            _ => Role::Active,
-        }
-    }
-
-    /// Whether `c=` and `m=` say where to connect to, as RFC 6714 §4.2 has it for an offerer without relay.
-    fn by_connection_line(&self, peer: &PeerMedia, role: Role) -> Result<bool, AnswerError> {
-        if !self.ours.cema {
-            return Ok(false);
-        }
-        if peer.cema {
-            return Ok(true);
-        }
-        match (peer.addresses_agree(), role) {
-            (Some(false), Role::Passive) => Err(AnswerError::FallBack),
-            (Some(false), Role::Active) if peer.relayed() => Err(AnswerError::FallBack),
-            _ => Ok(!peer.relayed()),
-        }
+        negotiate::answered(&self.ours, peer)
     }
 }
 
@@ -408,13 +237,13 @@ impl RemoteOffer {
     /// The size, in octets, of what will be sent (`a=file-selector:size`).
     #[must_use]
     pub fn file_size(&self) -> Option<u64> {
-        self.peer.file_size
+        self.peer.file.as_ref().and_then(|file| file.selector.size)
     }
 
-    /// `a=file-selector` as received, all its selectors.
+    /// What the offerer says of a file, or of the size of a message.
     #[must_use]
-    pub fn file_selector(&self) -> Option<&str> {
-        self.peer.file_selector.as_deref()
+    pub fn file(&self) -> Option<&FileDescription> {
+        self.peer.file.as_ref()
     }
 
     /// The longest message, in octets, that the offerer wants.
@@ -438,67 +267,8 @@ impl RemoteOffer {
         session: &SessionIds,
         media: &MsrpMedia,
     ) -> Result<(SessionDescription, Negotiated), OfferRefused> {
-        let role = self.role(media)?;
-        let mut ours = media.clone();
-        ours.setup = if role == Role::Active { Setup::Active } else { Setup::Passive };
-        ours.direction = self.peer.direction.mirrored().and(media.direction);
-        ours.cema = media.cema && self.anchoring_possible();
-        let agreed = self.chunk_size(media);
-        // What was offered is repeated when it is the smaller, even below the 100 KB that we would propose.
-        ours.max_chunk_size_kb = None;
-        ours.validate().map_err(Refusal::Ours)?;
-        ours.max_chunk_size_kb = media.max_chunk_size_kb.and(agreed).and_then(|kb| u32::try_from(kb).ok());
-        if ours.transport != self.peer.transport {
-            return Err(Refusal::Transport.into());
-        }
-        if !self.shares_a_type(media) {
-            return Err(Refusal::NoCommonType.into());
-        }
-        let remote = self.remote(media.cema, ours.cema)?;
-        if role == Role::Active && !remote.is_usable() {
-            return Err(Refusal::UnusableAddress.into());
-        }
-        let description = self.description(session, &ours)?;
-        Ok((description, negotiated(self.peer, role, remote, ours.cema, media.direction, agreed)))
-    }
-
-    /// RFC 6135 §4.2.2, threats I5. Without `a=setup` (or with `holdconn`) the offerer connects (RFC 4975 §5.4).
-    fn role(&self, media: &MsrpMedia) -> Result<Role, Refusal> {
-        match (self.peer.setup, media.setup) {
-            (Some(Setup::ActPass), Setup::Active) => Ok(Role::Active),
-            (Some(Setup::ActPass), Setup::Passive | Setup::ActPass) => Ok(Role::Passive),
-            (Some(Setup::Passive), Setup::Passive) => Err(Refusal::BothPassive),
-            (Some(Setup::Passive), Setup::Active | Setup::ActPass) => Ok(Role::Active),
-            (Some(Setup::Active) | None, _) if media.port == 9 => Err(Refusal::BothActive),
-            (Some(Setup::Active) | None, _) => Ok(Role::Passive),
-        }
-    }
-
-    /// RFC 6714 §4.3, second point: an offerer behind a relay that will connect knows nothing of anchoring.
-    fn anchoring_possible(&self) -> bool {
-        !(self.peer.relayed() && matches!(self.peer.setup, None | Some(Setup::Active)))
-    }
-
-    /// The smaller of both sides' chunk sizes, in units of 1024 octets (TS 5.2.1.3).
-    // req: 5.2.1.3-b4
-    fn chunk_size(&self, media: &MsrpMedia) -> Option<u64> {
-        let theirs = self.peer.max_chunk_size_kb?;
-        Some(media.max_chunk_size_kb.map_or(theirs, |own| theirs.min(u64::from(own))))
-    }
-
-    fn shares_a_type(&self, media: &MsrpMedia) -> bool {
-        let theirs = &self.peer.accept_types;
-        media.accept_types.iter().any(|own| own == "*" || accepts(theirs, own))
-            || theirs.iter().any(|entry| accepts(&media.accept_types, entry))
-    }
-
-    /// RFC 6714 §4.3: where the offerer is.
-    fn remote(&self, wanted: bool, anchored: bool) -> Result<Remote, Refusal> {
-        if wanted && !self.peer.cema && self.peer.addresses_agree() == Some(false) {
-            return Err(Refusal::Middlebox);
-        }
-        let remote = if anchored { by_lines(&self.peer) } else { by_path(&self.peer) };
-        remote.ok_or(Refusal::Medium(MediumFault::Connection))
+        let (ours, negotiated) = negotiate::answer(media, self.peer.clone())?;
+        Ok((self.description(session, &ours)?, negotiated))
     }
 
     fn description(&self, session: &SessionIds, ours: &MsrpMedia) -> Result<SessionDescription, Refusal> {
@@ -511,50 +281,6 @@ impl RemoteOffer {
             }
         }
         own_description(&text).map_err(Refusal::Ours)
-    }
-}
-
-/// `c=` and `m=`.
-fn by_lines(peer: &PeerMedia) -> Option<Remote> {
-    peer.host.clone().map(|host| Remote { host, port: peer.port })
-}
-
-/// The first URI of `a=path`.
-fn by_path(peer: &PeerMedia) -> Option<Remote> {
-    peer.first.clone().map(|(host, port)| Remote { host, port })
-}
-
-impl Remote {
-    /// Whether it can be the address of somebody (threats I4: port 0 and the unspecified address are not).
-    fn is_usable(&self) -> bool {
-        let nobody = match &self.host {
-            Host::Ip(address) => address.is_unspecified() || address.is_multicast(),
-            Host::Name(_) => false,
-        };
-        self.port != 0 && !nobody
-    }
-}
-
-fn negotiated(
-    peer: PeerMedia,
-    role: Role,
-    remote: Remote,
-    our_cema: bool,
-    our_direction: Direction,
-    chunk_kb: Option<u64>,
-) -> Negotiated {
-    Negotiated {
-        role,
-        remote,
-        cema: our_cema && peer.cema,
-        transport: peer.transport,
-        direction: peer.direction.mirrored().and(our_direction),
-        remote_path: peer.path,
-        remote_accept_types: peer.accept_types,
-        remote_accept_wrapped_types: peer.accept_wrapped_types,
-        remote_max_size: peer.max_size,
-        remote_file_size: peer.file_size,
-        max_chunk_size_octets: chunk_kb.map(|kb| kb.saturating_mul(1024)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use alloc::string::{String, ToString};
 use core::net::IpAddr;
+use core::ops::Range;
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, tag_no_case, take_till, take_while1};
@@ -49,27 +50,38 @@ impl core::fmt::Display for Host {
     }
 }
 
-/// `m=<media> <port>[/<count>] <proto> <fmt> …`
-pub(crate) struct MediaLine<'a> {
-    pub(crate) media: &'a str,
+/// `m=<media> <port>[/<count>] <proto> <fmt> …`, as places in the value.
+pub(crate) struct MediaLine {
+    pub(crate) media: Range<usize>,
     /// `None` when what stands there is no port number (RFC 8866 §5.14: 0 to 65535).
     pub(crate) port: Option<u16>,
-    pub(crate) proto: &'a str,
-    pub(crate) formats: &'a str,
+    pub(crate) proto: Range<usize>,
+    pub(crate) formats: Range<usize>,
+    pub(crate) format_count: usize,
 }
 
 fn field(input: &str) -> nom::IResult<&str, &str> {
     take_while1(|c: char| !c.is_whitespace() && !c.is_control()).parse(input)
 }
 
-pub(crate) fn media_line(text: &str) -> Option<MediaLine<'_>> {
+pub(crate) fn media_line(text: &str) -> Option<MediaLine> {
     let blank = || char(' ');
     let line = (terminated(field, blank()), terminated(field, blank()), terminated(field, blank()), rest);
-    let (media, port, proto, formats) = whole(line, text)?;
-    if formats.split(' ').any(|format| whole(field, format).is_none()) {
-        return None;
+    let (media, port_text, proto, formats) = whole(line, text)?;
+    let mut format_count = 0usize;
+    for format in formats.split(' ') {
+        whole(field, format)?;
+        format_count = format_count.saturating_add(1);
     }
-    Some(MediaLine { media, port: port_number(port), proto, formats })
+    let proto_at = media.len().checked_add(port_text.len())?.checked_add(2)?;
+    let formats_at = text.len().checked_sub(formats.len())?;
+    Some(MediaLine {
+        media: 0..media.len(),
+        port: port_number(port_text),
+        proto: proto_at..proto_at.checked_add(proto.len())?,
+        formats: formats_at..text.len(),
+        format_count,
+    })
 }
 
 fn port_number(text: &str) -> Option<u16> {
@@ -123,26 +135,6 @@ pub(crate) fn msrp_authority(uri: &str) -> Option<Authority> {
     Some(Authority { secure, host, port: port.parse().ok()? })
 }
 
-/// The `size` selector of `a=file-selector` (RFC 5547 §6): `Ok(None)` when there is none.
-pub(crate) fn file_selector_size(selectors: &str) -> Result<Option<u64>, ()> {
-    let mut size = None;
-    let mut quoted = false;
-    for selector in selectors.split(|c: char| {
-        quoted ^= c == '"';
-        c == ' ' && !quoted
-    }) {
-        let Some((name, number)) = selector.split_once(':') else { continue };
-        if !name.eq_ignore_ascii_case("size") {
-            continue;
-        }
-        let number = decimal(number).ok_or(())?;
-        if size.replace(number).is_some() {
-            return Err(());
-        }
-    }
-    Ok(size)
-}
-
 /// Digits only, within 64 bits.
 pub(crate) fn decimal(text: &str) -> Option<u64> {
     (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
@@ -150,12 +142,19 @@ pub(crate) fn decimal(text: &str) -> Option<u64> {
 
 /// An entry of `a=accept-types`: `*`, `type/*` or `type/subtype`, with parameters or without (RFC 4975 §8.6).
 pub(crate) fn is_type_entry(text: &str) -> bool {
-    let token = |s: &str| {
-        !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(&b))
-    };
     let (essence, parameters) = text.split_once(';').map_or((text, None), |(e, p)| (e, Some(p)));
     let parameters_ok = parameters.is_none_or(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_graphic()));
     let essence_ok = essence == "*"
-        || essence.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype));
+        || essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
     essence_ok && parameters_ok
+}
+
+/// `token` of RFC 8866 §9.
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(&b))
+}
+
+/// `byte-string` of RFC 8866 §9, as text: no NUL, no line end.
+pub(crate) fn is_text(text: &str) -> bool {
+    !text.bytes().any(|b| matches!(b, 0 | b'\r' | b'\n'))
 }

@@ -8,18 +8,15 @@
 //! use cpm_sdp::*;
 //!
 //! let client = |port: u16, setup, direction| MsrpMedia {
-//!     transport: MsrpTransport::Tcp,
-//!     address: [192, 0, 2, 1].into(),
-//!     port,
-//!     path: format!("msrp://192.0.2.1:{port}/not2guess{port};tcp"),
-//!     accept_types: vec!["message/cpim".into()],
 //!     accept_wrapped_types: wrapped_types(&["text/plain"], true),
 //!     setup,
-//!     cema: true,
 //!     direction,
-//!     file_selector_size: None,
-//!     max_size: None,
-//!     max_chunk_size_kb: None,
+//!     ..MsrpMedia::new(
+//!         MsrpTransport::Tcp,
+//!         [192, 0, 2, 1].into(),
+//!         port,
+//!         format!("msrp://192.0.2.1:{port}/not2guess{port};tcp"),
+//!     )
 //! };
 //! let ids = SessionIds { id: 1, version: 1 };
 //!
@@ -42,19 +39,34 @@
 #![no_std]
 extern crate alloc;
 
+#[cfg(test)]
+extern crate std;
+
+mod attribute;
 mod description;
 mod exchange;
+mod file_name;
+mod finding;
 mod grammar;
 mod limits;
+mod line;
 mod media;
+mod negotiate;
+mod steps;
 
-pub use description::{Attribute, Media, Origin, SdpError, SessionDescription};
-pub use exchange::{
-    AnswerError, Negotiated, OfferRefused, PendingOffer, Refusal, Remote, RemoteOffer, Role, SessionIds,
-    offer,
+pub use attribute::{
+    AttributeError, Chatroom, ConnectionUse, Crypto, FileDate, FileDescription, FileIcon, FileRange,
+    FileSelector, Fingerprint, Fmtp, Group, Hash, Number, Path, Rtcp, RtpMap, Text, Token, Tokens, TypeList,
+    TypedAttribute,
 };
+pub use description::{Attribute, LineRef, Media, Origin, SdpError, SessionDescription, TimeDescription};
+pub use exchange::{OfferRefused, PendingOffer, RemoteOffer, SessionIds, offer};
+pub use file_name::SafeFileName;
+pub use finding::Finding;
 pub use grammar::Host;
 pub use limits::Limits;
+pub use line::{Bandwidth, Connection, Key, Line, MediaLine, Repeat, Timing};
 pub use media::{
     Direction, MediaError, MediumFault, MsrpMedia, MsrpTransport, Setup, accepts, wrapped_types,
 };
+pub use negotiate::{AnswerError, Negotiated, Refusal, Remote, Role, SessionMatching};

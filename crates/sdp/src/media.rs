@@ -6,6 +6,7 @@ use core::fmt;
 use core::fmt::Write;
 use core::net::IpAddr;
 
+use crate::attribute::{Chatroom, FileDescription, TypedAttribute};
 use crate::description::{Attribute, Media, SessionDescription};
 use crate::grammar::{self, Authority, Host};
 
@@ -93,7 +94,7 @@ impl Direction {
     }
 }
 
-/// `a=setup` (RFC 4145 §4, RFC 6135 §4.2). `holdconn` is never sent and read as if nothing stood there.
+/// `a=setup` (RFC 4145 §4, RFC 6135 §4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Setup {
     /// This side connects.
@@ -102,6 +103,8 @@ pub enum Setup {
     Passive,
     /// The answerer chooses.
     ActPass,
+    /// No connection for now: never sent for MSRP, and taken there as if nothing stood there (RFC 6135 §4.2.1).
+    HoldConn,
 }
 
 impl Setup {
@@ -112,11 +115,12 @@ impl Setup {
             Setup::Active => "active",
             Setup::Passive => "passive",
             Setup::ActPass => "actpass",
+            Setup::HoldConn => "holdconn",
         }
     }
 
-    fn read(text: &str) -> Option<Self> {
-        [Setup::Active, Setup::Passive, Setup::ActPass]
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        [Setup::Active, Setup::Passive, Setup::ActPass, Setup::HoldConn]
             .into_iter()
             .find(|s| text.eq_ignore_ascii_case(s.as_str()))
     }
@@ -141,10 +145,14 @@ pub struct MsrpMedia {
     pub setup: Setup,
     /// Whether to use connection establishment for media anchoring (RFC 6714).
     pub cema: bool,
+    /// Whether to work with a far side of CPM 1.0 or SIMPLE IM that does not know `msrp-cema` (TS 5.2.1.4).
+    pub legacy: bool,
     /// Which ways messages shall go, seen from us.
     pub direction: Direction,
-    /// `a=file-selector:size`: octets of the message to come (TS 7.2.1.2-18.e).
-    pub file_selector_size: Option<u64>,
+    /// The file of this medium (RFC 5547), or the size of the message to come (TS 7.2.1.2-18.e).
+    pub file: Option<FileDescription>,
+    /// What the chat room can do, and whether the group is closed (RFC 7701, TS 7.3.1.2-13).
+    pub chatroom: Option<Chatroom>,
     /// `a=max-size`: the longest message, in octets, that we want to get.
     pub max_size: Option<u64>,
     /// `a=max-chunk-size` in units of 1024 octets, at least 100 (TS 5.2.1.1, C.1.8).
@@ -181,6 +189,10 @@ pub enum MediaError {
     PassiveOffer,
     /// A chunk size below 100 KB is never proposed (TS 5.2.1.1).
     ChunkSize,
+    /// `holdconn` is never said of MSRP (RFC 6135 §4.2.1).
+    HoldConn,
+    /// The file cannot be described so: an empty name, one of more than 255 octets, a type with blanks…
+    File,
 }
 
 impl fmt::Display for MediaError {
@@ -191,6 +203,8 @@ impl fmt::Display for MediaError {
             MediaError::Types => "the accepted types are not 1 to 64 media types of at most 128 octets",
             MediaError::PassiveOffer => "an offer cannot say that it is passive",
             MediaError::ChunkSize => "a chunk size below 100 KB is never proposed",
+            MediaError::HoldConn => "holdconn is never said of MSRP",
+            MediaError::File => "the file cannot be described so",
         })
     }
 }
@@ -198,6 +212,27 @@ impl fmt::Display for MediaError {
 impl core::error::Error for MediaError {}
 
 impl MsrpMedia {
+    /// A medium that takes message/cpim, offers `actpass`, both directions and `msrp-cema`, and says nothing else.
+    #[must_use]
+    pub fn new(transport: MsrpTransport, address: IpAddr, port: u16, path: String) -> MsrpMedia {
+        MsrpMedia {
+            transport,
+            address,
+            port,
+            path,
+            accept_types: Vec::from([String::from("message/cpim")]),
+            accept_wrapped_types: Vec::new(),
+            setup: Setup::ActPass,
+            cema: true,
+            legacy: false,
+            direction: Direction::SendRecv,
+            file: None,
+            chatroom: None,
+            max_size: None,
+            max_chunk_size_kb: None,
+        }
+    }
+
     pub(crate) fn validate(&self) -> Result<(), MediaError> {
         let authority = grammar::msrp_authority(&self.path).ok_or(MediaError::Path)?;
         if self.path.len() > 1024 || authority.secure != (self.transport == MsrpTransport::Tls) {
@@ -216,6 +251,12 @@ impl MsrpMedia {
         }
         if self.max_chunk_size_kb.is_some_and(|kb| kb < 100) {
             return Err(MediaError::ChunkSize);
+        }
+        if self.setup == Setup::HoldConn {
+            return Err(MediaError::HoldConn);
+        }
+        if self.file.as_ref().is_some_and(|file| !file.is_writable()) {
+            return Err(MediaError::File);
         }
         Ok(())
     }
@@ -236,8 +277,11 @@ impl MsrpMedia {
         if self.cema {
             line("a=msrp-cema", &"");
         }
-        if let Some(size) = self.file_selector_size {
-            line("a=file-selector:size:", &size);
+        for attribute in self.file.iter().flat_map(FileDescription::attributes) {
+            line("a=", &attribute);
+        }
+        if let Some(chatroom) = &self.chatroom {
+            line("a=", &TypedAttribute::Chatroom(chatroom.clone()));
         }
         if let Some(size) = self.max_size {
             line("a=max-size:", &size);
@@ -287,8 +331,8 @@ pub(crate) struct PeerMedia {
     pub(crate) setup: Option<Setup>,
     pub(crate) cema: bool,
     pub(crate) direction: Direction,
-    pub(crate) file_selector: Option<String>,
-    pub(crate) file_size: Option<u64>,
+    pub(crate) file: Option<FileDescription>,
+    pub(crate) chatroom: Option<Chatroom>,
     pub(crate) max_size: Option<u64>,
     pub(crate) max_chunk_size_kb: Option<u64>,
 }
@@ -303,8 +347,10 @@ pub enum MediumFault {
     Path,
     /// There is no `a=accept-types`, or an entry is no media type.
     AcceptTypes,
-    /// The size in `a=file-selector` is no number of octets, or stands twice.
+    /// `a=file-selector` does not follow its grammar: its size is no number of octets, a selector stands twice…
     FileSelector,
+    /// `a=file-transfer-id` or `a=file-range` does not follow its grammar.
+    File,
     /// Neither the medium nor the session has a `c=` line that can be read.
     Connection,
 }
@@ -315,7 +361,8 @@ impl fmt::Display for MediumFault {
             MediumFault::Port => "its port is no port number",
             MediumFault::Path => "it has no usable a=path",
             MediumFault::AcceptTypes => "it has no usable a=accept-types",
-            MediumFault::FileSelector => "the size in a=file-selector is no number of octets",
+            MediumFault::FileSelector => "its a=file-selector cannot be read",
+            MediumFault::File => "its a=file-transfer-id or a=file-range cannot be read",
             MediumFault::Connection => "it has no usable c= line",
         })
     }
@@ -333,9 +380,7 @@ impl PeerMedia {
         let (path, first) = read_path(media, transport)?;
         let accept_types = type_list(media, "accept-types")?.ok_or(MediumFault::AcceptTypes)?;
         let accept_wrapped_types = type_list(media, "accept-wrapped-types")?.unwrap_or_default();
-        let file_selector = text_of(media, "file-selector").map(ToString::to_string);
-        let file_size = grammar::file_selector_size(file_selector.as_deref().unwrap_or_default())
-            .map_err(|()| MediumFault::FileSelector)?;
+        let (file, chatroom) = read_file_and_chatroom(media)?;
         // Attributes of the session hold for a medium that does not say otherwise (RFC 8866 §5.13).
         let both = || media.attributes().chain(session.attributes());
         let direction = both().find_map(|attribute| {
@@ -352,11 +397,14 @@ impl PeerMedia {
             first: Some((first.host, first.port)),
             accept_types,
             accept_wrapped_types,
-            setup: both().find(|a| a.name == "setup").and_then(|a| Setup::read(a.text()?)),
+            setup: both()
+                .find(|a| a.name == "setup")
+                .and_then(|a| Setup::read(a.text()?))
+                .filter(|setup| *setup != Setup::HoldConn),
             cema: media.attribute("msrp-cema").is_some(),
             direction: direction.unwrap_or_default(),
-            file_selector,
-            file_size,
+            file,
+            chatroom,
             max_size: number("max-size"),
             // req: C.4-abnf
             // Zero octets would forbid every chunk: as if absent. Blanks around the colon: readings D5.
@@ -379,6 +427,26 @@ impl PeerMedia {
 
 fn text_of<'a>(media: &'a Media, name: &str) -> Option<&'a str> {
     media.attribute(name).as_ref().and_then(Attribute::text)
+}
+
+/// The attributes of a file and of a chat room. Those that are mere hints do not count where they cannot be read.
+fn read_file_and_chatroom(media: &Media) -> Result<(Option<FileDescription>, Option<Chatroom>), MediumFault> {
+    let mut file: Option<FileDescription> = None;
+    let mut chatroom = None;
+    for attribute in media.attributes() {
+        match attribute.typed() {
+            Ok(Some(TypedAttribute::Chatroom(read))) => chatroom = chatroom.or(Some(read)),
+            Ok(Some(read)) if read.name().starts_with("file-") => {
+                file.get_or_insert_default().take(read);
+            }
+            Err(error) if error.name == "file-selector" => return Err(MediumFault::FileSelector),
+            Err(error) if matches!(error.name, "file-transfer-id" | "file-range") => {
+                return Err(MediumFault::File);
+            }
+            _ => {}
+        }
+    }
+    Ok((file, chatroom))
 }
 
 fn read_path(media: &Media, transport: MsrpTransport) -> Result<(Vec<String>, Authority), MediumFault> {

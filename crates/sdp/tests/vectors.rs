@@ -62,18 +62,15 @@ fn the_offers_of_rfc_4975_and_5547_are_answered() {
         assert_eq!((offer.direction(), offer.file_size(), offer.setup()), (direction, size, None), "{file}");
         assert!(offer.accepts("message/cpim"));
         let ours = MsrpMedia {
-            transport: MsrpTransport::Tcp,
-            address: [192, 0, 2, 1].into(),
-            port: 2855,
-            path: "msrp://192.0.2.1:2855/abcdefghijklmnop;tcp".into(),
-            accept_types: vec!["message/cpim".into()],
             accept_wrapped_types: vec!["*".into()],
             setup: Setup::Active,
             cema: false,
-            direction: Direction::SendRecv,
-            file_selector_size: None,
-            max_size: None,
-            max_chunk_size_kb: None,
+            ..MsrpMedia::new(
+                MsrpTransport::Tcp,
+                [192, 0, 2, 1].into(),
+                2855,
+                "msrp://192.0.2.1:2855/abcdefghijklmnop;tcp".into(),
+            )
         };
         let (_, negotiated) = offer.answer(&SessionIds { id: 1, version: 1 }, &ours).unwrap();
         // Without a=setup the offerer connects, whatever we wished (RFC 4975 §5.4).

@@ -46,17 +46,15 @@ fn our_medium(
 ) -> cpm_sdp::MsrpMedia {
     let scheme = if transport == cpm_sdp::MsrpTransport::Tls { "msrps" } else { "msrp" };
     cpm_sdp::MsrpMedia {
-        transport,
-        address: [192, 0, 2, 7].into(),
-        port: 2855,
-        path: format!("{scheme}://192.0.2.7:2855/our1session2nobody3guesses;tcp"),
-        accept_types: vec!["message/cpim".into()],
         accept_wrapped_types: vec!["*".into()],
         setup,
-        cema: true,
         direction,
-        file_selector_size: None,
         max_size: Some(100_000),
-        max_chunk_size_kb: None,
+        ..cpm_sdp::MsrpMedia::new(
+            transport,
+            [192, 0, 2, 7].into(),
+            2855,
+            format!("{scheme}://192.0.2.7:2855/our1session2nobody3guesses;tcp"),
+        )
     }
 }

@@ -174,3 +174,46 @@ proptest! {
         }
     }
 }
+
+/// The time description, the bandwidths and the plain lines of a session.
+#[test]
+fn lines_of_the_session_by_name() {
+    let text = "v=0\r\no=- 1 1 IN IP4 a\r\ns=A\r\ni=B\r\nb=AS:5\r\nt=1 2\r\nr=1 1 0\r\nr=2 2 0\r\nt=3 4\r\n\
+        m=audio 1 RTP/AVP 0\r\nb=TIAS:7\r\n";
+    let sdp = parse(text).unwrap();
+    assert_eq!((sdp.value('s'), sdp.value('i'), sdp.value('u')), (Some(&b"A"[..]), Some(&b"B"[..]), None));
+    let times = sdp.times();
+    assert_eq!(times.iter().map(|t| (t.timing.start, t.repeats.len())).collect::<Vec<_>>(), [(1, 2), (3, 0)]);
+    assert_eq!(sdp.bandwidths().map(|b| (b.kind, b.value)).collect::<Vec<_>>(), [("AS".into(), 5)]);
+    assert_eq!(sdp.media()[0].bandwidths().map(|b| b.value).collect::<Vec<_>>(), [7]);
+    assert_eq!(sdp.media()[0].lines().map(|l| l.kind).collect::<Vec<_>>(), *b"mb");
+    assert_eq!(sdp.media()[0].to_bytes(), "m=audio 1 RTP/AVP 0\r\nb=TIAS:7\r\n".as_bytes());
+}
+
+/// Cost grows with the input and no faster: every octet is looked at so many times, whatever the lines are.
+#[test]
+fn cost_is_linear() {
+    let limits = Limits { max_bytes: 1 << 20, max_media: 256, max_attrs: 1024, ..Limits::default() };
+    for line in ["a=x\r\n", "m=audio 1 RTP/AVP 0\r\n", "i=\r\n", "b=AS:1\r\n", "\r\n"] {
+        let steps = |count: usize| {
+            let text = format!("{SESSION}{}", line.repeat(count));
+            let (read, steps) = crate::steps::counted(|| SessionDescription::parse(text.as_bytes(), &limits));
+            assert!(read.is_ok());
+            (steps, text.len())
+        };
+        let ((few, _), (many, length)) = (steps(25), steps(250));
+        assert!(many <= length && many <= 10 * few, "{line:?}: {few} {many}");
+    }
+    // So does reading an offer out of it: so many looks for so many attributes that are known.
+    for line in ["a=x\r\n", "a=path:msrp://a:1/x;tcp\r\n", "a=file-range:1-*\r\n"] {
+        let steps = |count: usize| {
+            let text = format!("{SESSION}{MEDIA}{}", line.repeat(count));
+            let sdp = SessionDescription::parse(text.as_bytes(), &limits).unwrap();
+            let (offer, steps) = crate::steps::counted(|| crate::RemoteOffer::read(&sdp));
+            assert!(offer.is_ok());
+            (steps, text.len())
+        };
+        let ((few, _), (many, length)) = (steps(25), steps(250));
+        assert!(many <= 20 * length && many <= 10 * few, "{line:?}: {few} {many}");
+    }
+}

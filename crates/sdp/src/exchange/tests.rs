@@ -1,7 +1,10 @@
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
 use super::*;
+use crate::grammar::Host;
+use crate::media::MediumFault;
 use crate::media::wrapped_types;
+use crate::negotiate::{Remote, Role};
 use alloc::string::ToString;
 use alloc::vec;
 use proptest::prelude::*;
@@ -10,18 +13,14 @@ const IDS: SessionIds = SessionIds { id: 77, version: 3 };
 
 fn media(setup: Setup) -> MsrpMedia {
     MsrpMedia {
-        transport: MsrpTransport::Tcp,
-        address: [192, 0, 2, 1].into(),
-        port: 2855,
-        path: "msrp://192.0.2.1:2855/abcdefghijklmnop;tcp".into(),
-        accept_types: vec!["message/cpim".into()],
         accept_wrapped_types: wrapped_types(&["text/plain"], true),
         setup,
-        cema: true,
-        direction: Direction::SendRecv,
-        file_selector_size: None,
-        max_size: None,
-        max_chunk_size_kb: None,
+        ..MsrpMedia::new(
+            MsrpTransport::Tcp,
+            [192, 0, 2, 1].into(),
+            2855,
+            "msrp://192.0.2.1:2855/abcdefghijklmnop;tcp".into(),
+        )
     }
 }
 
@@ -55,7 +54,7 @@ fn answered(ours: &MsrpMedia, answer: &str) -> Result<Negotiated, AnswerError> {
 fn the_offer_of_a_large_message() {
     let ours = MsrpMedia {
         direction: Direction::SendOnly,
-        file_selector_size: Some(102_400),
+        file: Some(FileDescription::of_size(102_400)),
         max_chunk_size_kb: Some(100),
         ..media(Setup::ActPass)
     };
@@ -177,7 +176,7 @@ fn the_answer_to_a_large_message() {
     let offered = remote(more);
     let offer = RemoteOffer::read(&read(&offered)).unwrap();
     assert_eq!((offer.file_size(), offer.direction()), (Some(102_400), Direction::SendOnly));
-    assert_eq!(offer.file_selector(), Some("size:102400 type:message/cpim"));
+    assert_eq!(offer.file().unwrap().selector.media_type.as_deref(), Some("message/cpim"));
     let (text, negotiated) = answer_to(&offered, &media(Setup::Active)).unwrap();
     for line in [
         "a=path:msrp://192.0.2.1:2855/abcdefghijklmnop;tcp",
@@ -190,7 +189,10 @@ fn the_answer_to_a_large_message() {
     }
     assert_eq!(negotiated.remote, Remote { host: Host::Ip([198, 51, 100, 7].into()), port: 9000 });
     assert_eq!(negotiated.remote_path, ["msrp://198.51.100.7:9000/qwertzuiop;tcp"]);
-    assert_eq!((negotiated.remote_file_size, negotiated.cema), (Some(102_400), true));
+    assert_eq!(
+        (negotiated.remote_file.as_ref().unwrap().selector.size, negotiated.cema),
+        (Some(102_400), true)
+    );
     assert!(!format!("{negotiated:?} {offer:?}").contains("qwertz"), "no secret in a log");
 }
 
@@ -416,7 +418,7 @@ fn file_selectors_are_read_with_their_quotes() {
     ] {
         let text = remote(&format!("a=file-selector:{selector}\r\n"));
         let offer = RemoteOffer::read(&read(&text)).unwrap();
-        assert_eq!((offer.file_size(), offer.file_selector()), (size, Some(selector)), "{selector}");
+        assert_eq!((offer.file_size(), offer.file().is_some()), (size, true), "{selector}");
     }
     for selector in ["size:", "size:+5", "size:18446744073709551616", "size:1 size:1", "size:0x10"] {
         let text = remote(&format!("a=file-selector:{selector}\r\n"));
@@ -485,7 +487,7 @@ fn any_media() -> impl Strategy<Value = MsrpMedia> {
             cema,
             direction,
             accept_types: types,
-            file_selector_size: numbers.0,
+            file: numbers.0.map(FileDescription::of_size),
             max_size: numbers.1,
             max_chunk_size_kb: numbers.2,
             setup: if active { Setup::Active } else { Setup::Passive },
@@ -508,7 +510,7 @@ proptest! {
                 prop_assert_eq!(a.direction, b.direction.mirrored());
                 prop_assert_eq!((a.cema, a.remote.port, b.remote.port), (b.cema, theirs.port, ours.port));
                 prop_assert_eq!((&a.remote_accept_types, &b.remote_accept_types), (&theirs.accept_types, &ours.accept_types));
-                prop_assert_eq!(b.remote_file_size, ours.file_selector_size);
+                prop_assert_eq!(b.remote_file, ours.file);
                 if let (Some(x), Some(y)) = (ours.max_chunk_size_kb, theirs.max_chunk_size_kb) {
                     let least = Some(u64::from(x.min(y)) * 1024);
                     prop_assert_eq!((a.max_chunk_size_octets, b.max_chunk_size_octets), (least, least));
