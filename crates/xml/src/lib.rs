@@ -7,6 +7,7 @@
 //! * [`evfw`]: events of the CPM Event Reporting Framework (TS 6.7.4, 6.7.5)
 //! * [`group_data`]: changes of a group's subject or icon (TS 6.8.1)
 //! * [`msginfo`]: deferred messages, and the notice that one expired (TS Appendices J and K)
+//! * [`reginfo`]: who is registered from where (RFC 3680, 5628), with what merges partial documents
 //! * [`resource_lists`]: lists of addresses (RFC 4826, 5364)
 //!
 //! A document is read without recursion and within [`Limits`]. Whatever lets a small document grow or mean two things is
@@ -37,6 +38,7 @@ pub mod is_composing;
 mod limits;
 pub mod msginfo;
 mod reader;
+pub mod reginfo;
 pub mod resource_lists;
 mod tree;
 mod words;

@@ -1,8 +1,8 @@
 //! Lists of addresses: application/resource-lists+xml (RFC 4826 §3) with copy control (RFC 5364) and the header fields
 //! that a URI in it asks for (RFC 3261 §19.1.1: `?method=BYE`, CPM's `?cpm_action=…`).
 
-use crate::tree::{ElementRef, Tree, boolean};
-use crate::writer::Writer;
+use crate::tree::{ElementRef, Tree, boolean, display_name};
+use crate::writer::{Writer, write_display_name};
 use crate::{Limits, XmlError};
 
 /// The media type of the document.
@@ -16,8 +16,6 @@ pub const COPY_CONTROL_NAMESPACE: &str = "urn:ietf:params:xml:ns:copycontrol";
 
 /// As the second example of RFC 5366 spells it.
 const COPY_CONTROL_MISSPELT: &str = "urn:ietf:params:xml:ns:copyControl";
-
-const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
 
 /// A document: any number of lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -263,17 +261,9 @@ fn read_list(element: ElementRef<'_>) -> Result<List, XmlError> {
 fn begin_list(element: ElementRef<'_>) -> Result<List, XmlError> {
     Ok(List {
         name: element.attribute("name").map(String::from),
-        display_name: read_display_name(element)?,
+        display_name: display_name(element)?,
         items: Vec::new(),
     })
-}
-
-fn read_display_name(element: ElementRef<'_>) -> Result<Option<DisplayName>, XmlError> {
-    let name = element.child("display-name")?.map(|name| DisplayName {
-        text: String::from(name.text()),
-        language: name.attribute_of(XML_NAMESPACE, "lang").map(String::from),
-    });
-    Ok(name)
 }
 
 fn read_entry(element: ElementRef<'_>) -> Result<Entry, XmlError> {
@@ -293,8 +283,7 @@ fn read_entry(element: ElementRef<'_>) -> Result<Entry, XmlError> {
         None => None,
         Some(text) => Some(text.trim().parse().map_err(|_| XmlError::Value("count"))?),
     };
-    let display_name = read_display_name(element)?;
-    Ok(Entry { uri: String::from(uri), display_name, copy_control, anonymize, count })
+    Ok(Entry { uri: String::from(uri), display_name: display_name(element)?, copy_control, anonymize, count })
 }
 
 fn control<'t>(element: ElementRef<'t>, name: &str) -> Option<&'t str> {
@@ -347,12 +336,6 @@ fn write_entry(out: &mut Writer<'_>, entry: &Entry) {
     out.attribute_if("cp:count", entry.count.map(|count| count.to_string()).as_deref());
     write_display_name(out, entry.display_name.as_ref());
     out.close();
-}
-
-fn write_display_name(out: &mut Writer<'_>, name: Option<&DisplayName>) {
-    if let Some(name) = name {
-        out.open("display-name").attribute_if("xml:lang", name.language.as_deref()).text(&name.text).close();
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A document as a table of elements, for readers that want to look around in it.
 
 use crate::reader::{Attribute, DocumentReader, Node, is_blank};
+use crate::resource_lists::DisplayName;
 use crate::{Limits, XmlError};
 use std::rc::Rc;
 
@@ -186,6 +187,16 @@ fn only<'t>(
 ) -> Result<Option<ElementRef<'t>>, XmlError> {
     let first = found.next();
     if found.next().is_some() { Err(XmlError::Repeated(name)) } else { Ok(first) }
+}
+
+/// `<display-name>` with its language (RFC 4826, RFC 3680).
+pub(crate) fn display_name(parent: ElementRef<'_>) -> Result<Option<DisplayName>, XmlError> {
+    const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
+    let name = parent.child("display-name")?.map(|name| DisplayName {
+        text: String::from(name.text()),
+        language: name.attribute_of(XML_NAMESPACE, "lang").map(String::from),
+    });
+    Ok(name)
 }
 
 /// The number in the one element of this name directly inside `parent`; a fault where there is something else.

@@ -1,6 +1,7 @@
 //! Writing documents: whatever the values hold, what comes out is well-formed.
 
 use crate::reader::is_xml_char;
+use crate::resource_lists::DisplayName;
 
 /// Appends text with everything escaped that means something in XML or would not come back as it is. A character that
 /// XML 1.0 cannot hold becomes U+FFFD.
@@ -125,5 +126,12 @@ impl<'n> Writer<'n> {
         if std::mem::take(&mut self.in_tag) {
             self.out.push('>');
         }
+    }
+}
+
+/// `<display-name>` with its language, where there is one.
+pub(crate) fn write_display_name(out: &mut Writer<'_>, name: Option<&DisplayName>) {
+    if let Some(name) = name {
+        out.open("display-name").attribute_if("xml:lang", name.language.as_deref()).text(&name.text).close();
     }
 }
