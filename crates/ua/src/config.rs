@@ -57,6 +57,8 @@ pub struct Config {
     pub supported: Vec<String>,
     /// Body types that a user agent takes (`type/subtype`, `type/*`, `*/*`; 415 for others); empty: any.
     pub accept: Vec<String>,
+    /// What it does at the border of the trust domain (RFC 3325). By default nothing: its function does.
+    pub identity: crate::IdentityPolicy,
 }
 
 impl Config {
@@ -84,6 +86,7 @@ impl Config {
             .into(),
             supported: Vec::new(),
             accept: Vec::new(),
+            identity: crate::IdentityPolicy::default(),
         }
     }
 

@@ -71,6 +71,8 @@ mod endpoint;
 mod error;
 mod event;
 mod flows;
+mod identity;
+mod preferences;
 mod timers;
 mod transaction;
 
@@ -82,4 +84,8 @@ pub use event::{
     Action, Body, Destination, DialogEnd, DialogId, Event, Fault, InviteFailure, InviteId, NameQuery,
     ProxyId, RequestId, ResolveId, TransactionFailure, TransactionId,
 };
+pub use identity::{
+    Asserted, Crossing, IdentityPolicy, anonymize, assert_identity, believe, is_anonymous, passes, reveal,
+};
+pub use preferences::{Disposition, Targets, targets};
 pub use transaction::TimerValues;

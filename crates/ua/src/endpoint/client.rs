@@ -186,7 +186,7 @@ impl Endpoint {
 
     /// A flow is there: the request goes out with a Via of its own.
     pub(super) fn start_attempt(&mut self, now: Now, id: TransactionId, flow: FlowId) {
-        self.dress_branch(id, flow);
+        self.dress(id, flow);
         let branch = self.new_branch(id);
         let via = self.own_via(flow, &branch);
         let Some(client) = self.clients.get_mut(&id) else { return };

@@ -63,6 +63,9 @@ impl Endpoint {
 
     fn receive_request(&mut self, now: Now, flow: FlowId, mut request: Request) {
         let Some(info) = self.flows.get(flow).map(|known| known.info.clone()) else { return };
+        if self.config.identity.enforce {
+            crate::identity::believe(request.headers_mut(), info.trust);
+        }
         let head = match Head::take(&mut request, flow, &info) {
             Ok(head) => head,
             Err(error) => return self.unusable(now, flow, &request, error),
@@ -142,7 +145,10 @@ impl Endpoint {
         self.event(Event::Request { id, flow, request, in_dialog: None });
     }
 
-    fn receive_response(&mut self, now: Now, flow: FlowId, response: Response) {
+    fn receive_response(&mut self, now: Now, flow: FlowId, mut response: Response) {
+        if self.config.identity.enforce {
+            crate::identity::believe(response.headers_mut(), self.trust_of(Some(flow)));
+        }
         let found = match (response.typed::<Via>(), response.typed::<CSeq>()) {
             (Ok(Some(via)), Ok(Some(cseq))) => {
                 via.branch().and_then(|branch| self.find_client(branch, &cseq))

@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 use client::Client;
 use core::net::{IpAddr, SocketAddr};
 use cpm_base::{
-    CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Random, Target, Transport,
+    CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Random, Target, Transport, Trust,
 };
 use cpm_sip::{Frame, RequestPolicy};
 use dialogs::{Dialog, DialogKey};
@@ -308,6 +308,18 @@ impl Endpoint {
 
     fn stream(&mut self, flow: FlowId) -> Option<&mut crate::flows::Stream> {
         self.flows.by_id.get_mut(&flow)?.stream.as_mut()
+    }
+
+    /// Whether a flow leads into the trust domain; one that is gone does not.
+    fn trust_of(&self, flow: Option<FlowId>) -> Trust {
+        flow.and_then(|flow| self.flows.get(flow)).map_or(Trust::Outside, |flow| flow.info.trust)
+    }
+
+    /// What leaves on a flow says no more than its far side may know, where that is the endpoint's business.
+    fn reveal_on(&self, flow: Option<FlowId>, headers: &mut cpm_sip::Headers) {
+        if self.config.identity.enforce {
+            crate::identity::reveal(headers, self.trust_of(flow), &self.config.identity);
+        }
     }
 
     fn next_id(&mut self) -> u64 {

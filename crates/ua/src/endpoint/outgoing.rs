@@ -145,6 +145,7 @@ impl Endpoint {
                             return self.stranded(now, Departure::Stateless(stateless));
                         };
                         let mut request = request.clone();
+                        self.reveal_on(Some(flow), request.headers_mut());
                         request.headers_mut().prepend_typed(&via);
                         request.ensure_content_length();
                         request.to_bytes()

@@ -344,8 +344,18 @@ impl Endpoint {
         true
     }
 
-    /// A flow is there for a branch: what depends on it goes into the request.
-    pub(super) fn dress_branch(&mut self, id: TransactionId, flow: FlowId) {
+    /// A flow is there for a request: what depends on it goes into it, and out of it.
+    pub(super) fn dress(&mut self, id: TransactionId, flow: FlowId) {
+        if self.config.identity.enforce {
+            let (trust, policy) = (self.trust_of(Some(flow)), &self.config.identity);
+            if let Some(request) = self.clients.get_mut(&id).and_then(Client::request_mut) {
+                crate::identity::reveal(request.headers_mut(), trust, policy);
+            }
+        }
+        self.record_path(id, flow);
+    }
+
+    fn record_path(&mut self, id: TransactionId, flow: FlowId) {
         let Some(User::Branch(proxy, index)) = self.clients.get(&id).map(Client::user) else { return };
         let Some(leaves_over) = self.flows.get(flow).map(|flow| flow.info.transport) else { return };
         let Some(proxy) = self.proxies.get_mut(&proxy) else { return };

@@ -314,18 +314,23 @@ impl Endpoint {
         response: &Response,
     ) -> Result<(), Refusal> {
         let status = response.status();
-        let Some(server) = self.servers.get_mut(&id) else { return Err(Refusal::Gone) };
+        let Some(server) = self.servers.get(&id) else { return Err(Refusal::Gone) };
         let more_success = status.is_success() && server.is_invite();
         if server.answered() && !more_success {
             return Err(Refusal::Gone);
         }
-        let octets = if server.reply.target.transport.is_stream() {
+        let (stream, came_on) = (server.reply.target.transport.is_stream(), server.came_on);
+        let octets = if stream || self.config.identity.enforce {
             let mut response = response.clone();
-            response.ensure_content_length();
+            self.reveal_on(came_on, response.headers_mut());
+            if stream {
+                response.ensure_content_length();
+            }
             response.to_bytes()
         } else {
             response.to_bytes()
         };
+        let Some(server) = self.servers.get_mut(&id) else { return Err(Refusal::Gone) };
         let before = server.response.replace(octets);
         let (invite, other) = events_for(status);
         server.trying_at = None;

@@ -1,5 +1,6 @@
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::cast_possible_truncation)]
 
+mod borders;
 mod faults;
 mod flows;
 mod forking;

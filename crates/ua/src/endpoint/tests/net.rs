@@ -87,6 +87,8 @@ pub(super) struct Net {
     pub(super) piece: usize,
     /// Addresses that refuse connections.
     pub(super) refusing: Vec<SocketAddr>,
+    /// Addresses that everybody knows as part of the core.
+    pub(super) core: Vec<SocketAddr>,
 }
 
 pub(super) fn address(n: u8) -> SocketAddr {
@@ -129,6 +131,7 @@ impl Net {
             names: BTreeMap::new(),
             piece: usize::MAX,
             refusing: Vec::new(),
+            core: Vec::new(),
         }
     }
 
@@ -153,7 +156,7 @@ impl Net {
             local: self.peers[peer].address,
             peer: remote,
             secure_identity: None,
-            trust: self.peers[peer].trust,
+            trust: if self.core.contains(&remote) { Trust::Core } else { self.peers[peer].trust },
         }
     }
 
