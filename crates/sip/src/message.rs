@@ -70,6 +70,22 @@ impl Content {
         }
     }
 
+    fn written_length(&self, start_line: usize) -> usize {
+        if self.untouched {
+            return self.wire.len();
+        }
+        let start_line = if self.start_line > 0 { self.start_line } else { start_line };
+        let length = if self.built && !self.headers.contains(&HeaderName::ContentLength) {
+            let digits = self.body.len().checked_ilog10().unwrap_or(0);
+            usize::try_from(digits).unwrap_or(0).saturating_add("Content-Length: 0\r\n".len())
+        } else {
+            0
+        };
+        [start_line, self.headers.written_length(), length, 2, self.body.len()]
+            .into_iter()
+            .fold(0, usize::saturating_add)
+    }
+
     /// Appends the octets, when they are no more than so many; else nothing at all. Their number is known before the first
     /// of them is written.
     fn write(
@@ -222,6 +238,12 @@ macro_rules! shared {
                 self
             }
 
+            /// How many octets [`to_bytes`](Self::to_bytes) gives, without writing them.
+            #[must_use]
+            pub fn written_length(&self) -> usize {
+                self.content.written_length(self.start_line_length())
+            }
+
             /// The octets: those received while nothing was edited; else received lines as they were and edited ones anew.
             /// A message that was built, not received, gets a Content-Length when it has none.
             #[must_use]
@@ -293,6 +315,11 @@ impl Request {
         self.uri = uri;
     }
 
+    fn start_line_length(&self) -> usize {
+        let method_and_uri = self.method.as_str().len().saturating_add(self.uri.as_str().len());
+        method_and_uri.saturating_add("  SIP/2.0\r\n".len())
+    }
+
     fn start_line(&self) -> String {
         alloc::format!("{} {} SIP/2.0\r\n", self.method, self.uri)
     }
@@ -348,6 +375,10 @@ impl Response {
     pub fn set_status(&mut self, status: StatusCode) {
         self.status = status;
         self.set_reason(status.reason());
+    }
+
+    fn start_line_length(&self) -> usize {
+        self.reason.as_str().len().saturating_add("SIP/2.0 200 \r\n".len())
     }
 
     fn start_line(&self) -> String {

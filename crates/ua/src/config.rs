@@ -49,6 +49,9 @@ pub struct Config {
     pub own_names: Vec<(Host, Option<u16>)>,
     /// Where requests without Route go instead of to their Request-URI (RFC 3261 §8.1.2).
     pub outbound: Option<NextHop>,
+    /// Requests of more octets than this go over TCP where UDP was meant, and over UDP only when no connection can be had
+    /// (RFC 3261 §18.1.1): 1,300. A request that is sent on a flow of the function's choice stays there.
+    pub max_udp_request: usize,
     /// `User-Agent` of requests and `Server` of responses that do not bring their own.
     pub product: Option<HeaderText>,
     /// Methods that a user agent takes (405 for the others that are known, 501 for unknown ones).
@@ -74,6 +77,7 @@ impl Config {
             sent_by: Vec::new(),
             own_names: Vec::new(),
             outbound: None,
+            max_udp_request: 1_300,
             product: (!product.is_empty()).then(|| HeaderText::sanitized(product)),
             allow: [
                 Method::Invite,
@@ -152,6 +156,8 @@ pub struct Limits {
     pub max_dialogs: usize,
     /// `dialog.early_per_invite`: early dialogs of one forked INVITE: 16. Provisional responses of more make none.
     pub max_early_per_invite: usize,
+    /// `route.max_targets`: addresses of one name that are tried one after the other: 8. Further ones are not.
+    pub max_targets: usize,
     /// `fork.max_branches`: branches of one proxied request: 12.
     pub max_branches: usize,
     /// `max_breadth`: branches of a proxied request that may be open at once, here and further on (RFC 5393 §5): 60.
@@ -180,6 +186,7 @@ impl Default for Limits {
             max_client: 65_536,
             max_dialogs: 65_536,
             max_early_per_invite: 16,
+            max_targets: 8,
             max_branches: 12,
             max_breadth: 60,
             max_flows: 65_536,
@@ -205,6 +212,7 @@ impl Limits {
             (self.max_client, "limits.max_client"),
             (self.max_dialogs, "limits.max_dialogs"),
             (self.max_early_per_invite, "limits.max_early_per_invite"),
+            (self.max_targets, "limits.max_targets"),
             (self.max_branches, "limits.max_branches"),
             (self.max_breadth, "limits.max_breadth"),
             (self.max_flows, "limits.max_flows"),

@@ -20,8 +20,11 @@ pub enum Refusal {
     NoRoute,
     /// This method has a command of its own, or does not belong here.
     Method(Method),
-    /// A 2xx to INVITE is sent with `accept`, everything else with `respond`.
+    /// A 2xx to INVITE is sent with `accept`, everything else with `respond`; requests other than INVITE get neither 408
+    /// nor provisional responses other than 100.
     Status,
+    /// A 100 to a request other than INVITE, before its peer sends it every T2 only (RFC 4320 §4.1).
+    TooSoon,
     /// The request is being proxied: its responses come from the branches, or through `release`.
     Proxied,
     /// The peer cancelled the request: the answer is 487.
@@ -53,7 +56,8 @@ impl fmt::Display for Refusal {
             Refusal::UnknownFlow => f.write_str("the flow is not open"),
             Refusal::NoRoute => f.write_str("there is no way to that destination"),
             Refusal::Method(method) => write!(f, "{method} is not for this command"),
-            Refusal::Status => f.write_str("a 2xx to INVITE is sent with accept, all else with respond"),
+            Refusal::Status => f.write_str("no response for this request and command"),
+            Refusal::TooSoon => f.write_str("a 100 to this request must not be sent yet"),
             Refusal::Proxied => f.write_str("the request is being proxied"),
             Refusal::Cancelled => f.write_str("the request was cancelled"),
             Refusal::NothingHeld => f.write_str("no response is held"),

@@ -202,6 +202,13 @@ pub enum Event {
         /// would have been all there is to say (RFC 4320 §4.2).
         answer: Option<StatusCode>,
     },
+    /// A response that belongs to no transaction; nothing was done with it (RFC 6026 §7.2).
+    StrayResponse {
+        /// The flow it came on.
+        flow: FlowId,
+        /// The response.
+        response: Response,
+    },
     /// A flow is there: accepted, or opened at the endpoint's wish.
     FlowOpened {
         /// The flow.
@@ -278,7 +285,7 @@ pub enum Fault {
         /// The answer that went back.
         status: StatusCode,
     },
-    /// A response that belongs to nothing.
+    /// A response that belongs to nothing; [`Event::StrayResponse`] has it.
     StrayResponse {
         /// The flow it came on.
         flow: FlowId,

@@ -5,11 +5,12 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use cpm_base::{FlowId, Instant, OpenId};
 
-/// Whose deadline it is.
+/// Whose deadline it is. At the same instant they are met in this order: a request that was passed on is let go before
+/// its branches say that they timed out, which nobody could act upon any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TimerKey {
-    Client(TransactionId),
     Server(RequestId),
+    Client(TransactionId),
     Dialog(DialogId),
     Proxy(ProxyId),
     Open(OpenId),

@@ -203,6 +203,8 @@ fn a_silent_store_blocks_nothing() {
     rig.auto_store = None;
     rig.deliver(Incoming::message(1, cpim("m1", "", "Hi")).bytes());
     rig.at_rest();
+    // RFC 4320 §4.1: a 100 is all that the sender hears.
+    rig.next_response(100);
     rig.quiet();
     // A reply that comes too late changes nothing; a copy is taken as new.
     rig.reply_store(Ok(()));
@@ -220,6 +222,7 @@ fn a_slow_store_shows_late() {
     rig.auto_store = None;
     rig.deliver(Incoming::message(1, cpim("m1", "", "Hi")).bytes());
     rig.advance(secs(60));
+    rig.next_response(100);
     rig.reply_store(Ok(()));
     assert_eq!(rig.next_received().content, "Hi");
     rig.quiet();

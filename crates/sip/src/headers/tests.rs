@@ -262,3 +262,22 @@ fn an_empty_value_is_replaced_in_its_line() {
         assert_eq!(again.headers().get(&HeaderName::Subject).and_then(HeaderValue::as_str), Some("Evil: 1"));
     }
 }
+
+#[test]
+fn the_written_length_is_that_of_the_octets() {
+    let mut request = Request::new(Method::Message, Uri::parse("sip:bob@example.com").unwrap());
+    for length in [0, 9, 10, 99, 100, 12_345] {
+        request.set_body(alloc::vec![b'x'; length].into());
+        assert_eq!(request.written_length(), request.to_bytes().len());
+        request.headers_mut().remove(&HeaderName::ContentLength);
+        assert_eq!(request.written_length(), request.to_bytes().len());
+        let response = Response::for_request(&request, StatusCode::OK);
+        assert_eq!(response.written_length(), response.to_bytes().len());
+    }
+    let Ok(Message::Request(mut received)) = parse_datagram(request.to_bytes(), &Limits::default()) else {
+        panic!()
+    };
+    assert_eq!(received.written_length(), request.to_bytes().len());
+    received.headers_mut().remove(&HeaderName::ContentLength);
+    assert_eq!(received.written_length(), received.to_bytes().len());
+}

@@ -13,7 +13,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use bytes::Bytes;
 use cpm_base::{FlowId, Instant, Now, Target};
-use cpm_sip::{CSeq, HeaderName, Headers, MaxForwards, Method, Request, Response};
+use cpm_sip::{CSeq, HeaderName, Headers, MaxForwards, Method, Request, Response, StatusCode};
 
 /// Whom a client transaction works for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,9 +94,21 @@ pub(super) struct Client {
     wait_until: Option<Instant>,
     timer_c: Option<Instant>,
     provisional: bool,
+    /// A provisional response other than 100 was handed up: what comes next on this way is the function's to judge.
+    told: bool,
 }
 
 impl Client {
+    /// The request, until it is answered.
+    pub(super) fn request(&self) -> Option<&Request> {
+        self.request.as_ref()
+    }
+
+    /// Whether another target may be tried after this one refused service (RFC 3263 §4.3).
+    fn may_go_elsewhere(&self) -> bool {
+        self.waits() && !self.told && self.cancel == Cancel::No && !self.targets.is_empty()
+    }
+
     pub(super) fn user(&self) -> User {
         self.user
     }
@@ -108,6 +120,24 @@ impl Client {
 
     pub(super) fn is_on(&self, flow: FlowId) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| attempt.flow == flow)
+    }
+
+    /// What is left of a transaction whose user went elsewhere: the machine that absorbs (and acknowledges) copies.
+    fn remainder(method: Method, attempt: Attempt) -> Client {
+        Client {
+            user: User::Nobody,
+            method,
+            request: None,
+            targets: VecDeque::new(),
+            held: None,
+            attempt: Some(Attempt { copy: None, ..attempt }),
+            cancel: Cancel::No,
+            cancel_headers: Headers::new(),
+            wait_until: None,
+            timer_c: None,
+            provisional: true,
+            told: false,
+        }
     }
 
     fn is_invite(&self) -> bool {
@@ -178,6 +208,7 @@ impl Endpoint {
             wait_until: Some(now.mono.plus(self.config.timers.patience())),
             timer_c: None,
             provisional: false,
+            told: false,
         };
         self.clients.insert(id, client);
         self.schedule_client(id);
@@ -205,6 +236,12 @@ impl Endpoint {
         let Some(request) = client.request.as_mut() else { return };
         if reliable {
             request.ensure_content_length();
+            // The connection is there: the same host over UDP was for want of one.
+            let remote = self.flows.get(flow).map(|known| known.info.peer);
+            let spare = |next: &Target| !next.transport.is_stream() && Some(next.remote) == remote;
+            if client.targets.front().is_some_and(spare) {
+                client.targets.pop_front();
+            }
         }
         let octets = request.to_bytes();
         let invite = client.method == Method::Invite;
@@ -259,6 +296,11 @@ impl Endpoint {
             self.metrics.count("ua.retransmissions_absorbed");
             return self.tidy_client(id);
         }
+        if status == StatusCode::SERVICE_UNAVAILABLE
+            && self.clients.get(&id).is_some_and(Client::may_go_elsewhere)
+        {
+            return self.leave_target(now, id);
+        }
         self.note_response(now, id, &response);
         let Some(user) = self.clients.get(&id).map(|client| client.user) else { return };
         self.deliver(now, id, user, response);
@@ -279,6 +321,7 @@ impl Endpoint {
             return self.schedule_client(id);
         }
         client.provisional = true;
+        client.told |= status.as_u16() > 100;
         if status.as_u16() > 100 && client.timer_c.is_some() {
             client.timer_c = Some(now.mono.plus(self.config.timers.timer_c));
         }
@@ -404,15 +447,40 @@ impl Endpoint {
         if client.provisional || client.cancel != Cancel::No || client.targets.is_empty() {
             return self.client_failed(now, id, why);
         }
-        if let (Some(attempt), Some(request)) = (client.attempt.take(), client.request.as_mut()) {
-            request.headers_mut().pop_first_value(&HeaderName::Via);
+        if let Some(attempt) = client.attempt.take() {
             self.by_branch.remove(&(attempt.branch, client.method == Method::Cancel));
         }
+        self.go_elsewhere(now, id);
+    }
+
+    /// The target answered 503: its transaction ends by itself, with nobody to tell, while the next target is tried
+    /// (RFC 3263 §4.3).
+    fn leave_target(&mut self, now: Now, id: TransactionId) {
+        let rest = TransactionId(self.next_id());
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if let Some(attempt) = client.attempt.take() {
+            let method = client.method.clone();
+            self.by_branch.insert((attempt.branch.clone(), method == Method::Cancel), rest);
+            self.clients.insert(rest, Client::remainder(method, attempt));
+            self.schedule_client(rest);
+            self.tidy_client(rest);
+        }
+        self.go_elsewhere(now, id);
+    }
+
+    /// Tries the next target as a new transaction with a branch of its own.
+    fn go_elsewhere(&mut self, now: Now, id: TransactionId) {
+        let patience = self.config.timers.patience();
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if let Some(request) = client.request.as_mut() {
+            request.headers_mut().pop_first_value(&HeaderName::Via);
+        }
+        client.provisional = false;
         client.timer_c = None;
-        client.wait_until = Some(now.mono.plus(self.config.timers.patience()));
+        client.wait_until = Some(now.mono.plus(patience));
+        self.schedule_client(id);
         self.metrics.count("ua.next_target");
         self.next_target(now, Departure::Client(id));
-        self.schedule_client(id);
     }
 
     /// The transaction ends without a final response.

@@ -159,8 +159,11 @@ impl Endpoint {
             Some(id) if cpm_sip::validate_response(&response).is_ok() => {
                 self.client_response(now, id, response)
             }
-            // RFC 6026 §7.2: a stray response is passed on to nobody.
-            _ => self.fault("ua.stray_responses", Fault::StrayResponse { flow }),
+            // RFC 6026 §7.2: a stray response is passed on to nobody; the function may look at it.
+            _ => {
+                self.fault("ua.stray_responses", Fault::StrayResponse { flow });
+                self.event(Event::StrayResponse { flow, response });
+            }
         }
     }
 }

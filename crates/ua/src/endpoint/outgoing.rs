@@ -1,6 +1,7 @@
 //! From a message to a flow: where it goes (RFC 3261 §8.1.2, §18.1.1), resolving names, opening flows, the next target.
 
 use super::Endpoint;
+use super::client::Client;
 use crate::config::NextHop;
 use crate::error::Refusal;
 use crate::event::{Action, Destination, Event, Fault, NameQuery, RequestId, ResolveId};
@@ -89,9 +90,7 @@ impl Endpoint {
         match hop {
             Hop::Flow(flow) => self.board(now, departure, flow),
             Hop::Targets(targets) => {
-                if let Some(list) = self.targets_of(&mut departure) {
-                    *list = targets;
-                }
+                self.set_targets(&mut departure, targets);
                 self.next_target(now, departure);
             }
             Hop::Ask(query) => {
@@ -108,6 +107,38 @@ impl Endpoint {
             Departure::Client(id) => self.clients.get_mut(id).map(|client| &mut client.targets),
             Departure::Stateless(stateless) => Some(&mut stateless.targets),
         }
+    }
+
+    /// What something is sent to, one after the other. A large request goes to each UDP target over TCP first; over UDP
+    /// when no connection can be had (RFC 3261 §18.1.1).
+    fn set_targets(&mut self, departure: &mut Departure, mut targets: VecDeque<Target>) {
+        if self.is_large(departure) && targets.iter().any(|target| !target.transport.is_stream()) {
+            self.metrics.count("ua.moved_to_stream");
+            let streams = targets.iter().map(|known| target(Transport::Tcp, known.remote));
+            let both = streams.zip(&targets).flat_map(|(stream, known)| match known.transport {
+                Transport::Udp => [Some(stream), Some(*known)],
+                Transport::Tcp | Transport::Tls => [Some(*known), None],
+            });
+            targets = both.flatten().collect();
+        }
+        if let Some(list) = self.targets_of(departure) {
+            *list = targets;
+        }
+    }
+
+    /// Whether it is a request that is too large for UDP.
+    fn is_large(&self, departure: &Departure) -> bool {
+        /// What our Via will add.
+        const VIA: usize = 100;
+        let request = match departure {
+            Departure::Client(id) => self.clients.get(id).and_then(Client::request),
+            Departure::Stateless(stateless) => match &stateless.what {
+                StatelessKind::Ack { request, .. } => Some(request),
+                StatelessKind::Response { .. } => None,
+            },
+        };
+        let length = request.map_or(0, Request::written_length);
+        length.saturating_add(VIA) > self.config.max_udp_request
     }
 
     /// Tries the next target of something; when there is none left, it could not be sent.
@@ -226,10 +257,9 @@ impl Endpoint {
         self.timers.set(TimerKey::Resolve(id), None);
         let Some(Resolving { mut departure, secure }) = self.resolving.remove(&id) else { return };
         let fitting = found.iter().filter(|(transport, _)| !secure || *transport == Transport::Tls);
+        let fitting = fitting.take(self.config.limits.max_targets);
         let targets = fitting.map(|(transport, remote)| target(*transport, *remote)).collect();
-        if let Some(list) = self.targets_of(&mut departure) {
-            *list = targets;
-        }
+        self.set_targets(&mut departure, targets);
         self.next_target(now, departure);
     }
 

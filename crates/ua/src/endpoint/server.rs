@@ -94,7 +94,7 @@ pub(super) struct Server {
     pub(super) cancelled: bool,
     /// The one response that is sent again for copies of the request.
     response: Option<Bytes>,
-    /// When an INVITE without response gets its 100.
+    /// When a request without response gets its 100.
     trying_at: Option<Instant>,
     /// When the function has to have answered.
     give_up_at: Option<Instant>,
@@ -131,6 +131,19 @@ impl Server {
         // Nodes of a B-tree that is filled in order are little more than half full.
         let entry = size_of::<Server>().saturating_mul(2);
         response.saturating_add(texts).saturating_add(entry).saturating_add(UPKEEP)
+    }
+
+    /// RFC 4320: what a request other than INVITE is never answered with.
+    fn refuses(&self, now: Now, status: StatusCode) -> Option<Refusal> {
+        match status {
+            StatusCode::REQUEST_TIMEOUT => Some(Refusal::Status),
+            StatusCode::TRYING => {
+                let early = self.trying_at.is_some_and(|at| now.mono < at);
+                (early && !self.reply.target.transport.is_stream()).then_some(Refusal::TooSoon)
+            }
+            status if status.is_provisional() => Some(Refusal::Status),
+            _ => None,
+        }
     }
 
     fn next_alarm(&self) -> Option<Instant> {
@@ -199,7 +212,11 @@ impl Endpoint {
         let values = self.config.timers;
         let reliable = self.is_stream(flow);
         let invite = *request.method() == Method::Invite;
-        let patience = if invite { values.timer_c } else { values.patience() };
+        let (patience, trying_after) = if invite {
+            (values.timer_c, values.trying_after)
+        } else {
+            (values.patience(), values.trying_after_non_invite())
+        };
         let machine = if invite {
             Machine::Invite(InviteServer::start(&values, reliable))
         } else {
@@ -221,7 +238,7 @@ impl Endpoint {
             peer,
             cancelled: false,
             response: None,
-            trying_at: invite.then(|| now.mono.plus(values.trying_after)),
+            trying_at: Some(now.mono.plus(trying_after)),
             give_up_at: Some(now.mono.plus(patience)),
             grace: Duration::ZERO,
         };
@@ -549,7 +566,9 @@ impl Endpoint {
     /// A provisional response (other than 100) to an INVITE outside of a dialog makes an early dialog, returned once.
     ///
     /// # Errors
-    /// The request is answered already or over ([`Refusal::Gone`]), is being proxied, or the response is a 2xx to INVITE.
+    /// The request is answered already or over ([`Refusal::Gone`]), is being proxied, or the response is none for it: a
+    /// 2xx to INVITE; to anything else a 408 or a provisional one other than 100, or over UDP a 100 before the peer's
+    /// Timer E has reached T2 (RFC 4320 §4).
     pub fn respond(
         &mut self,
         now: Now,
@@ -565,7 +584,8 @@ impl Endpoint {
                 Owner::Function if server.is_invite() && response.status().is_success() => {
                     Some(Refusal::Status)
                 }
-                Owner::Function => None,
+                Owner::Function if server.is_invite() => None,
+                Owner::Function => server.refuses(now, response.status()),
             },
         };
         if let Some(why) = refusal {

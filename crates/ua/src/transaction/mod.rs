@@ -46,6 +46,20 @@ impl Default for TimerValues {
 }
 
 impl TimerValues {
+    /// When a non-INVITE request without any response is answered 100, on every transport, and not before over unreliable
+    /// ones: as soon as the peer's Timer E has reached T2 (RFC 4320 §4.1); 3.5 s with the default values.
+    #[must_use]
+    pub fn trying_after_non_invite(&self) -> Duration {
+        let (mut elapsed, mut interval) = (self.t1, self.t1);
+        loop {
+            interval = interval.saturating_mul(2);
+            if interval >= self.t2 || interval.is_zero() {
+                return elapsed;
+            }
+            elapsed = elapsed.saturating_add(interval);
+        }
+    }
+
     /// 64*T1: how long a transaction is tried (timers B, F, H), and kept for late copies (timers J, L, M).
     #[must_use]
     pub fn patience(&self) -> Duration {

@@ -29,26 +29,31 @@ fn shown(next: &str, effects: Effects, alarms: Alarms) -> String {
     format!("{next} {words} {}/{}", seconds(alarms.again), seconds(alarms.end))
 }
 
-/// One line per state and event: `state event -> next effects again/end` with the timers in seconds from now.
+/// One line per state and event: `state event -> next effects again/end` with the timers in seconds from now; then, for
+/// each state, the events that change nothing and have no effect.
 macro_rules! matrix {
     ($module:ident, $start:expr, [$($state:ident)*], [$($event:ident)*]) => {{
         use super::$module::{Event, State};
         let mut text = String::new();
         for state in [$(State::$state),*] {
+            let mut ignored = Vec::new();
             for event in [$(Event::$event),*] {
                 let mut machine = $start.in_state(state);
                 let effects = machine.step(T0, &TimerValues::default(), event);
                 let line = shown(&format!("{:?}", machine.state()), effects, machine.alarms());
-                if line != format!("{state:?} nothing -/-") {
+                if line == format!("{state:?} nothing -/-") {
+                    ignored.push(format!("{event:?}"));
+                } else {
                     text += &format!("{state:?} {event:?} -> {line}\n");
                 }
             }
+            text += format!("{state:?} ignores {}", ignored.join(" ")).trim_end();
+            text.push('\n');
         }
         text
     }};
 }
 
-/// Pairs that are not in a table change nothing and have no effect: the tables are whole.
 #[test]
 fn invite_client_matrix() {
     let of = |reliable| {
@@ -68,15 +73,20 @@ Calling Failure -> Completed ack+deliver -/32
 Calling TimerA -> Calling send 1/-
 Calling TimerB -> Terminated timeout -/-
 Calling TransportError -> Terminated transport -/-
+Calling ignores TimerD TimerM
 Proceeding Provisional -> Proceeding deliver -/-
 Proceeding Success -> Accepted deliver -/32
 Proceeding Failure -> Completed ack+deliver -/32
 Proceeding TransportError -> Terminated transport -/-
+Proceeding ignores TimerA TimerB TimerD TimerM
 Completed Failure -> Completed ack -/-
 Completed TimerD -> Terminated nothing -/-
 Completed TransportError -> Terminated nothing -/-
+Completed ignores Provisional Success TimerA TimerB TimerM
 Accepted Success -> Accepted deliver -/-
 Accepted TimerM -> Terminated nothing -/-
+Accepted ignores Provisional Failure TimerA TimerB TimerD TransportError
+Terminated ignores Provisional Success Failure TimerA TimerB TimerD TimerM TransportError
 "
     );
     let reliable = of(true);
@@ -106,13 +116,17 @@ Trying Final -> Completed deliver -/5
 Trying TimerE -> Trying send 1/-
 Trying TimerF -> Terminated timeout -/-
 Trying TransportError -> Terminated transport -/-
+Trying ignores TimerK
 Proceeding Provisional -> Proceeding deliver -/-
 Proceeding Final -> Completed deliver -/5
 Proceeding TimerE -> Proceeding send 4/-
 Proceeding TimerF -> Terminated timeout -/-
 Proceeding TransportError -> Terminated transport -/-
+Proceeding ignores TimerK
 Completed TimerK -> Terminated nothing -/-
 Completed TransportError -> Terminated nothing -/-
+Completed ignores Provisional Final TimerE TimerF
+Terminated ignores Provisional Final TimerE TimerF TimerK TransportError
 "
     );
     assert_eq!(of(true), of(false).replace("Completed deliver -/5", "Terminated deliver -/-"));
@@ -134,6 +148,7 @@ fn invite_server_matrix() {
 Proceeding SendProvisional -> Proceeding send -/-
 Proceeding SendSuccess -> Accepted send -/32
 Proceeding SendFailure -> Completed send 0.5/32
+Proceeding ignores InviteAgain Ack TimerG TimerH TimerI TimerL
 Completed InviteAgain -> Completed send -/-
 Completed Ack -> Confirmed nothing -/5
 Completed SendProvisional -> Completed refused -/-
@@ -141,18 +156,22 @@ Completed SendSuccess -> Completed refused -/-
 Completed SendFailure -> Completed refused -/-
 Completed TimerG -> Completed send 1/-
 Completed TimerH -> Terminated timeout -/-
+Completed ignores TimerI TimerL
 Confirmed SendProvisional -> Confirmed refused -/-
 Confirmed SendSuccess -> Confirmed refused -/-
 Confirmed SendFailure -> Confirmed refused -/-
 Confirmed TimerI -> Terminated nothing -/-
+Confirmed ignores InviteAgain Ack TimerG TimerH TimerL
 Accepted Ack -> Accepted deliver -/-
 Accepted SendProvisional -> Accepted refused -/-
 Accepted SendSuccess -> Accepted send -/-
 Accepted SendFailure -> Accepted refused -/-
 Accepted TimerL -> Terminated nothing -/-
+Accepted ignores InviteAgain TimerG TimerH TimerI
 Terminated SendProvisional -> Terminated refused -/-
 Terminated SendSuccess -> Terminated refused -/-
 Terminated SendFailure -> Terminated refused -/-
+Terminated ignores InviteAgain Ack TimerG TimerH TimerI TimerL
 "
     );
     let reliable =
@@ -185,15 +204,19 @@ fn non_invite_server_matrix() {
         "\
 Trying SendProvisional -> Proceeding send -/-
 Trying SendFinal -> Completed send -/32
+Trying ignores RequestAgain TimerJ
 Proceeding RequestAgain -> Proceeding send -/-
 Proceeding SendProvisional -> Proceeding send -/-
 Proceeding SendFinal -> Completed send -/32
+Proceeding ignores TimerJ
 Completed RequestAgain -> Completed send -/-
 Completed SendProvisional -> Completed refused -/-
 Completed SendFinal -> Completed refused -/-
 Completed TimerJ -> Terminated nothing -/-
+Completed ignores
 Terminated SendProvisional -> Terminated refused -/-
 Terminated SendFinal -> Terminated refused -/-
+Terminated ignores RequestAgain TimerJ
 "
     );
     assert_eq!(of(true), of(false).replace("Completed send -/32", "Terminated send -/-"));
@@ -228,6 +251,20 @@ fn retransmissions_follow_the_intervals_of_the_rfc() {
     }
     assert_eq!(sent, [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]);
     assert_eq!(now.since(T0), values.patience());
+}
+
+/// RFC 4320 §4.1: the time until Timer E reaches T2.
+#[test]
+fn a_100_to_other_requests_waits_for_timer_e() {
+    let of = |t1, t2| {
+        let values = TimerValues {
+            t1: Duration::from_millis(t1),
+            t2: Duration::from_millis(t2),
+            ..TimerValues::default()
+        };
+        values.trying_after_non_invite().as_millis()
+    };
+    assert_eq!([of(500, 4000), of(500, 500), of(2000, 16_000), of(500, 3000)], [3500, 500, 14_000, 3500]);
 }
 
 #[test]

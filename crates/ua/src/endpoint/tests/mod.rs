@@ -10,3 +10,4 @@ mod net;
 mod properties;
 mod proxies;
 mod scripts;
+mod targets;

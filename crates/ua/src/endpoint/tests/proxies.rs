@@ -242,7 +242,7 @@ fn silent_branches() {
     net.with(0, |ua, now| ua.send_request(now, message(1, 2), Destination::Routed)).unwrap();
     net.run_to_quiet();
     assert_eq!(ends(&net, 0), ["Timeout"]);
-    assert!(labels_to(&net, 1).is_empty());
+    assert_eq!(labels_to(&net, 1), ["100 MESSAGE"; 8], "the 100 that Timer E asks for, and its copies");
 
     let mut net = self::net();
     net.script(1, forking(&[9], staying()));
@@ -505,4 +505,14 @@ fn requests_inside_a_dialog_do_not_go_to_the_outbound_hop() {
         net.run(Duration::from_millis(100));
         assert_eq!(net.wire[1].to, to);
     }
+}
+
+/// The deadline of a request that was passed on at once and the timeout of its branch fall together: nobody is blamed.
+#[test]
+fn nobody_is_blamed_for_a_silent_branch() {
+    let mut net = net();
+    net.script(1, forking(&[9], ProxyOptions { hold_final: true, ..staying() }));
+    net.with(0, |ua, now| ua.send_request(now, message(1, 2), Destination::Routed)).unwrap();
+    net.run_to_quiet();
+    assert_eq!((ends(&net, 0), net.faults(1)), (["Timeout".into()].into(), [].into()));
 }
