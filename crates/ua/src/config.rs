@@ -50,7 +50,8 @@ pub struct Config {
     /// Where requests without Route go instead of to their Request-URI (RFC 3261 §8.1.2).
     pub outbound: Option<NextHop>,
     /// Requests of more octets than this go over TCP where UDP was meant, and over UDP only when no connection can be had
-    /// (RFC 3261 §18.1.1): 1,300. A request that is sent on a flow of the function's choice stays there.
+    /// (RFC 3261 §18.1.1): 1,300. A request that is sent on a flow of the function's choice stays there, as does one to
+    /// a loopback address, where no datagram is too large.
     pub max_udp_request: usize,
     /// `User-Agent` of requests and `Server` of responses that do not bring their own.
     pub product: Option<HeaderText>,

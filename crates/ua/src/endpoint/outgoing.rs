@@ -112,12 +112,14 @@ impl Endpoint {
     /// What something is sent to, one after the other. A large request goes to each UDP target over TCP first; over UDP
     /// when no connection can be had (RFC 3261 §18.1.1).
     fn set_targets(&mut self, departure: &mut Departure, mut targets: VecDeque<Target>) {
-        if self.is_large(departure) && targets.iter().any(|target| !target.transport.is_stream()) {
+        // The MTU of the loopback is known, and no less than what a datagram can hold.
+        let narrow = |target: &Target| !target.transport.is_stream() && !target.remote.ip().is_loopback();
+        if self.is_large(departure) && targets.iter().any(narrow) {
             self.metrics.count("ua.moved_to_stream");
             let streams = targets.iter().map(|known| target(Transport::Tcp, known.remote));
             let both = streams.zip(&targets).flat_map(|(stream, known)| match known.transport {
-                Transport::Udp => [Some(stream), Some(*known)],
-                Transport::Tcp | Transport::Tls => [Some(*known), None],
+                Transport::Udp if narrow(known) => [Some(stream), Some(*known)],
+                Transport::Udp | Transport::Tcp | Transport::Tls => [Some(*known), None],
             });
             targets = both.flatten().collect();
         }

@@ -90,6 +90,16 @@ fn a_connection_that_breaks_is_no_reason_for_udp() {
     net.run(Duration::from_secs(100));
 }
 
+/// The path MTU of the loopback is known: RFC 3261 §18.1.1 asks for nothing there.
+#[test]
+fn a_large_request_to_the_loopback_stays_a_datagram() {
+    let mut net = Net::new([config(1)]);
+    let mut request = large(2000);
+    request.set_uri(Uri::parse("sip:user2@127.0.0.1").unwrap());
+    net.with(0, |ua, now| ua.send_request(now, request, Destination::Routed)).unwrap();
+    assert!(top_via(&net.wire[0]).contains("/UDP "));
+}
+
 /// On a flow of the function's choice it stays on that flow, whatever its size.
 #[test]
 fn a_chosen_flow_is_kept() {
