@@ -132,7 +132,7 @@ impl Client {
             held: None,
             attempt: Some(Attempt { copy: None, ..attempt }),
             cancel: Cancel::No,
-            cancel_headers: Headers::new(),
+            cancel_headers: None,
             wait_until: None,
             timer_c: None,
             provisional: true,

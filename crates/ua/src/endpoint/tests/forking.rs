@@ -352,6 +352,8 @@ fn two_proxies(max_breadth: usize) -> (usize, usize) {
     let mut configs = [config(1), proxy_config(2), proxy_config(3)];
     for config in &mut configs {
         config.limits.max_breadth = max_breadth;
+        // All by datagram, so that each message is a packet.
+        config.max_udp_request = 65_507;
     }
     let mut net = Net::new(configs);
     for (peer, other) in [(1, 3), (2, 2)] {
