@@ -59,6 +59,8 @@ pub struct Config {
     pub allow: Vec<Method>,
     /// Option tags that a user agent supports (420 for others in `Require`).
     pub supported: Vec<String>,
+    /// When registrations, publications and subscriptions are refreshed and tried again.
+    pub refresh: crate::RefreshPolicy,
     /// Body types that a user agent takes (`type/subtype`, `type/*`, `*/*`; 415 for others); empty: any.
     pub accept: Vec<String>,
     /// What it does at the border of the trust domain (RFC 3325). By default nothing: its function does.
@@ -90,6 +92,7 @@ impl Config {
             ]
             .into(),
             supported: Vec::new(),
+            refresh: crate::RefreshPolicy::default(),
             accept: Vec::new(),
             identity: crate::IdentityPolicy::default(),
         }
@@ -120,6 +123,7 @@ impl Config {
                 return Err(ConfigError(name));
             }
         }
+        self.refresh.validate()?;
         self.limits.validate()
     }
 }
@@ -164,6 +168,12 @@ pub struct Limits {
     /// `max_breadth`: branches of a proxied request that may be open at once, here and further on (RFC 5393 §5): 60.
     /// A request that allows itself more is brought down to it, one that says nothing gets it.
     pub max_breadth: usize,
+    /// `auth.max_logins`: logins at once: 1,024. Binds commands of the function alone.
+    pub max_logins: usize,
+    /// `reg.max`: registrations at once: 1,024. Binds commands of the function alone.
+    pub max_registrations: usize,
+    /// `pub.max`: publications at once: 1,024. Binds commands of the function alone.
+    pub max_publications: usize,
     /// `conn.max_flows`: flows at once: 65,536. One more is closed.
     pub max_flows: usize,
     /// `conn.out_queue`: octets that wait to be written on a stream flow: 256 KiB. With more, the flow is closed.
@@ -190,6 +200,9 @@ impl Default for Limits {
             max_targets: 8,
             max_branches: 12,
             max_breadth: 60,
+            max_logins: 1_024,
+            max_registrations: 1_024,
+            max_publications: 1_024,
             max_flows: 65_536,
             out_queue: 256 * 1024,
             error_budget: 1_024,
@@ -216,6 +229,9 @@ impl Limits {
             (self.max_targets, "limits.max_targets"),
             (self.max_branches, "limits.max_branches"),
             (self.max_breadth, "limits.max_breadth"),
+            (self.max_logins, "limits.max_logins"),
+            (self.max_registrations, "limits.max_registrations"),
+            (self.max_publications, "limits.max_publications"),
             (self.max_flows, "limits.max_flows"),
             (self.out_queue, "limits.out_queue"),
             (self.error_budget, "limits.error_budget"),

@@ -45,6 +45,8 @@ pub enum Refusal {
     TooManyHops,
     /// Max-Breadth does not allow so many branches at once (RFC 5393 §5.3.3): the answer is 440.
     MaxBreadth,
+    /// A request about it is under way: its outcome comes first.
+    Busy,
     /// A limit is reached.
     Limit(LimitExceeded),
 }
@@ -68,6 +70,7 @@ impl fmt::Display for Refusal {
             Refusal::Loop => f.write_str("the request was here before"),
             Refusal::TooManyHops => f.write_str("Max-Forwards is used up"),
             Refusal::MaxBreadth => f.write_str("Max-Breadth does not allow so many branches"),
+            Refusal::Busy => f.write_str("a request about it is under way"),
             Refusal::Limit(exceeded) => exceeded.fmt(f),
         }
     }

@@ -45,6 +45,19 @@ handle! {
     ResolveId
 }
 
+handle! {
+    /// An account that answers challenges. Never used twice.
+    LoginId
+}
+handle! {
+    /// A registration. Never used twice.
+    RegistrationId
+}
+handle! {
+    /// A publication. Never used twice.
+    PublicationId
+}
+
 /// What the host shall do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "taken apart at once, never stored in numbers")]
@@ -208,6 +221,20 @@ pub enum Event {
         flow: FlowId,
         /// The response.
         response: Response,
+    },
+    /// A registration stands, failed or ended.
+    Registration {
+        /// The registration.
+        registration: RegistrationId,
+        /// What happened.
+        event: crate::RegistrationEvent,
+    },
+    /// A publication stands, failed or ended.
+    Publication {
+        /// The publication.
+        publication: PublicationId,
+        /// What happened.
+        event: crate::PublicationEvent,
     },
     /// A flow is there: accepted, or opened at the endpoint's wish.
     FlowOpened {

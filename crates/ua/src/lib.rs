@@ -75,17 +75,23 @@ mod identity;
 mod preferences;
 mod timers;
 mod transaction;
+mod usages;
 
 pub use config::{Config, ConfigError, Limits, NextHop, SentBy};
 pub use cpm_sip::Role;
-pub use endpoint::{Branch, Endpoint, ProxyOptions};
+pub use endpoint::{
+    Binding, Bindings, Branch, Endpoint, Login, NewPublication, NewRegistration, ProxyOptions,
+    PublicationEvent, RegistrationEvent, UsageFailure,
+};
 pub use error::{InDialogRefused, ProxyRefused, Refusal, Refused, RespondRefused, SendRefused};
 pub use event::{
-    Action, Body, Destination, DialogEnd, DialogId, Event, Fault, InviteFailure, InviteId, NameQuery,
-    ProxyId, RequestId, ResolveId, TransactionFailure, TransactionId,
+    Action, Body, Destination, DialogEnd, DialogId, Event, Fault, InviteFailure, InviteId, LoginId,
+    NameQuery, ProxyId, PublicationId, RegistrationId, RequestId, ResolveId, TransactionFailure,
+    TransactionId,
 };
 pub use identity::{
     Asserted, Crossing, IdentityPolicy, anonymize, assert_identity, believe, is_anonymous, passes, reveal,
 };
 pub use preferences::{Disposition, Targets, targets};
 pub use transaction::TimerValues;
+pub use usages::pace::RefreshPolicy;

@@ -16,6 +16,7 @@ pub(crate) enum TimerKey {
     Open(OpenId),
     Resolve(ResolveId),
     Flow(FlowId),
+    Usage(crate::usages::UsageKey),
 }
 
 /// Deadlines by time and by owner.

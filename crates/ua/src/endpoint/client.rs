@@ -28,6 +28,8 @@ pub(super) enum User {
     Invite(InviteId),
     /// A branch of a proxied request.
     Branch(ProxyId, usize),
+    /// A registration, a publication, a subscription.
+    Usage(crate::usages::UsageKey),
     /// Nobody: CANCEL, and the BYE that the endpoint sends for itself.
     Nobody,
 }
@@ -96,6 +98,8 @@ pub(super) struct Client {
     provisional: bool,
     /// A provisional response other than 100 was handed up: what comes next on this way is the function's to judge.
     told: bool,
+    /// Challenges that were answered.
+    attempts: Option<Box<cpm_auth::Attempts>>,
 }
 
 impl Client {
@@ -116,6 +120,16 @@ impl Client {
     /// The request, as long as it is unanswered.
     pub(super) fn request_mut(&mut self) -> Option<&mut Request> {
         self.request.as_mut()
+    }
+
+    /// The flow that the request was sent on last.
+    pub(super) fn flow(&self) -> Option<FlowId> {
+        self.attempt.as_ref().map(|attempt| attempt.flow)
+    }
+
+    /// The count of answered challenges.
+    pub(super) fn attempts_mut(&mut self) -> &mut cpm_auth::Attempts {
+        self.attempts.get_or_insert_default()
     }
 
     pub(super) fn is_on(&self, flow: FlowId) -> bool {
@@ -194,7 +208,10 @@ impl Endpoint {
         }
     }
 
-    fn insert_client(&mut self, now: Now, user: User, request: Request) -> TransactionId {
+    fn insert_client(&mut self, now: Now, user: User, mut request: Request) -> TransactionId {
+        if !matches!(user, User::Branch(..) | User::Nobody) {
+            self.sign_ahead(&mut request);
+        }
         let id = TransactionId(self.next_id());
         let client = Client {
             user,
@@ -209,6 +226,7 @@ impl Endpoint {
             timer_c: None,
             provisional: false,
             told: false,
+            attempts: None,
         };
         self.clients.insert(id, client);
         self.schedule_client(id);
@@ -263,6 +281,55 @@ impl Endpoint {
         }
     }
 
+    /// The request of a transaction that may be sent again in other words, without our Via, and whom it works for.
+    pub(super) fn challengeable(&self, id: TransactionId) -> Option<(User, Request)> {
+        let client = self.clients.get(&id)?;
+        if matches!(client.user, User::Branch(..) | User::Nobody) || client.cancel != Cancel::No {
+            return None;
+        }
+        let mut request = client.request.clone()?;
+        request.headers_mut().pop_first_value(&HeaderName::Via);
+        Some((client.user, request))
+    }
+
+    /// Sends a request in place of the one that has just got its final response, on the same flow. For its user it is the
+    /// same transaction; what is left of the first absorbs copies of the response.
+    pub(super) fn again(&mut self, now: Now, id: TransactionId, request: Request) {
+        let Some(mut before) = self.clients.remove(&id) else { return };
+        let (user, attempts, flow) = (before.user, before.attempts.take(), before.flow());
+        let rest = TransactionId(self.next_id());
+        if let Some(attempt) = &before.attempt {
+            let cancel = before.method == Method::Cancel;
+            self.by_branch.insert((attempt.branch.clone(), cancel), rest);
+        }
+        (before.user, before.request) = (User::Nobody, None);
+        (before.timer_c, before.wait_until) = (None, None);
+        self.clients.insert(rest, before);
+        self.schedule_client(rest);
+        self.tidy_client(rest);
+        let fresh = Client {
+            user,
+            method: request.method().clone(),
+            request: Some(request),
+            targets: VecDeque::new(),
+            held: None,
+            attempt: None,
+            cancel: Cancel::No,
+            wait_until: Some(now.mono.plus(self.config.timers.patience())),
+            timer_c: None,
+            cancel_headers: None,
+            told: false,
+            provisional: false,
+            attempts,
+        };
+        self.clients.insert(id, fresh);
+        self.schedule_client(id);
+        match flow {
+            Some(flow) => self.start_attempt(now, id, flow),
+            None => self.stranded(now, Departure::Client(id)),
+        }
+    }
+
     /// The client transaction that a response belongs to.
     pub(super) fn find_client(&self, branch: &str, cseq: &CSeq) -> Option<TransactionId> {
         let cancel = cseq.method == Method::Cancel;
@@ -300,6 +367,9 @@ impl Endpoint {
             && self.clients.get(&id).is_some_and(Client::may_go_elsewhere)
         {
             return self.leave_target(now, id);
+        }
+        if response.status().is_final() && self.challenged(now, id, &response) {
+            return;
         }
         self.note_response(now, id, &response);
         let Some(user) = self.clients.get(&id).map(|client| client.user) else { return };

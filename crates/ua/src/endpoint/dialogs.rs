@@ -149,6 +149,12 @@ impl Dialog {
         request
     }
 
+    /// The number of a request that goes out again.
+    pub(super) fn take_cseq(&mut self) -> u32 {
+        self.local_cseq = self.local_cseq.saturating_add(1).min(CSeq::MAX);
+        self.local_cseq
+    }
+
     /// The way of its requests.
     pub(super) fn destination(&self) -> Destination {
         match self.flow {

@@ -4,15 +4,20 @@ mod calls;
 mod client;
 mod dialogs;
 mod incoming;
+mod lease;
+mod logins;
 mod outgoing;
 mod proxy;
 mod proxy_responses;
+mod publications;
+mod registrations;
 mod routing;
 mod server;
 #[cfg(test)]
 mod tests;
 mod uac;
 mod uas;
+mod usage_table;
 mod usages;
 mod via;
 
@@ -30,10 +35,14 @@ use cpm_base::{
 };
 use cpm_sip::{Frame, RequestPolicy};
 use dialogs::{Dialog, DialogKey};
+pub use lease::UsageFailure;
+pub use logins::Login;
 use outgoing::Resolving;
 pub(crate) use outgoing::Stateless;
 use proxy::Proxy;
 pub use proxy::{Branch, ProxyOptions};
+pub use publications::{NewPublication, PublicationEvent};
+pub use registrations::{Binding, Bindings, NewRegistration, RegistrationEvent};
 use server::{MergeKey, PeerLoad, Server, ServerKey};
 use uac::Invite;
 
@@ -71,6 +80,7 @@ pub struct Endpoint {
     dialogs: BTreeMap<DialogId, Dialog>,
     dialog_keys: BTreeMap<DialogKey, DialogId>,
     proxies: BTreeMap<ProxyId, Proxy>,
+    usages: usage_table::Usages,
 }
 
 impl Endpoint {
@@ -107,6 +117,7 @@ impl Endpoint {
             dialogs: BTreeMap::new(),
             dialog_keys: BTreeMap::new(),
             proxies: BTreeMap::new(),
+            usages: usage_table::Usages::default(),
         })
     }
 
@@ -155,6 +166,7 @@ impl Endpoint {
             && self.dialogs.is_empty()
             && self.dialog_keys.is_empty()
             && self.proxies.is_empty()
+            && self.usages.is_idle()
             && self.resolving.is_empty()
             && self.flows.opening.is_empty()
             && self.timers.len() == 0
@@ -290,6 +302,7 @@ impl Endpoint {
                 TimerKey::Open(id) => self.open_timeout(now, id),
                 TimerKey::Resolve(id) => self.resolve_timeout(now, id),
                 TimerKey::Flow(id) => self.doom(id, CloseReason::Idle),
+                TimerKey::Usage(usage) => self.usage_timeout(now, usage),
             }
             self.settle(now);
         }

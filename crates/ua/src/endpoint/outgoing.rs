@@ -248,6 +248,7 @@ impl Endpoint {
         if !gone.info.transport.is_stream() && why != CloseReason::Failed {
             return;
         }
+        self.registrations_lost_flow(now, flow);
         let affected = self.clients.iter().filter(|(_, client)| client.is_on(flow)).map(|(id, _)| *id);
         let affected: alloc::vec::Vec<_> = affected.collect();
         for id in affected {

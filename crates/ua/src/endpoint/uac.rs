@@ -79,7 +79,7 @@ impl Endpoint {
     }
 
     /// RFC 3261 §8.1.1: what every request has.
-    fn complete_request(&mut self, request: &mut Request) -> Result<(), Refusal> {
+    pub(super) fn complete_request(&mut self, request: &mut Request) -> Result<(), Refusal> {
         self.room_for_client().map_err(Refusal::Limit)?;
         request.headers_mut().remove(&HeaderName::Via);
         let from = request.typed::<From>()?.ok_or(Refusal::Missing("From"))?;
@@ -363,6 +363,10 @@ impl Endpoint {
             User::Nobody => {}
             User::Invite(invite) => self.invite_response(now, invite, response),
             User::Branch(proxy, index) => self.branch_response(now, proxy, index, response),
+            User::Usage(usage) => {
+                let flow = self.clients.get(&transaction).and_then(super::client::Client::flow);
+                self.usage_response(now, usage, flow, response);
+            }
             User::Function | User::Dialog(_) | User::Bye(_) if response.status().is_provisional() => {
                 if response.status() != StatusCode::TRYING {
                     self.event(Event::Provisional { transaction, response });
@@ -400,6 +404,7 @@ impl Endpoint {
         match user {
             User::Nobody => {}
             User::Branch(proxy, index) => self.branch_failure(now, proxy, index, why),
+            User::Usage(usage) => self.usage_failed(now, usage, why),
             User::Invite(id) => {
                 let cancelled = self.invites.get(&id).is_some_and(|invite| invite.cancelled);
                 let why = match why {

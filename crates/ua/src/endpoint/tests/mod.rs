@@ -9,5 +9,7 @@ mod messages;
 mod net;
 mod properties;
 mod proxies;
+mod publications;
+mod registrations;
 mod scripts;
 mod targets;

@@ -15,7 +15,7 @@ use cpm_sip::{Headers, Method, Response, StatusCode};
 use proptest::prelude::*;
 
 /// A fate by number, so that a test case is a seed.
-fn fates(seed: u64, percent: u64) -> Rule {
+pub(super) fn fates(seed: u64, percent: u64) -> Rule {
     let mut state = seed;
     Box::new(move |_, _| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
