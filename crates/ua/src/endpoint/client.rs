@@ -151,6 +151,7 @@ impl Client {
             timer_c: None,
             provisional: true,
             told: false,
+            attempts: None,
         }
     }
 
@@ -295,34 +296,13 @@ impl Endpoint {
     /// Sends a request in place of the one that has just got its final response, on the same flow. For its user it is the
     /// same transaction; what is left of the first absorbs copies of the response.
     pub(super) fn again(&mut self, now: Now, id: TransactionId, request: Request) {
-        let Some(mut before) = self.clients.remove(&id) else { return };
-        let (user, attempts, flow) = (before.user, before.attempts.take(), before.flow());
-        let rest = TransactionId(self.next_id());
-        if let Some(attempt) = &before.attempt {
-            let cancel = before.method == Method::Cancel;
-            self.by_branch.insert((attempt.branch.clone(), cancel), rest);
-        }
-        (before.user, before.request) = (User::Nobody, None);
-        (before.timer_c, before.wait_until) = (None, None);
-        self.clients.insert(rest, before);
-        self.schedule_client(rest);
-        self.tidy_client(rest);
-        let fresh = Client {
-            user,
-            method: request.method().clone(),
-            request: Some(request),
-            targets: VecDeque::new(),
-            held: None,
-            attempt: None,
-            cancel: Cancel::No,
-            wait_until: Some(now.mono.plus(self.config.timers.patience())),
-            timer_c: None,
-            cancel_headers: None,
-            told: false,
-            provisional: false,
-            attempts,
-        };
-        self.clients.insert(id, fresh);
+        let patience = self.config.timers.patience();
+        let flow = self.shed_attempt(id);
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        client.request = Some(request);
+        (client.provisional, client.told) = (false, false);
+        client.timer_c = None;
+        client.wait_until = Some(now.mono.plus(patience));
         self.schedule_client(id);
         match flow {
             Some(flow) => self.start_attempt(now, id, flow),
@@ -526,16 +506,21 @@ impl Endpoint {
     /// The target answered 503: its transaction ends by itself, with nobody to tell, while the next target is tried
     /// (RFC 3263 §4.3).
     fn leave_target(&mut self, now: Now, id: TransactionId) {
-        let rest = TransactionId(self.next_id());
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        if let Some(attempt) = client.attempt.take() {
-            let method = client.method.clone();
-            self.by_branch.insert((attempt.branch.clone(), method == Method::Cancel), rest);
-            self.clients.insert(rest, Client::remainder(method, attempt));
-            self.schedule_client(rest);
-            self.tidy_client(rest);
-        }
+        self.shed_attempt(id);
         self.go_elsewhere(now, id);
+    }
+
+    /// The attempt of a transaction becomes one of its own that absorbs copies of its final response; says its flow.
+    fn shed_attempt(&mut self, id: TransactionId) -> Option<FlowId> {
+        let rest = TransactionId(self.next_id());
+        let client = self.clients.get_mut(&id)?;
+        let (attempt, method) = (client.attempt.take()?, client.method.clone());
+        let flow = attempt.flow;
+        self.by_branch.insert((attempt.branch.clone(), method == Method::Cancel), rest);
+        self.clients.insert(rest, Client::remainder(method, attempt));
+        self.schedule_client(rest);
+        self.tidy_client(rest);
+        Some(flow)
     }
 
     /// Tries the next target as a new transaction with a branch of its own.
