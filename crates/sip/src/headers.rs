@@ -1,5 +1,7 @@
 //! The header fields of a message: an ordered list that gives back what was received and changes only what is edited.
 
+mod values;
+
 use crate::error::HeaderError;
 use crate::grammar::{split_list, unfold};
 use crate::limits::Limits;

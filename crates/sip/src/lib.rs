@@ -100,7 +100,7 @@ pub use typed::{
     RetryAfter, Route, Rport, SecurityClient, SecurityServer, SecurityVerify, Server, ServiceRoute,
     SessionExpires, SessionReplaces, SipETag, SipIfMatch, Subject, SubscriptionState, Supported,
     TargetDialog, Timestamp, To, TypedHeader, Unsupported, UserAgent, Via, Warning, WwwAuthenticate,
-    caller_preference, normal_form,
+    caller_preference, implied_preference, normal_form,
 };
 pub use uri::{Host, HostName, OpaqueUri, SipUri, TelUri, Uri, Urn};
 pub use validate::{

@@ -322,9 +322,9 @@ pub enum Fault {
         /// The flow it came on.
         flow: FlowId,
     },
-    /// A request was turned away (503 once, or silence), or a flow closed, because a limit is reached.
+    /// A request was turned away (503 once, or silence), a flow closed, or a message not sent, because a limit is reached.
     Overload {
-        /// The flow it came on.
+        /// The flow that it came on, or was to go out on.
         flow: FlowId,
         /// The limit.
         limit: LimitExceeded,

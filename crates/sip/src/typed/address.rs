@@ -3,6 +3,7 @@
 use super::TypedHeader;
 use crate::error::HeaderError;
 use crate::grammar::{Fault, Parsed, bare_uri, complete, failure, parse_u32, quoted, spaces, syntax, token};
+use crate::headers::Headers;
 use crate::limits::Limits;
 use crate::name::HeaderName;
 use crate::params::Params;
@@ -428,6 +429,21 @@ impl ReferredBy {
     #[must_use]
     pub fn add_refs(&self) -> Option<NameAddr> {
         NameAddr::parse(self.params.get("add-refs")?).ok()
+    }
+
+    /// All addresses of those who refer, in order, however they are told: by several values, by several fields, by
+    /// `add-refs` (TS Appendix C.3, reading C12).
+    ///
+    /// # Errors
+    /// A value is malformed, or there are more than the limits allow.
+    pub fn all(headers: &Headers) -> Result<Vec<NameAddr>, HeaderError> {
+        let mut addresses = Vec::new();
+        for value in headers.typed_list::<ReferredBy>()? {
+            let second = value.add_refs();
+            addresses.push(value.address);
+            addresses.extend(second);
+        }
+        Ok(addresses)
     }
 
     /// The body part that proves it (`cid`, RFC 3892 §3.1), without angle brackets.

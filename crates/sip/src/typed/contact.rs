@@ -5,6 +5,7 @@ use crate::text::InvalidText;
 use crate::uri::{SipUri, Uri};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 /// The parameter that holds IMS communication services.
 const ICSI: &str = "+g.3gpp.icsi-ref";
@@ -73,6 +74,51 @@ impl ContactAddr {
         self.params().contains("isfocus")
     }
 
+    /// The same with `isfocus`, or without it.
+    #[must_use]
+    pub fn with_focus(mut self, is_focus: bool) -> ContactAddr {
+        if is_focus {
+            self.params_mut().set_plain("isfocus", None);
+        } else {
+            self.params_mut().remove("isfocus");
+        }
+        self
+    }
+
+    /// The same with `reg-id`, the number of the flow, from 1 (RFC 5626 §11.2).
+    #[must_use]
+    pub fn with_reg_id(mut self, id: NonZeroU32) -> ContactAddr {
+        self.params_mut().set_plain("reg-id", Some(alloc::format!("{id}")));
+        self
+    }
+
+    /// The same with `pub-gruu`, as a registrar tells it (RFC 5627 §5.3).
+    #[must_use]
+    pub fn with_pub_gruu(self, gruu: &Uri) -> ContactAddr {
+        self.with_uri("pub-gruu", gruu)
+    }
+
+    /// The same with `temp-gruu`, as a registrar tells it (RFC 5627 §5.3).
+    #[must_use]
+    pub fn with_temp_gruu(self, gruu: &Uri) -> ContactAddr {
+        self.with_uri("temp-gruu", gruu)
+    }
+
+    fn with_uri(mut self, name: &'static str, uri: &Uri) -> ContactAddr {
+        // A URI holds no quote, no backslash and no control character.
+        let _ = self.params_mut().set_quoted(name, uri.as_str());
+        self
+    }
+
+    /// The same with `q` in thousandths; more than 1000 is 1000.
+    #[must_use]
+    pub fn with_q(mut self, thousandths: u16) -> ContactAddr {
+        let q = thousandths.min(1_000);
+        let text = if q == 1_000 { "1".into() } else { alloc::format!("0.{q:03}") };
+        self.params_mut().set_plain("q", Some(text));
+        self
+    }
+
     /// `reg-id`: the number of the flow, from 1 (RFC 5626 §11.2).
     #[must_use]
     pub fn reg_id(&self) -> Option<u32> {
@@ -103,6 +149,18 @@ impl SipUri {
     #[must_use]
     pub fn is_outbound(&self) -> bool {
         self.has_param("ob")
+    }
+
+    /// The same with `gr`: of this instance, or without a value a temporary GRUU (RFC 5627 §5.1).
+    #[must_use]
+    pub fn with_gr(self, instance: Option<&str>) -> SipUri {
+        self.with_param("gr", instance)
+    }
+
+    /// The same with `ob` (RFC 5626 §11.3).
+    #[must_use]
+    pub fn with_outbound(self) -> SipUri {
+        self.with_param("ob", None)
     }
 }
 

@@ -2,6 +2,9 @@
 
 use super::address::ContactAddr;
 use super::capability::{AcceptContact, RejectContact};
+use super::event::Event;
+use crate::message::Request;
+use crate::name::HeaderName;
 use crate::params::Params;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -137,8 +140,8 @@ impl FeatureSet {
 
 /// How well a contact fits a request with these Accept-Contact and Reject-Contact values (RFC 3841 §7.2.4).
 ///
-/// Contacts are tried by `q` first, and among equals by this score. The preferences that a request without both fields
-/// implies (its method, its event package: §7.2.2) are the caller's to put into `accept`, with `require`.
+/// Contacts are tried by `q` first, and among equals by this score. For a request without both fields see
+/// [`implied_preference`].
 ///
 /// ```
 /// use cpm_sip::{AcceptContact, Contact, Preference, TypedHeader, caller_preference};
@@ -185,6 +188,26 @@ pub fn caller_preference(
         (sum, count) = (sum.saturating_add(score), count.saturating_add(1));
     }
     Preference::Score(sum.checked_div(count).unwrap_or(if accept.is_empty() { 1000 } else { 0 }))
+}
+
+/// What a request without Accept-Contact and Reject-Contact implies (RFC 3841 §7.2.2): a contact that takes its method and,
+/// where it has an Event field, its event package. `None` for a request that says what it wishes.
+///
+/// Where no contact is left by it, it does not count (§7.2.4): the request goes to all, and one of them answers 405 or 489.
+#[must_use]
+pub fn implied_preference(request: &Request) -> Option<AcceptContact> {
+    let headers = request.headers();
+    if headers.contains(&HeaderName::AcceptContact) || headers.contains(&HeaderName::RejectContact) {
+        return None;
+    }
+    let mut params = Params::new();
+    // Tokens hold no control character.
+    let _ = params.set_quoted("methods", request.method().as_str());
+    if let Ok(Some(event)) = headers.typed::<Event>() {
+        let _ = params.set_quoted("events", event.as_str());
+    }
+    params.set_plain("require", None);
+    Some(AcceptContact::new(params))
 }
 
 /// The feature tag that a parameter's name encodes (RFC 3841 §8); `None` when it is no feature parameter.

@@ -42,7 +42,7 @@ pub use capability::{
 };
 pub use date::Date;
 pub use event::{AllowEvents, Event, InfoPackage, RecvInfo, SubscriptionState};
-pub use feature::{FeatureSet, Preference, caller_preference};
+pub use feature::{FeatureSet, Preference, caller_preference, implied_preference};
 pub use identifier::{
     CallId, ContentId, ContributionId, ConversationId, InReplyTo, InReplyToContributionId, MessageUid,
     PAssertedService, PPreferredService, SessionReplaces, SipETag, SipIfMatch,

@@ -508,6 +508,67 @@ fn referred_by_names_both_addresses() {
         headers.push(crate::name::HeaderName::ReferredBy, HeaderText::new(text).unwrap());
     }
     assert_eq!(headers.typed_list::<ReferredBy>().unwrap().len(), 3);
+    headers.push_typed(&one);
+    let all = ReferredBy::all(&headers).unwrap();
+    let all: Vec<&str> = all.iter().map(|address| address.uri().as_str()).collect();
+    assert_eq!(all, ["sip:a@b", "tel:+1", "sip:c@d", "sip:charlie@tele.com", "tel:+123456789"]);
+}
+
+#[test]
+fn contact_parameters_both_ways() {
+    let gruu = |text: &str| Uri::parse(text).unwrap();
+    let uri =
+        Uri::from(gruu("sip:a@b").as_sip().unwrap().clone().with_gr(Some("urn:uuid:f8")).with_outbound());
+    let made = ContactAddr::new(uri)
+        .with_instance("urn:uuid:f8")
+        .unwrap()
+        .with_reg_id(core::num::NonZeroU32::MAX)
+        .with_pub_gruu(&gruu("sip:a@b;gr=urn:uuid:f8"))
+        .with_temp_gruu(&gruu("sip:t==x@b;gr"))
+        .with_focus(true)
+        .with_q(50);
+    let text = Contact::Addr(made.clone()).to_text();
+    assert_eq!(
+        text.as_str(),
+        "<sip:a@b;gr=urn:uuid:f8;ob>;+sip.instance=\"<urn:uuid:f8>\";reg-id=4294967295\
+         ;pub-gruu=\"sip:a@b;gr=urn:uuid:f8\";temp-gruu=\"sip:t==x@b;gr\";isfocus;q=0.050"
+    );
+    let again = contact_of(text.as_str());
+    assert_eq!(again, made);
+    assert_eq!((again.reg_id(), again.q(), again.is_focus()), (Some(u32::MAX), Some(50), true));
+    assert_eq!(again.temp_gruu().unwrap().as_sip().unwrap().gr(), Some(""));
+    assert_eq!(again.pub_gruu().unwrap().as_sip().unwrap().gr(), Some("urn:uuid:f8"));
+    assert!(!made.clone().with_focus(false).is_focus());
+    assert_eq!((made.clone().with_q(1_000).q(), made.with_q(u16::MAX).q()), (Some(1_000), Some(1_000)));
+}
+
+/// RFC 3841 §7.2.2: a method and an event package are wishes too, where no others are told.
+#[test]
+fn what_a_request_implies() {
+    let request = |more: &str| {
+        let octets = format!("SUBSCRIBE sip:a@b SIP/2.0\r\n{more}\r\n");
+        let Ok(crate::Message::Request(request)) = crate::parse_datagram(octets.into(), &Limits::default())
+        else {
+            panic!()
+        };
+        crate::implied_preference(&request)
+    };
+    let text = |wish: Option<AcceptContact>| wish.unwrap().to_text().as_str().to_string();
+    assert_eq!(text(request("")), "*;methods=\"SUBSCRIBE\";require");
+    let wish = request("o: presence;id=1\r\n").unwrap();
+    assert_eq!(wish.to_text().as_str(), "*;methods=\"SUBSCRIBE\";events=\"presence\";require");
+    for (contact, expected) in [
+        ("sip:a@b;methods=\"INVITE,SUBSCRIBE\";events=\"reg,presence\"", Preference::Score(1000)),
+        ("sip:a@b;methods=\"INVITE,SUBSCRIBE\"", Preference::Score(500)),
+        ("sip:a@b;methods=\"INVITE\"", Preference::Rejected),
+        ("sip:a@b;events=\"reg\"", Preference::Rejected),
+        ("sip:a@b", Preference::Immune),
+    ] {
+        let found = caller_preference(&contact_of(contact), core::slice::from_ref(&wish), &[]);
+        assert_eq!(found, expected, "{contact}");
+    }
+    assert_eq!(request("a: *;audio\r\n"), None);
+    assert_eq!(request("Reject-Contact: *;audio\r\n"), None);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::method::Method;
 use crate::name::{HeaderName, Occurrence};
 use crate::status::StatusCode;
 use crate::text::HeaderText;
-use crate::typed::{CSeq, Contact, Expires, From, Via, check_field};
+use crate::typed::{CSeq, Contact, Expires, From, Require, To, Via, check_field};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -32,8 +32,8 @@ const FOR_PROXIES: [HeaderName; 11] = [
 ];
 
 /// Everything that is wrong with a request: in the order of its fields what is missing, stands too often or is malformed,
-/// then what the fields say together and what the method asks for (RFC 3261, 3262, 3428, 3515, 6665), at last what this
-/// side does not do.
+/// then what the fields say together and what the method asks for (RFC 3261, 3262, 3311, 3428, 3515, 3891, 3911, 6665), at
+/// last what this side does not do.
 ///
 /// A user agent finds a [`Weight::Fault`] in each field of the table that cannot be read; for a proxy, fields that it does
 /// not act on are a [`Weight::Lapse`]. The answer is that of the first finding of the greatest weight.
@@ -68,12 +68,14 @@ pub fn inspect_request(request: &Request, policy: &RequestPolicy) -> Vec<Finding
     findings
 }
 
-/// Everything that is wrong with a response, like [`inspect_request`] for a user agent. A response is never answered: the
+/// Everything that is wrong with a response, like [`inspect_request`] for a user agent; what its status asks for and is not
+/// there is a [`Weight::Lapse`]. A response is never answered: the
 /// status of a finding says no more than that it is a fault.
 #[must_use]
 pub fn inspect_response(response: &Response) -> Vec<Finding> {
     let headers = response.headers();
     let mut findings = fields(headers, Role::UserAgent);
+    response_rules(response, &mut findings);
     let wire = response.to_bytes();
     findings.iter_mut().for_each(|finding| locate(finding, headers, &wire));
     findings
@@ -160,35 +162,53 @@ fn agreement(request: &Request, findings: &mut Vec<Finding>) {
 fn method_rules(request: &Request, findings: &mut Vec<Finding>) {
     let headers = request.headers();
     let absent = |name: &HeaderName| !headers.contains(name);
-    match request.method() {
-        Method::Invite => contact_rules(headers, findings),
-        Method::Register => register_rules(headers, findings),
+    let missing = |name: HeaderName| Finding::from(HeaderError::Missing { header: name.label() });
+    let method = request.method();
+    match method {
+        Method::Register => register_rules(request, findings),
         Method::Message if !absent(&HeaderName::Contact) => {
             findings.push(lapse("MESSAGE has no Contact (RFC 3428 §4)", HeaderName::Contact));
         }
-        Method::Subscribe | Method::Publish if absent(&HeaderName::Event) => findings.push(no_event()),
-        Method::Notify => {
-            if absent(&HeaderName::Event) {
-                findings.push(no_event());
-            }
-            if absent(&HeaderName::SubscriptionState) {
-                findings.push(Finding::from(HeaderError::Missing {
-                    header: HeaderName::SubscriptionState.label(),
-                }));
-            }
+        Method::Subscribe | Method::Publish | Method::Notify if absent(&HeaderName::Event) => {
+            findings.push(no_event());
         }
         // Not one less, not one more (RFC 3515 §2.4.2); that it stands twice was found already.
-        Method::Refer if absent(&HeaderName::ReferTo) => {
-            findings.push(Finding::from(HeaderError::Missing { header: HeaderName::ReferTo.label() }));
-        }
-        Method::Prack if absent(&HeaderName::RAck) => {
-            findings.push(Finding::from(HeaderError::Missing { header: HeaderName::RAck.label() }));
-        }
+        Method::Refer if absent(&HeaderName::ReferTo) => findings.push(missing(HeaderName::ReferTo)),
+        Method::Prack if absent(&HeaderName::RAck) => findings.push(missing(HeaderName::RAck)),
         Method::Ack | Method::Cancel if !absent(&HeaderName::ProxyRequire) => {
             findings
                 .push(lapse("the method takes no Proxy-Require (RFC 3261 §20.29)", HeaderName::ProxyRequire));
         }
         _ => {}
+    }
+    if *method == Method::Notify && absent(&HeaderName::SubscriptionState) {
+        findings.push(missing(HeaderName::SubscriptionState));
+    }
+    if *method == Method::Cancel && !absent(&HeaderName::Require) {
+        findings.push(lapse("CANCEL takes no Require (RFC 3261 §9.1)", HeaderName::Require));
+    }
+    if let Method::Invite | Method::Subscribe | Method::Notify | Method::Refer | Method::Update = method {
+        contact_rules(headers, findings);
+    }
+    if let Method::Bye | Method::Prack | Method::Info | Method::Update | Method::Notify = method
+        && let Ok(Some(to)) = headers.typed::<To>()
+        && to.tag().is_none()
+    {
+        findings.push(lapse("the request belongs to a dialog, To has no tag", HeaderName::To));
+    }
+    dialog_references(request, findings);
+}
+
+/// A dialog that is to be replaced or joined is named in an INVITE alone (RFC 3891 §3), and one of both (RFC 3911 §4).
+fn dialog_references(request: &Request, findings: &mut Vec<Finding>) {
+    let present = |name: &HeaderName| request.headers().contains(name);
+    for name in [HeaderName::Replaces, HeaderName::Join] {
+        if present(&name) && *request.method() != Method::Invite {
+            findings.push(fault("only an INVITE replaces or joins a dialog", name));
+        }
+    }
+    if present(&HeaderName::Replaces) && present(&HeaderName::Join) {
+        findings.push(fault("an INVITE replaces a dialog or joins one, not both", HeaderName::Join));
     }
 }
 
@@ -198,26 +218,85 @@ fn no_event() -> Finding {
     Finding { status: StatusCode::BAD_EVENT, ..missing }
 }
 
-/// INVITE makes a dialog: one Contact (RFC 3261 §8.1.1.8). Old senders have none.
+/// What makes a dialog or says anew where its sender is has one Contact (RFC 3261 §8.1.1.8, §12.2.1.1, RFC 3311 §5.1,
+/// RFC 3515 §2.2, RFC 6665 §4.1.2.1). Old senders have none.
 fn contact_rules(headers: &Headers, findings: &mut Vec<Finding>) {
     match headers.typed_list::<Contact>() {
         Ok(contacts) if contacts.is_empty() => {
             findings.push(lapse("Contact is missing", HeaderName::Contact))
         }
         Ok(contacts) if contacts.len() > 1 || contacts.contains(&Contact::Star) => {
-            findings.push(fault("an INVITE has one Contact, which is an address", HeaderName::Contact));
+            findings.push(fault("a dialog has one Contact, which is an address", HeaderName::Contact));
         }
         _ => {}
     }
 }
 
-/// `Contact: *` stands alone, and with `Expires: 0` (RFC 3261 §10.3 step 6).
-fn register_rules(headers: &Headers, findings: &mut Vec<Finding>) {
+/// `Contact: *` stands alone, and with `Expires: 0` (RFC 3261 §10.3 step 6). The Request-URI is a domain (§10.2).
+fn register_rules(request: &Request, findings: &mut Vec<Finding>) {
+    let headers = request.headers();
+    if request.uri().as_sip().is_some_and(|uri| uri.user().is_some()) {
+        let user = Finding::new(StatusCode::BAD_REQUEST, "the Request-URI of REGISTER has no user");
+        findings.push(Finding { weight: Weight::Lapse, ..user });
+    }
     let Ok(contacts) = headers.typed_list::<Contact>() else { return };
     if contacts.contains(&Contact::Star)
         && (contacts.len() > 1 || !matches!(headers.typed::<Expires>(), Ok(Some(Expires(0)))))
     {
         findings.push(fault("Contact: * stands alone and with Expires: 0", HeaderName::Contact));
+    }
+}
+
+/// What a response with this status to this method must carry (the tables of the RFCs that define the fields).
+const OF_RESPONSES: [(u16, u16, Option<Method>, HeaderName); 17] = [
+    (200, 299, Some(Method::Invite), HeaderName::Contact),
+    (200, 299, Some(Method::Subscribe), HeaderName::Contact),
+    (200, 299, Some(Method::Subscribe), HeaderName::Expires),
+    (200, 299, Some(Method::Refer), HeaderName::Contact),
+    (200, 299, Some(Method::Update), HeaderName::Contact),
+    (200, 299, Some(Method::Publish), HeaderName::SipETag),
+    (200, 299, Some(Method::Publish), HeaderName::Expires),
+    (401, 401, None, HeaderName::WwwAuthenticate),
+    (405, 405, None, HeaderName::Allow),
+    (407, 407, None, HeaderName::ProxyAuthenticate),
+    (420, 420, None, HeaderName::Unsupported),
+    (421, 421, None, HeaderName::Require),
+    (422, 422, None, HeaderName::MinSe),
+    (423, 423, None, HeaderName::MinExpires),
+    (469, 469, None, HeaderName::RecvInfo),
+    (489, 489, None, HeaderName::AllowEvents),
+    (494, 494, None, HeaderName::SecurityServer),
+];
+
+/// What is missing of a response. It is matched and acted on all the same: a lapse.
+fn response_rules(response: &Response, findings: &mut Vec<Finding>) {
+    let headers = response.headers();
+    let status = response.status().as_u16();
+    let cseq = headers.typed::<CSeq>().ok().flatten();
+    let mut must = |name: HeaderName| {
+        if !headers.contains(&name) {
+            let missing = Finding::from(HeaderError::Missing { header: name.label() });
+            findings.push(Finding { weight: Weight::Lapse, ..missing });
+        }
+    };
+    for (from, to, method, name) in OF_RESPONSES {
+        let concerned = method.is_none() || method == cseq.as_ref().map(|cseq| cseq.method.clone());
+        if (from..=to).contains(&status) && concerned {
+            must(name);
+        }
+    }
+    let reliable = |tags: Vec<Require>| tags.iter().any(|tag| tag.as_str().eq_ignore_ascii_case("100rel"));
+    if (101..=199).contains(&status) && headers.typed_list::<Require>().is_ok_and(reliable) {
+        must(HeaderName::RSeq);
+    }
+    if !response.body().is_empty() {
+        must(HeaderName::ContentType);
+    }
+    if let Ok(Some(to)) = headers.typed::<To>()
+        && to.tag().is_none()
+        && status > 100
+    {
+        findings.push(lapse("To has no tag", HeaderName::To));
     }
 }
 

@@ -214,9 +214,10 @@ fn responses() {
 fn found(method: &str, more: &[&str]) -> Vec<String> {
     let cseq = format!("CSeq: 7 {method}");
     let mut lines = LINES[..6].to_vec();
-    lines[4] = &cseq;
+    (lines[2], lines[4]) = ("To: <sip:c@d>;tag=2", &cseq);
     lines.extend(more);
-    let request = request_of(&format!("{method} sip:c@d"), &lines, "");
+    let uri = if method == "REGISTER" { "sip:d" } else { "sip:c@d" };
+    let request = request_of(&format!("{method} {uri}"), &lines, "");
     let findings = inspect_request(&request, &RequestPolicy::user_agent());
     let place =
         |f: &Finding| f.place.as_ref().map_or("-".to_string(), |p| format!("{}[{}]", p.header, p.index));
@@ -238,11 +239,17 @@ fn rules_of_methods() {
         ("SUBSCRIBE", &[contact], &["Fault 489 Event[0]"]),
         ("PUBLISH", &[], &["Fault 489 Event[0]"]),
         ("NOTIFY", &["o: presence", "Subscription-State: active", contact], &[]),
-        ("NOTIFY", &["o: presence"], &["Fault 400 Subscription-State[0]"]),
-        ("NOTIFY", &["Subscription-State: active"], &["Fault 489 Event[0]"]),
+        ("NOTIFY", &["o: presence", contact], &["Fault 400 Subscription-State[0]"]),
+        ("NOTIFY", &["Subscription-State: active", contact], &["Fault 489 Event[0]"]),
+        ("NOTIFY", &[contact], &["Fault 489 Event[0]", "Fault 400 Subscription-State[0]"]),
+        ("NOTIFY", &["o: presence", "Subscription-State: active"], &["Lapse 400 Contact[0]"]),
+        ("SUBSCRIBE", &["Event: presence", contact, contact], &["Fault 400 Contact[0]"]),
+        ("UPDATE", &["Contact: *"], &["Fault 400 Contact[0]"]),
+        ("UPDATE", &[contact], &[]),
+        ("REFER", &["r: <sip:x@y>"], &["Lapse 400 Contact[0]"]),
         ("REFER", &["r: <sip:x@y>", contact], &[]),
-        ("REFER", &[], &["Fault 400 Refer-To[0]"]),
-        ("REFER", &["r: <sip:x@y>", "Refer-To: <sip:z@y>"], &["Fault 400 Refer-To[1]"]),
+        ("REFER", &[contact], &["Fault 400 Refer-To[0]"]),
+        ("REFER", &["r: <sip:x@y>", "Refer-To: <sip:z@y>", contact], &["Fault 400 Refer-To[1]"]),
         ("PRACK", &["RAck: 1 1 INVITE"], &[]),
         ("PRACK", &[], &["Fault 400 RAck[0]"]),
         ("REGISTER", &["Contact: *", "Expires: 0"], &[]),
@@ -250,13 +257,80 @@ fn rules_of_methods() {
         ("REGISTER", &["Contact: *, <sip:a@h>", "Expires: 0"], &["Fault 400 Contact[0]"]),
         ("REGISTER", &["Contact: *", "Expires: 1"], &["Fault 400 Contact[0]"]),
         ("ACK", &["Proxy-Require: x"], &["Lapse 400 Proxy-Require[0]"]),
+        ("CANCEL", &["Require: x"], &["Lapse 400 Require[0]"]),
         ("BYE", &[], &[]),
+        ("INVITE", &["Replaces: a;to-tag=1;from-tag=2", contact], &[]),
+        ("INVITE", &["Join: a;to-tag=1;from-tag=2", contact], &[]),
+        ("REFER", &["r: <sip:x@y>", "Replaces: a;to-tag=1;from-tag=2", contact], &["Fault 400 Replaces[0]"]),
+        ("OPTIONS", &["Join: a;to-tag=1;from-tag=2"], &["Fault 400 Join[0]"]),
+        (
+            "INVITE",
+            &["Join: a;to-tag=1;from-tag=2", "Replaces: a;to-tag=1;from-tag=2", contact],
+            &["Fault 400 Join[0]"],
+        ),
         ("OPTIONS", &["Require: x"], &["Unsupported 420 Require[0]"]),
         // What this side does not do is said only of a request that is without fault.
         ("OPTIONS", &["Require: x", "Date: x"], &["Fault 400 Date[0]"]),
     ] {
         assert_eq!(found(method, lines), expected, "{method} {lines:?}");
     }
+    // Requests of a dialog have a tag in To, a REGISTER names a domain.
+    let found = |start: &str, to: &str| {
+        let cseq = format!("CSeq: 7 {}", start.split(' ').next().unwrap());
+        let lines = [LINES[0], LINES[1], to, LINES[3], &cseq, LINES[5]];
+        let findings = inspect_request(&request_of(start, &lines, ""), &RequestPolicy::user_agent());
+        findings.iter().map(|f| format!("{:?} {}", f.weight, f.text)).collect::<Vec<_>>()
+    };
+    let lapse = ["Lapse the request belongs to a dialog, To has no tag"];
+    for method in ["BYE", "INFO"] {
+        assert_eq!(found(&format!("{method} sip:c@d"), "To: <sip:c@d>"), lapse);
+        assert_eq!(found(&format!("{method} sip:c@d"), "To: <sip:c@d>;tag=2"), nothing);
+    }
+    let user = ["Lapse the Request-URI of REGISTER has no user"];
+    assert_eq!(found("REGISTER sip:c@d", "To: <sip:c@d>"), user);
+    assert_eq!(found("REGISTER sip:d", "To: <sip:c@d>"), nothing);
+}
+
+#[test]
+fn rules_of_responses() {
+    let found = |status: u16, method: &str, more: &[&str], body: &str| {
+        let cseq = format!("CSeq: 7 {method}");
+        let lines = [LINES[0], LINES[1], "To: <sip:c@d>;tag=2", LINES[3], &cseq];
+        let lines = [&lines[..], more].concat();
+        let octets = format!("SIP/2.0 {status} x\r\n{}\r\n\r\n{body}", lines.join("\r\n"));
+        let Ok(Message::Response(response)) = parse_datagram(octets.into(), &Limits::default()) else {
+            panic!()
+        };
+        let findings = inspect_response(&response);
+        assert!(findings.iter().all(|finding| finding.weight == Weight::Lapse), "{findings:?}");
+        findings.into_iter().map(|finding| finding.text).collect::<Vec<_>>()
+    };
+    let nothing: [&str; 0] = [];
+    for (status, method, field) in [
+        (200, "INVITE", "Contact: <sip:c@h>"),
+        (202, "REFER", "Contact: <sip:c@h>"),
+        (200, "UPDATE", "Contact: <sip:c@h>"),
+        (401, "REGISTER", "WWW-Authenticate: Digest realm=\"x\", nonce=\"y\""),
+        (405, "MESSAGE", "Allow: INVITE"),
+        (407, "INVITE", "Proxy-Authenticate: Digest realm=\"x\", nonce=\"y\""),
+        (420, "INVITE", "Unsupported: x"),
+        (421, "INVITE", "Require: timer"),
+        (422, "INVITE", "Min-SE: 90"),
+        (423, "REGISTER", "Min-Expires: 60"),
+        (469, "INFO", "Recv-Info: x"),
+        (489, "SUBSCRIBE", "Allow-Events: presence"),
+        (494, "REGISTER", "Security-Server: tls"),
+    ] {
+        let name = field.split(':').next().unwrap();
+        assert_eq!(found(status, method, &[], ""), [format!("{name} is missing")], "{status} {method}");
+        assert_eq!(found(status, method, &[field], ""), nothing, "{status} {method}");
+    }
+    assert_eq!(found(200, "SUBSCRIBE", &[], ""), ["Contact is missing", "Expires is missing"]);
+    assert_eq!(found(200, "PUBLISH", &["SIP-ETag: x"], ""), ["Expires is missing"]);
+    assert_eq!(found(200, "MESSAGE", &[], "x"), ["Content-Type is missing"]);
+    assert_eq!(found(183, "INVITE", &["Require: 100rel"], ""), ["RSeq is missing"]);
+    assert_eq!(found(183, "INVITE", &["Require: 100rel", "RSeq: 1"], ""), nothing);
+    assert_eq!((found(486, "INVITE", &[], ""), found(100, "INVITE", &[], "")), (Vec::new(), Vec::new()));
 }
 
 #[test]
@@ -297,5 +371,5 @@ fn all_findings_of_a_response() {
         panic!()
     };
     let texts: Vec<String> = inspect_response(&response).iter().map(|finding| finding.text.clone()).collect();
-    assert_eq!(texts, ["Via is missing", "Warning: the code has not three digits"]);
+    assert_eq!(texts, ["Via is missing", "Warning: the code has not three digits", "To has no tag"]);
 }

@@ -12,7 +12,7 @@ use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use bytes::Bytes;
 use core::net::SocketAddr;
-use cpm_base::{CloseReason, FlowId, Now, OpenId, Protocol, Target, Transport};
+use cpm_base::{CloseReason, FlowId, LimitExceeded, Now, OpenId, Protocol, Target, Transport};
 use cpm_sip::{Host, Request, Route, SipUri, Uri};
 
 /// The greatest payload of a UDP datagram.
@@ -212,6 +212,11 @@ impl Endpoint {
     /// Gives octets to a flow; `false` when it cannot take them.
     pub(super) fn transmit(&mut self, flow: FlowId, octets: Bytes) -> bool {
         let max = self.config.limits.out_queue;
+        let max_out = self.config.limits.sip.max_out;
+        if let Err(limit) = LimitExceeded::check("sip.max_out", octets.len(), max_out) {
+            self.fault("ua.too_long", Fault::Overload { flow, limit });
+            return false;
+        }
         let Some(known) = self.flows.by_id.get_mut(&flow) else { return false };
         let Some(stream) = known.stream.as_mut() else {
             if octets.len() > MAX_UDP_PAYLOAD {

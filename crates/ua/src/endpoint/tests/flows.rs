@@ -276,6 +276,42 @@ fn a_stalled_reader_is_cut_off() {
     assert_eq!(done[1], Action::Close(FLOW, CloseReason::Failed));
 }
 
+/// A18: what became longer than may be written is not sent; the flow lives on.
+#[test]
+fn a_message_that_is_too_long_is_not_sent() {
+    let sip = |max_out| cpm_sip::Limits {
+        max_datagram: 500,
+        max_stream_message: 500,
+        max_body: 100,
+        max_header_bytes: 500,
+        max_header_line: 300,
+        max_uri: 100,
+        max_out,
+        ..cpm_sip::Limits::DEFAULT
+    };
+    // The answer is the longer one: it says what is wrong, and has a tag.
+    let bad = alloc::format!(
+        "MESSAGE sip:b@x SIP/2.0\r\nVia: SIP/2.0/TCP 10.0.0.1;branch=z9hG4bKq;x={}\r\nTo: <sip:b@x>\r\n\
+         From: <sip:a@x>;tag=1;x={}\r\nCSeq: 1 OPTIONS\r\nCall-ID: 1\r\nContent-Length: 0\r\n\r\n",
+        "v".repeat(165),
+        "f".repeat(165)
+    );
+    assert!((480..=500).contains(&bad.len()), "{}", bad.len());
+    let done = |max_out| {
+        let limits = Limits { sip: sip(max_out), ..Limits::default() };
+        limits.sip.validate().unwrap();
+        let mut ua = with_stream(limits);
+        actions(&mut ua);
+        ua.handle_stream(at(0), FLOW, Bytes::from(bad.clone()));
+        (actions(&mut ua), ua.flow_info(FLOW).is_some())
+    };
+    assert!(done(1_000).0.contains(&Action::WantsWrite(FLOW)));
+    let (refused, alive) = done(500);
+    assert!(!refused.contains(&Action::WantsWrite(FLOW)) && alive);
+    assert!(refused.iter().any(|action| matches!(action,
+        Action::Event(Event::Fault(Fault::Overload { limit, .. })) if limit.limit == "sip.max_out")));
+}
+
 #[test]
 fn flows_are_bounded() {
     let mut ua = with_stream(Limits { max_flows: 1, ..Limits::default() });
