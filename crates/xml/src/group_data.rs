@@ -116,6 +116,14 @@ fn element_or_attribute<'t>(request: ElementRef<'t>, name: &'static str) -> Resu
 }
 
 impl Icon {
+    /// The element that says where the icon is, under the names that it has in this document.
+    pub(crate) fn write<'n>(&self, out: &mut Writer<'n>, icon_uri: &'n str, file_info: &'n str) {
+        match self {
+            Icon::Uri(uri) => out.leaf(icon_uri, uri),
+            Icon::ContentId(id) => out.leaf(file_info, id),
+        };
+    }
+
     /// `<icon-uri>` or `<file-info>` inside an element.
     pub(crate) fn read(icon: ElementRef<'_>) -> Result<Icon, XmlError> {
         let uri = icon.child_token("icon-uri")?.filter(|text| !text.is_empty());
@@ -174,11 +182,10 @@ fn write_request(out: &mut Writer<'_>, request: &Request) {
         Request::SetSubject(subject) => {
             out.open("data").leaf("subject", subject).close();
         }
-        Request::SetIcon(Icon::Uri(uri)) => {
-            out.open("data").open("icon").leaf("icon-uri", uri).close().close();
-        }
-        Request::SetIcon(Icon::ContentId(id)) => {
-            out.open("data").open("icon").leaf("file-info", id).close().close();
+        Request::SetIcon(icon) => {
+            out.open("data").open("icon");
+            icon.write(out, "icon-uri", "file-info");
+            out.close().close();
         }
         Request::DeleteSubject | Request::DeleteIcon => {}
     }

@@ -193,6 +193,12 @@ impl ResourceLists {
         ResourceLists { lists: vec![List { items, ..List::default() }] }
     }
 
+    /// Whether this address, in the form in which the document has it, is in it: how a blacklist is asked (TS 8.3.1.1-3).
+    #[must_use]
+    pub fn contains(&self, uri: &str) -> bool {
+        self.entries().any(|entry| entry.bare_uri() == uri)
+    }
+
     /// All addresses, those of lists inside of lists included, in the order of the document.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         let mut open: Vec<std::slice::Iter<'_, Item>> = Vec::new();

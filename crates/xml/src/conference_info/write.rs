@@ -79,11 +79,9 @@ fn write_description(out: &mut Writer<'_>, description: &Description) {
             .close();
     }
     if let Some(icon) = &description.icon {
-        let (element, value) = match &icon.source {
-            super::Icon::Uri(uri) => ("cpm:icon-uri", uri),
-            super::Icon::ContentId(id) => ("cpm:file-info", id),
-        };
-        out.open("cpm:icon").open("cpm:source").leaf(element, value).close();
+        out.open("cpm:icon").open("cpm:source");
+        icon.source.write(out, "cpm:icon-uri", "cpm:file-info");
+        out.close();
         out.leaf("cpm:participant", &icon.participant).leaf("cpm:timestamp", &icon.timestamp).close();
     }
     out.close();

@@ -47,6 +47,8 @@ fn entries_of_inner_lists_are_found_in_their_order() {
     let lists = read(text).unwrap();
     let uris: Vec<_> = lists.entries().map(|entry| entry.uri.as_str()).collect();
     assert_eq!(uris, ["sip:a@x", "sip:b@x", "sip:c@x", "sip:d@x"]);
+    assert!(lists.contains("sip:b@x"));
+    assert!(!lists.contains("sip:b@y"));
 }
 
 #[test]
