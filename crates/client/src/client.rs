@@ -81,6 +81,7 @@ impl Client {
         let mut random = Random::new(seed);
         let product = Release::CLIENT_2_1.with_product(&config.product);
         let mut node = NodeConfig::user_agent(random.fork(), &product);
+        node.sip.refresh = config.refresh;
         // req: 7.2.1.2-12
         node.sip.supported = vec!["timer".to_owned()];
         Node::new(Client::new(config, random.fork())?, node).map_err(ConfigError::Node)
@@ -134,6 +135,7 @@ impl Client {
             Event::InviteFailed { invite, response, why } => {
                 self.invite_failed(ports, invite, response.as_ref(), why);
             }
+            Event::Registration { event, .. } => self.registration_changed(ports, event),
             Event::Acknowledged { dialog, .. } => self.acknowledged(now, ports, dialog),
             Event::DialogEnded { dialog, why } => self.dialog_ended(now, ports, dialog, why),
             _ => {}
@@ -175,9 +177,6 @@ impl Client {
         transaction: TransactionId,
         response: &Response,
     ) {
-        if self.registration.is_pending(transaction) {
-            return self.registered(now, ports, response);
-        }
         match self.transactions.remove(&transaction) {
             Some(Purpose::Pager(id)) => self.pager_answered(ports, id, response),
             Some(Purpose::Report(report)) if !response.status().is_success() => {
@@ -198,9 +197,6 @@ impl Client {
         transaction: TransactionId,
         why: TransactionFailure,
     ) {
-        if self.registration.is_pending(transaction) {
-            return self.register_lost(now, ports, why);
-        }
         match self.transactions.remove(&transaction) {
             Some(Purpose::Pager(id)) => self.pager_lost(ports, id, why),
             Some(Purpose::Report(report)) => self.report_failed(now, *report, true),
@@ -230,7 +226,6 @@ impl Function for Client {
     }
 
     fn handle_timeout(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
-        self.registration_timeout(now, ports);
         self.reports_timeout(now, ports);
         self.storing_timeout(now, ports);
         self.sending_timeout(now, ports);
@@ -239,7 +234,6 @@ impl Function for Client {
 
     fn next_timeout(&self) -> Option<Instant> {
         let timers = [
-            self.registration.next_timeout(),
             self.reports_next_timeout(),
             self.storing_next_timeout(),
             self.sending_next_timeout(),

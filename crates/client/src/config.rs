@@ -22,6 +22,8 @@ pub struct ClientConfig {
     pub features: Vec<CpmFeature>,
     /// Lifetime asked for when registering, in seconds.
     pub expires: u32,
+    /// When the registration is refreshed, and tried again after a failure.
+    pub refresh: cpm_ua::RefreshPolicy,
     /// Where MSRP connections reach this client.
     pub msrp: SocketAddr,
     /// Media types that can be shown to the user: `type/subtype`, `type/*` or `*`.
@@ -125,6 +127,7 @@ impl ClientConfig {
             instance: instance.to_owned(),
             features: vec![CpmFeature::PagerMessage, CpmFeature::LargeMessage],
             expires: 3600,
+            refresh: cpm_ua::RefreshPolicy::default(),
             msrp,
             accept: vec!["*".to_owned()],
             settings: Settings::default(),

@@ -9,7 +9,8 @@ use cpm_base::{Now, Transport};
 use cpm_core::Ports;
 use cpm_msrp::{Matching, MsrpUri, Role, SessionConfig, SessionId};
 use cpm_sdp::{
-    Direction, FileDescription, Limits, MsrpMedia, MsrpTransport, Negotiated, SessionDescription, SessionIds, Setup,
+    Direction, FileDescription, Limits, MsrpMedia, MsrpTransport, Negotiated, SessionDescription, SessionIds,
+    Setup,
 };
 use cpm_sip::{Headers, ReasonHeader};
 use cpm_ua::{DialogId, NameQuery, TransactionId};

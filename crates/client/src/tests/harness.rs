@@ -76,6 +76,7 @@ impl Rig {
         let mut config = ClientConfig::new(uri("sip:alice@example.com"), contact, addr(ALICE_MSRP), INSTANCE);
         config.registrar = Some(uri("sip:198.51.100.1"));
         config.product = "acme/1.0".to_owned();
+        (config.refresh.jitter_percent, config.refresh.retry_jitter_percent) = (0, 0);
         change(&mut config);
         Rig {
             node: Client::node(config, Seed::new([7; 32])).unwrap(),
