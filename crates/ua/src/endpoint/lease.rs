@@ -62,10 +62,6 @@ impl Lease {
         }
     }
 
-    pub(super) fn is_absent(&self) -> bool {
-        self.state == State::Absent
-    }
-
     /// A request is under way.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self.state, State::Creating | State::Refreshing | State::Removing)

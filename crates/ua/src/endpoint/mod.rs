@@ -150,7 +150,8 @@ impl Endpoint {
         &self.metrics
     }
 
-    /// Whether nothing is under way: no transaction, dialog, proxied request, name look-up or opening. Flows may be open.
+    /// Whether nothing is under way: no transaction, dialog, proxied request, name look-up or opening. Flows may be
+    /// open, registrations and publications may stand.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.clients.is_empty()
@@ -169,7 +170,7 @@ impl Endpoint {
             && self.usages.is_idle()
             && self.resolving.is_empty()
             && self.flows.opening.is_empty()
-            && self.timers.len() == 0
+            && self.timers.len() == self.usages.resting_alarms()
     }
 
     /// A datagram came on a flow.

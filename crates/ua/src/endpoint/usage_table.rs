@@ -1,6 +1,7 @@
 //! Usages: the store, the way of answers, failures and alarms to the usage that they belong to.
 
 use super::Endpoint;
+use super::lease::Lease;
 use super::logins::KeptLogin;
 use super::publications::Publication;
 use super::registrations::Registration;
@@ -21,10 +22,19 @@ pub(super) struct Usages {
 }
 
 impl Usages {
-    /// Whether nothing is under way. Logins, and registrations and publications that are nowhere, cost nobody anything.
+    /// Whether no request about anything is under way. What stands, and what waits for its next try, rests.
     pub(super) fn is_idle(&self) -> bool {
-        self.registrations.values().all(|registration| registration.lease.is_absent())
-            && self.publications.values().all(|publication| publication.lease.is_absent())
+        !self.leases().any(Lease::is_busy)
+    }
+
+    /// Alarms of what rests.
+    pub(super) fn resting_alarms(&self) -> usize {
+        self.leases().filter(|lease| lease.next().is_some()).count()
+    }
+
+    fn leases(&self) -> impl Iterator<Item = &Lease> {
+        let registrations = self.registrations.values().map(|registration| &registration.lease);
+        registrations.chain(self.publications.values().map(|publication| &publication.lease))
     }
 }
 
