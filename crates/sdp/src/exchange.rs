@@ -6,11 +6,14 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-use crate::attribute::FileDescription;
+use crate::attribute::{Chatroom, FileDescription};
 use crate::description::{SdpError, SessionDescription};
 use crate::limits::Limits;
-use crate::media::{Direction, MediaError, MsrpMedia, MsrpTransport, PeerMedia, Setup, accepts};
+use crate::media::{
+    Direction, MediaError, MsrpMedia, MsrpTransport, PeerMedia, Setup, accepts, connection_text,
+};
 use crate::negotiate::{self, AnswerError, Negotiated, Refusal};
+use crate::session::SlotLine;
 
 /// The numbers of `o=`: the id stays for the life of a session, the version grows with each change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,17 +61,7 @@ impl From<Refusal> for OfferRefused {
 
 impl fmt::Display for OfferRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.reason {
-            Refusal::NoMsrp => f.write_str("no MSRP medium is offered"),
-            Refusal::Medium(fault) => write!(f, "the offered medium cannot be used: {fault}"),
-            Refusal::NoCommonType => f.write_str("no media type is acceptable to both sides"),
-            Refusal::BothPassive => f.write_str("both sides would be passive"),
-            Refusal::BothActive => f.write_str("the offerer wants to connect, and we cannot be reached"),
-            Refusal::UnusableAddress => f.write_str("the offer names no address to connect to"),
-            Refusal::Middlebox => f.write_str("a middlebox changed the address of the offer"),
-            Refusal::Transport => f.write_str("the offered transport is not ours"),
-            Refusal::Ours(error) => write!(f, "our own media description is wrong: {error}"),
-        }
+        write!(f, "{}", self.reason)
     }
 }
 
@@ -86,23 +79,20 @@ pub fn offer(
     if media.setup == Setup::Passive {
         return Err(MediaError::PassiveOffer);
     }
-    let mut text = session_part(session, media.address);
-    media.write(&mut text);
+    let mut text = session_part(session, media.address, "0 0");
+    media.write(&mut text, media.address);
     let description = own_description(&text)?;
     Ok((description, PendingOffer { ours: media.clone() }))
 }
 
 /// `v=` to `t=`.
-fn session_part(session: &SessionIds, address: IpAddr) -> String {
-    let kind = if address.is_ipv4() { "IP4" } else { "IP6" };
-    format!(
-        "v=0\r\no=- {} {} IN {kind} {address}\r\ns=-\r\nc=IN {kind} {address}\r\nt=0 0\r\n",
-        session.id, session.version
-    )
+pub(crate) fn session_part(session: &SessionIds, address: IpAddr, timing: &str) -> String {
+    let address = connection_text(address);
+    format!("v=0\r\no=- {} {} {address}\r\ns=-\r\nc={address}\r\nt={timing}\r\n", session.id, session.version)
 }
 
 /// What we write is read by the same rules as what others write, at the widest limits that exist.
-fn own_description(text: &str) -> Result<SessionDescription, MediaError> {
+pub(crate) fn own_description(text: &str) -> Result<SessionDescription, MediaError> {
     let limits = Limits { max_bytes: 1024 * 1024, max_media: 256, max_formats: 256, ..Limits::default() };
     SessionDescription::parse(text.as_bytes(), &limits).map_err(|error| match error {
         SdpError::Limit(limit) if limit.limit.starts_with("sdp.max_type") => MediaError::Types,
@@ -128,26 +118,16 @@ impl PendingOffer {
     }
 }
 
-/// An offer that was read: what a function decides on before it answers.
+/// An MSRP medium of an offer: what a function decides on before it answers.
 #[derive(Clone)]
-pub struct RemoteOffer {
+pub struct OfferedMsrp {
     peer: PeerMedia,
-    /// `m=` lines of the offer; the answer has as many, in the same order.
-    lines: Vec<RefusedLine>,
-    chosen: usize,
 }
 
-/// What an answer repeats of an `m=` line that it refuses.
-#[derive(Clone)]
-struct RefusedLine {
-    media: String,
-    proto: String,
-    formats: String,
-}
-
-impl fmt::Debug for RemoteOffer {
+impl fmt::Debug for OfferedMsrp {
+    /// Says nothing of the path: who knows it can bind the session.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteOffer")
+        f.debug_struct("OfferedMsrp")
             .field("accept_types", &self.peer.accept_types)
             .field("direction", &self.peer.direction)
             .field("setup", &self.peer.setup)
@@ -155,35 +135,34 @@ impl fmt::Debug for RemoteOffer {
     }
 }
 
-impl RemoteOffer {
-    /// Finds the MSRP medium of an offer: the first that can be used. The other media will be answered with port 0.
-    ///
-    /// # Errors
-    /// There is none; where one was malformed, its fault.
-    pub fn read(offer: &SessionDescription) -> Result<RemoteOffer, OfferRefused> {
-        let mut refusal = Refusal::NoMsrp;
-        for (chosen, media) in offer.media().iter().enumerate() {
-            if PeerMedia::transport_of(media).is_none() || media.port() == Some(0) {
-                continue;
-            }
-            match PeerMedia::read(offer, media) {
-                Ok(peer) => {
-                    let refused = |media: &crate::Media| RefusedLine {
-                        media: media.media().into(),
-                        proto: media.proto().into(),
-                        formats: media.formats().into(),
-                    };
-                    return Ok(RemoteOffer {
-                        peer,
-                        lines: offer.media().iter().map(refused).collect(),
-                        chosen,
-                    });
-                }
-                Err(fault) if refusal == Refusal::NoMsrp => refusal = Refusal::Medium(fault),
-                Err(_) => {}
-            }
-        }
-        Err(refusal.into())
+/// An offer with one MSRP medium that counts: the whole of what a large message needs. Sessions with more media are
+/// [`MediaSession`](crate::MediaSession)s.
+#[derive(Debug, Clone)]
+pub struct RemoteOffer {
+    msrp: OfferedMsrp,
+    /// `m=` lines of the offer; the answer has as many, in the same order.
+    lines: Vec<SlotLine>,
+    chosen: usize,
+    /// `t=`, which the answer repeats (RFC 3264 §6).
+    timing: String,
+}
+
+impl core::ops::Deref for RemoteOffer {
+    type Target = OfferedMsrp;
+
+    /// What is offered.
+    fn deref(&self) -> &OfferedMsrp {
+        &self.msrp
+    }
+}
+
+impl OfferedMsrp {
+    pub(crate) fn new(peer: PeerMedia) -> OfferedMsrp {
+        OfferedMsrp { peer }
+    }
+
+    pub(crate) fn peer(&self) -> &PeerMedia {
+        &self.peer
     }
 
     /// TCP or TLS: what the answer has to use too.
@@ -258,6 +237,46 @@ impl RemoteOffer {
         self.peer.max_chunk_size_kb.map(|kb| kb.saturating_mul(1024))
     }
 
+    /// What the offerer's chat room can do.
+    #[must_use]
+    pub fn chatroom(&self) -> Option<&Chatroom> {
+        self.peer.chatroom.as_ref()
+    }
+}
+
+/// `t=` of an offer, as its answer repeats it.
+pub(crate) fn timing(offer: &SessionDescription) -> String {
+    let zero = || String::from("0 0");
+    offer.times().first().map_or_else(zero, |time| format!("{} {}", time.timing.start, time.timing.stop))
+}
+
+impl RemoteOffer {
+    /// Finds the MSRP medium of an offer: the first that can be used. The other media will be answered with port 0.
+    ///
+    /// # Errors
+    /// There is none; where one was malformed, its fault.
+    pub fn read(offer: &SessionDescription) -> Result<RemoteOffer, OfferRefused> {
+        let mut refusal = Refusal::NoMsrp;
+        for (chosen, media) in offer.media().iter().enumerate() {
+            if PeerMedia::transport_of(media).is_none() || media.port() == Some(0) {
+                continue;
+            }
+            match PeerMedia::read(offer, media) {
+                Ok(peer) => {
+                    return Ok(RemoteOffer {
+                        msrp: OfferedMsrp { peer },
+                        lines: offer.media().iter().map(SlotLine::of).collect(),
+                        chosen,
+                        timing: timing(offer),
+                    });
+                }
+                Err(fault) if refusal == Refusal::NoMsrp => refusal = Refusal::Medium(fault),
+                Err(_) => {}
+            }
+        }
+        Err(refusal.into())
+    }
+
     /// Answers. `media.setup` and `media.direction` are wishes: the offer may leave less.
     ///
     /// # Errors
@@ -267,17 +286,17 @@ impl RemoteOffer {
         session: &SessionIds,
         media: &MsrpMedia,
     ) -> Result<(SessionDescription, Negotiated), OfferRefused> {
-        let (ours, negotiated) = negotiate::answer(media, self.peer.clone())?;
+        let (ours, negotiated) = negotiate::answer(media, self.msrp.peer.clone())?;
         Ok((self.description(session, &ours)?, negotiated))
     }
 
     fn description(&self, session: &SessionIds, ours: &MsrpMedia) -> Result<SessionDescription, Refusal> {
-        let mut text = session_part(session, ours.address);
+        let mut text = session_part(session, ours.address, &self.timing);
         for (index, line) in self.lines.iter().enumerate() {
             if index == self.chosen {
-                ours.write(&mut text);
+                ours.write(&mut text, ours.address);
             } else {
-                text.push_str(&format!("m={} 0 {} {}\r\n", line.media, line.proto, line.formats));
+                line.write_refused(&mut text);
             }
         }
         own_description(&text).map_err(Refusal::Ours)

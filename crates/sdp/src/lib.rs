@@ -52,6 +52,7 @@ mod limits;
 mod line;
 mod media;
 mod negotiate;
+mod session;
 mod steps;
 
 pub use attribute::{
@@ -60,7 +61,7 @@ pub use attribute::{
     TypedAttribute,
 };
 pub use description::{Attribute, LineRef, Media, Origin, SdpError, SessionDescription, TimeDescription};
-pub use exchange::{OfferRefused, PendingOffer, RemoteOffer, SessionIds, offer};
+pub use exchange::{OfferRefused, OfferedMsrp, PendingOffer, RemoteOffer, SessionIds, offer};
 pub use file_name::SafeFileName;
 pub use finding::Finding;
 pub use grammar::Host;
@@ -70,3 +71,8 @@ pub use media::{
     Direction, MediaError, MediumFault, MsrpMedia, MsrpTransport, Setup, accepts, wrapped_types,
 };
 pub use negotiate::{AnswerError, Negotiated, Refusal, Remote, Role, SessionMatching};
+pub use session::{
+    Agreed, AnswerRejected, Capabilities, Change, FormatCapability, LocalMedium, MediaSession, MediumOutcome,
+    Off, OfferError, OfferFault, OfferToken, OfferedContent, OfferedMedium, OriginFinding, OriginLeniency,
+    OtherAgreed, OtherMedia, Outcome, Plan, ReceivedOffer, SessionSettings, Unanswered, WhyUnanswered,
+};

@@ -60,6 +60,16 @@ impl Direction {
         }
     }
 
+    /// What a description says of a medium, there or for all of its media; both ways where it says nothing.
+    pub(crate) fn of(session: &SessionDescription, media: &Media) -> Self {
+        let named = |attribute: Attribute<'_>| {
+            [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive]
+                .into_iter()
+                .find(|direction| direction.as_str() == attribute.name)
+        };
+        media.attributes().chain(session.attributes()).find_map(named).unwrap_or_default()
+    }
+
     /// The same, seen from the other side.
     #[must_use]
     pub const fn mirrored(self) -> Self {
@@ -193,6 +203,8 @@ pub enum MediaError {
     HoldConn,
     /// The file cannot be described so: an empty name, one of more than 255 octets, a type with blanks…
     File,
+    /// The lines of another medium are not what they can be, or its port is 0.
+    Lines,
 }
 
 impl fmt::Display for MediaError {
@@ -205,6 +217,7 @@ impl fmt::Display for MediaError {
             MediaError::ChunkSize => "a chunk size below 100 KB is never proposed",
             MediaError::HoldConn => "holdconn is never said of MSRP",
             MediaError::File => "the file cannot be described so",
+            MediaError::Lines => "the medium has a line that it cannot have, or port 0",
         })
     }
 }
@@ -261,12 +274,16 @@ impl MsrpMedia {
         Ok(())
     }
 
-    /// The `m=` line and its attributes. `a=connection` is not among them (RFC 6135 §4.4).
-    pub(crate) fn write(&self, out: &mut String) {
+    /// The `m=` line, `c=` where it is not the session's, and the attributes. `a=connection` is not among them
+    /// (RFC 6135 §4.4).
+    pub(crate) fn write(&self, out: &mut String, session: IpAddr) {
         let mut line = |name: &str, value: &dyn fmt::Display| {
             let _ = write!(out, "{name}{value}\r\n");
         };
         line("m=message ", &format_args!("{} {} *", self.port, self.transport.as_str()));
+        if self.address != session {
+            line("c=", &connection_text(self.address));
+        }
         line("a=accept-types:", &self.accept_types.join(" "));
         if !self.accept_wrapped_types.is_empty() {
             line("a=accept-wrapped-types:", &self.accept_wrapped_types.join(" "));
@@ -290,6 +307,11 @@ impl MsrpMedia {
             line("a=max-chunk-size:", &size);
         }
     }
+}
+
+/// What stands behind `c=` for an address.
+pub(crate) fn connection_text(address: IpAddr) -> String {
+    alloc::format!("IN {} {address}", if address.is_ipv4() { "IP4" } else { "IP6" })
 }
 
 /// A list for `accept_wrapped_types`: what is consumed, each once, in this order, and `message/imdn+xml` when
@@ -383,11 +405,6 @@ impl PeerMedia {
         let (file, chatroom) = read_file_and_chatroom(media)?;
         // Attributes of the session hold for a medium that does not say otherwise (RFC 8866 §5.13).
         let both = || media.attributes().chain(session.attributes());
-        let direction = both().find_map(|attribute| {
-            [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive]
-                .into_iter()
-                .find(|d| d.as_str() == attribute.name)
-        });
         let number = |name| text_of(media, name).and_then(grammar::decimal);
         Ok(PeerMedia {
             transport,
@@ -402,7 +419,7 @@ impl PeerMedia {
                 .and_then(|a| Setup::read(a.text()?))
                 .filter(|setup| *setup != Setup::HoldConn),
             cema: media.attribute("msrp-cema").is_some(),
-            direction: direction.unwrap_or_default(),
+            direction: Direction::of(session, media),
             file,
             chatroom,
             max_size: number("max-size"),

@@ -153,8 +153,39 @@ pub enum Refusal {
     Middlebox,
     /// It is of another transport than we were to answer with.
     Transport,
+    /// The medium is not wanted.
+    Declined,
+    /// We can do nothing with media of this kind, or were to answer with another one.
+    OtherMedium,
+    /// No format is known to both sides.
+    NoCommonFormat,
+    /// Files are not taken.
+    NoFiles,
+    /// The file or message is longer than what is taken.
+    TooLarge,
     /// What we were to answer with is wrong: our own mistake.
     Ours(MediaError),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NoMsrp => f.write_str("no MSRP medium is offered"),
+            Refusal::Medium(fault) => write!(f, "the offered medium cannot be used: {fault}"),
+            Refusal::NoCommonType => f.write_str("no media type is acceptable to both sides"),
+            Refusal::BothPassive => f.write_str("both sides would be passive"),
+            Refusal::BothActive => f.write_str("the offerer wants to connect, and we cannot be reached"),
+            Refusal::UnusableAddress => f.write_str("the offer names no address to connect to"),
+            Refusal::Middlebox => f.write_str("a middlebox changed the address of the offer"),
+            Refusal::Transport => f.write_str("the offered transport is not ours"),
+            Refusal::Declined => f.write_str("the medium is not wanted"),
+            Refusal::OtherMedium => f.write_str("media of this kind are not taken"),
+            Refusal::NoCommonFormat => f.write_str("no format is known to both sides"),
+            Refusal::NoFiles => f.write_str("files are not taken"),
+            Refusal::TooLarge => f.write_str("the file or message is too long"),
+            Refusal::Ours(error) => write!(f, "our own media description is wrong: {error}"),
+        }
+    }
 }
 
 /// By which rule the first request is matched to the session.
