@@ -25,6 +25,7 @@ mod flow;
 mod limit;
 mod metrics;
 mod random;
+pub mod record;
 mod sensitive;
 mod time;
 
