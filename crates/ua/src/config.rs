@@ -53,6 +53,20 @@ pub struct Config {
     /// (RFC 3261 §18.1.1): 1,300. A request that is sent on a flow of the function's choice stays there, as does one to
     /// a loopback address, where no datagram is too large.
     pub max_udp_request: usize,
+    /// Keep-alives (CRLF) on stream flows that the endpoint opened and whose peer agrees by the `keep` parameter of
+    /// RFC 6223, at least every so often; and what peers that ask for it are told to send. `None` (the default): neither.
+    /// At least 1 s.
+    pub keep_alive: Option<Duration>,
+    /// Stream flows on which nothing came and went for at least this long (at most twice) are closed; `None` (the default):
+    /// none is. Longer than Timer C, so that nothing can be under way on them. Keep-alives count.
+    pub flow_idle: Option<Duration>,
+    /// Whether requests on TLS flows that the endpoint opened carry `alias` (RFC 5923), so that the far side may send its
+    /// own on the same connection: `false`. Aliases of authenticated peers are always heeded.
+    pub reuse_connections: bool,
+    /// The load ([`Endpoint::set_load`](crate::Endpoint::set_load)) from which on new requests get 503: 100. `None`: never.
+    pub overload_at: Option<u32>,
+    /// Seconds in the Retry-After of a 503: 5.
+    pub retry_after: u32,
     /// `User-Agent` of requests and `Server` of responses that do not bring their own.
     pub product: Option<HeaderText>,
     /// Methods that a user agent takes (405 for the others that are known, 501 for unknown ones).
@@ -81,6 +95,11 @@ impl Config {
             own_names: Vec::new(),
             outbound: None,
             max_udp_request: 1_300,
+            keep_alive: None,
+            flow_idle: None,
+            reuse_connections: false,
+            overload_at: Some(100),
+            retry_after: 5,
             product: (!product.is_empty()).then(|| HeaderText::sanitized(product)),
             allow: [
                 Method::Invite,
@@ -117,6 +136,8 @@ impl Config {
             (t.timer_d > Duration::ZERO && t.timer_d <= Duration::from_secs(600), "timers.timer_d"),
             (t.trying_after <= Duration::from_secs(1), "timers.trying_after"),
             (t.timer_c > Duration::ZERO && t.timer_c <= Duration::from_secs(3600), "timers.timer_c"),
+            (self.keep_alive.is_none_or(|every| every >= Duration::from_secs(1)), "keep_alive"),
+            (self.flow_idle.is_none_or(|idle| idle > t.timer_c && idle > t.patience()), "flow_idle"),
         ];
         for (fine, name) in timers {
             if !fine {

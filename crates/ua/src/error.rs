@@ -47,6 +47,8 @@ pub enum Refusal {
     MaxBreadth,
     /// A request about it is under way: its outcome comes first.
     Busy,
+    /// The endpoint takes no new work ([`drain`](crate::Endpoint::drain)).
+    Draining,
     /// A limit is reached.
     Limit(LimitExceeded),
 }
@@ -71,6 +73,7 @@ impl fmt::Display for Refusal {
             Refusal::TooManyHops => f.write_str("Max-Forwards is used up"),
             Refusal::MaxBreadth => f.write_str("Max-Breadth does not allow so many branches"),
             Refusal::Busy => f.write_str("a request about it is under way"),
+            Refusal::Draining => f.write_str("no new work is taken"),
             Refusal::Limit(exceeded) => exceeded.fmt(f),
         }
     }

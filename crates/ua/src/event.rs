@@ -250,6 +250,8 @@ pub enum Event {
         /// Why.
         why: CloseReason,
     },
+    /// After [`Endpoint::drain`](crate::Endpoint::drain): nothing is left that had begun.
+    Drained,
     /// A peer did something wrong, or something of ours came to nothing. Counted; for logs and policies alone.
     Fault(Fault),
 }

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use core::net::SocketAddr;
 use core::time::Duration;
 use cpm_base::{FlowId, FlowInfo, Instant, LimitExceeded, OpenId, Target, Transport, Trust};
-use cpm_sip::StreamFramer;
+use cpm_sip::{Host, StreamFramer, Via};
 
 /// Octets that wait for the host to write them.
 #[derive(Debug, Default)]
@@ -53,10 +53,22 @@ impl OutQueue {
 pub(crate) struct Stream {
     pub(crate) framer: StreamFramer,
     pub(crate) out: OutQueue,
-    /// A message came: the deadline of the first one is met.
-    pub(crate) heard: bool,
     pub(crate) faults: usize,
     pub(crate) faults_in_a_row: usize,
+    /// The peer opened it.
+    pub(crate) accepted: bool,
+    /// Until when the first message has to come.
+    pub(crate) first_by: Option<Instant>,
+    /// How often the far side is asked whether it is there, and when next.
+    pub(crate) ping_every: Option<Duration>,
+    pub(crate) ping_at: Option<Instant>,
+    /// A ping is not answered: the next CRLF is its pong, and not the first half of a ping.
+    pub(crate) awaits_pong: bool,
+    /// Until when the far side has to show that it lives.
+    pub(crate) pong_by: Option<Instant>,
+    /// When it is closed, unless something came or went since it was looked at last.
+    pub(crate) idle_at: Option<Instant>,
+    pub(crate) used: bool,
     /// Since when keep-alives are counted against the limit.
     counting_since: Instant,
 }
@@ -66,15 +78,26 @@ impl Stream {
         Stream {
             framer: StreamFramer::new(*limits),
             out: OutQueue::default(),
-            heard: false,
             faults: 0,
             faults_in_a_row: 0,
+            accepted: false,
+            first_by: None,
+            ping_every: None,
+            ping_at: None,
+            awaits_pong: false,
+            pong_by: None,
+            idle_at: None,
+            used: false,
             counting_since: Instant::ZERO,
         }
     }
 }
 
 impl Stream {
+    pub(crate) fn next_alarm(&self) -> Option<Instant> {
+        [self.first_by, self.ping_at, self.pong_by, self.idle_at].into_iter().flatten().min()
+    }
+
     /// Keep-alives are limited per 10 seconds: over the life of a connection they may be many.
     pub(crate) fn keep_alives_of_now(&mut self, now: Instant) {
         if now.since(self.counting_since) >= Duration::from_secs(10) {
@@ -92,16 +115,31 @@ pub(crate) struct Flow {
     pub(crate) stream: Option<Stream>,
     /// The targets that requests may reach through it.
     reaches: Vec<Target>,
+    /// Its peer named the address that it listens at.
+    aliased: bool,
 }
 
 impl Flow {
     pub(crate) fn new(info: FlowInfo, limits: &cpm_sip::Limits) -> Self {
         let stream = info.transport.is_stream().then(|| Stream::new(limits));
-        Flow { info, stream, reaches: Vec::new() }
+        Flow { info, stream, reaches: Vec::new(), aliased: false }
     }
 
     pub(crate) fn reliable(&self) -> bool {
         self.info.transport.is_stream()
+    }
+
+    /// Whether requests to the sent-by of this Via may go back on the flow (RFC 5923 §8.1, §9): the far side is the core, or
+    /// its certificate is for the name in sent-by (with an address there, for any name: the connection comes from it).
+    /// Once per flow.
+    pub(crate) fn may_alias(&self, via: &Via) -> bool {
+        let accepted = self.stream.as_ref().is_some_and(|stream| stream.accepted);
+        let authenticated = self.info.transport == Transport::Tls
+            && self.info.secure_identity.as_ref().is_some_and(|name| match via.host().ip() {
+                Some(ip) => ip == self.info.peer.ip(),
+                None => Host::parse(name).is_ok_and(|name| name.equivalent(via.host())),
+            });
+        accepted && !self.aliased && (authenticated || self.trusted())
     }
 
     pub(crate) fn trusted(&self) -> bool {
@@ -151,7 +189,7 @@ impl Flows {
     /// Takes a flow in. `asked` is the target that the host was asked for; an accepted flow has none.
     ///
     /// A stream that the peer opened is used for requests to the very address it comes from, under TLS from the core
-    /// alone: what a certificate says about who listens there is not known here (RFC 5923 §9).
+    /// alone: others have to name the address at which they listen ([`Flow::may_alias`]).
     pub(crate) fn insert(&mut self, id: FlowId, mut flow: Flow, asked: Option<Target>) {
         let info = &flow.info;
         let own = Target { protocol: info.protocol, transport: info.transport, remote: info.peer };
@@ -186,6 +224,14 @@ impl Flows {
         {
             flow.reaches.push(asked);
             self.by_target.insert(asked, id);
+        }
+    }
+
+    /// The peer of an accepted flow listens at this address too.
+    pub(crate) fn alias(&mut self, id: FlowId, target: Target) {
+        self.reach(id, Some(target));
+        if let Some(flow) = self.by_id.get_mut(&id) {
+            flow.aliased = true;
         }
     }
 

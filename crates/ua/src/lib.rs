@@ -67,6 +67,7 @@
 extern crate alloc;
 
 mod config;
+mod correlation;
 mod endpoint;
 mod error;
 mod event;
@@ -78,9 +79,10 @@ mod transaction;
 mod usages;
 
 pub use config::{Config, ConfigError, Limits, NextHop, SentBy};
+pub use correlation::Correlation;
 pub use cpm_sip::Role;
 pub use endpoint::{
-    Binding, Bindings, Branch, Endpoint, Login, NewPublication, NewRegistration, ProxyOptions,
+    Binding, Bindings, Branch, Endpoint, Holdings, Login, NewPublication, NewRegistration, ProxyOptions,
     PublicationEvent, RegistrationEvent, UsageFailure,
 };
 pub use error::{InDialogRefused, ProxyRefused, Refusal, Refused, RespondRefused, SendRefused};

@@ -62,8 +62,14 @@ impl Timers {
         due
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.by_time.len()
+    }
+
+    /// How many wait, apart from those of flows, which may stay open.
+    pub(crate) fn len_but_flows(&self) -> usize {
+        self.by_key.keys().filter(|key| !matches!(key, TimerKey::Flow(_))).count()
     }
 }
 

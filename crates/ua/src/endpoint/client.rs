@@ -2,6 +2,7 @@
 
 use super::Endpoint;
 use super::outgoing::Hop;
+use crate::correlation::Correlation;
 use crate::event::{DialogId, InviteId, ProxyId, TransactionFailure, TransactionId};
 use crate::flows::Departure;
 use crate::timers::TimerKey;
@@ -82,6 +83,7 @@ enum Cancel {
 #[derive(Debug)]
 pub(super) struct Client {
     user: User,
+    pub(super) correlation: Option<Correlation>,
     method: Method,
     /// The request; with our Via on top once an attempt runs. Gone once it is answered.
     request: Option<Request>,
@@ -140,6 +142,7 @@ impl Client {
     fn remainder(method: Method, attempt: Attempt) -> Client {
         Client {
             user: User::Nobody,
+            correlation: None,
             method,
             request: None,
             targets: VecDeque::new(),
@@ -213,9 +216,12 @@ impl Endpoint {
         if !matches!(user, User::Branch(..) | User::Nobody) {
             self.sign_ahead(&mut request);
         }
+        let correlation = Correlation::of_message(request.headers());
+        self.actions.about(correlation);
         let id = TransactionId(self.next_id());
         let client = Client {
             user,
+            correlation,
             method: request.method().clone(),
             request: Some(request),
             targets: VecDeque::new(),

@@ -4,6 +4,7 @@ use super::Endpoint;
 use super::server::Owner;
 use super::via::Head;
 use crate::config::Config;
+use crate::correlation::Correlation;
 use crate::event::{Event, Fault, RequestId};
 use cpm_base::{FlowId, Now};
 use cpm_sip::{
@@ -26,6 +27,7 @@ pub(super) fn policy(config: &Config) -> RequestPolicy {
 impl Endpoint {
     /// A message that parsed.
     pub(super) fn receive(&mut self, now: Now, flow: FlowId, message: Message) {
+        self.actions.about(Correlation::of_message(message.headers()));
         match message {
             Message::Request(request) => self.receive_request(now, flow, request),
             Message::Response(response) => self.receive_response(now, flow, response),
@@ -82,6 +84,10 @@ impl Endpoint {
         }
         if let Some(id) = self.find_server(&head.server_key(&request)) {
             return self.request_again(now, id);
+        }
+        self.flow_params_received(flow, &head.via, request.headers_mut());
+        if self.turn_away(now, flow, &head, &request) {
+            return;
         }
         if !self.admit(now, flow, &head, &request) {
             return;
@@ -151,12 +157,13 @@ impl Endpoint {
         }
         let found = match (response.typed::<Via>(), response.typed::<CSeq>()) {
             (Ok(Some(via)), Ok(Some(cseq))) => {
-                via.branch().and_then(|branch| self.find_client(branch, &cseq))
+                via.branch().and_then(|branch| self.find_client(branch, &cseq)).map(|id| (id, via))
             }
             _ => None,
         };
         match found {
-            Some(id) if cpm_sip::validate_response(&response).is_ok() => {
+            Some((id, via)) if cpm_sip::validate_response(&response).is_ok() => {
+                self.keep_as_agreed(now, flow, &via);
                 self.client_response(now, id, response)
             }
             // RFC 6026 §7.2: a stray response is passed on to nobody; the function may look at it.

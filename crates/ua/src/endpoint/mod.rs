@@ -1,5 +1,6 @@
 //! The endpoint: its inputs, its outputs, its clock. What it does with them is in the files beside this one.
 
+mod actions;
 mod calls;
 mod client;
 mod dialogs;
@@ -17,15 +18,19 @@ mod server;
 mod tests;
 mod uac;
 mod uas;
+mod upkeep;
 mod usage_table;
 mod usages;
 mod via;
+mod work;
 
 use crate::config::{Config, ConfigError};
+use crate::correlation::Correlation;
 use crate::event::{Action, DialogId, Event, Fault, InviteId, ProxyId, RequestId, ResolveId, TransactionId};
 use crate::flows::{Flow, Flows};
 use crate::timers::{TimerKey, Timers};
-use alloc::collections::{BTreeMap, VecDeque};
+use actions::Actions;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use client::Client;
@@ -45,6 +50,7 @@ pub use publications::{NewPublication, PublicationEvent};
 pub use registrations::{Binding, Bindings, NewRegistration, RegistrationEvent};
 use server::{MergeKey, PeerLoad, Server, ServerKey};
 use uac::Invite;
+pub use work::Holdings;
 
 /// A SIP endpoint: user agent and proxy core over flows that the host owns.
 ///
@@ -58,10 +64,14 @@ pub struct Endpoint {
     /// Key of the hashes in branches (loop detection) and in the tags of stateless answers.
     hash_key: u64,
     metrics: Metrics,
-    actions: VecDeque<Action>,
+    actions: Actions,
     timers: Timers,
     last_id: u64,
     flows: Flows,
+    /// What the host says of the node as a whole.
+    load: u32,
+    /// Whether no new work is taken; then, whether it was said that none is left.
+    draining: Option<bool>,
     /// Flows to be closed as soon as the current input is done with.
     doomed: Vec<(FlowId, CloseReason)>,
     resolving: BTreeMap<ResolveId, Resolving>,
@@ -98,10 +108,12 @@ impl Endpoint {
             random,
             hash_key,
             metrics: Metrics::default(),
-            actions: VecDeque::new(),
+            actions: Actions::default(),
             timers: Timers::default(),
             last_id: 0,
             flows: Flows::default(),
+            load: 0,
+            draining: None,
             doomed: Vec::new(),
             resolving: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -135,6 +147,11 @@ impl Endpoint {
 
     /// The next thing to do. Only takes from a queue: may be called at any time.
     pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front().map(|(action, _)| action)
+    }
+
+    /// The same with the call or message that it belongs to, where it belongs to one: for logs.
+    pub fn poll_correlated(&mut self) -> Option<(Action, Option<Correlation>)> {
         self.actions.pop_front()
     }
 
@@ -170,11 +187,12 @@ impl Endpoint {
             && self.usages.is_idle()
             && self.resolving.is_empty()
             && self.flows.opening.is_empty()
-            && self.timers.len() == self.usages.resting_alarms()
+            && self.timers.len_but_flows() == self.usages.resting_alarms()
     }
 
     /// A datagram came on a flow.
     pub fn handle_datagram(&mut self, now: Now, flow: FlowId, octets: bytes::Bytes) {
+        self.actions.about(None);
         if self.flows.get(flow).is_none_or(Flow::reliable) {
             self.fault("ua.unknown_flow", Fault::UnknownFlow { flow });
             return;
@@ -188,15 +206,19 @@ impl Endpoint {
 
     /// Octets came on a stream flow.
     pub fn handle_stream(&mut self, now: Now, flow: FlowId, octets: bytes::Bytes) {
+        self.actions.about(None);
         let Some(stream) = self.stream(flow) else {
             self.fault("ua.unknown_flow", Fault::UnknownFlow { flow });
             return;
         };
         stream.keep_alives_of_now(now.mono);
         stream.framer.push(octets);
+        stream.used = true;
+        self.alive(flow);
         while let Some(frame) = self.stream(flow).and_then(|stream| stream.framer.next()) {
             self.receive_frame(now, flow, frame);
             self.settle(now);
+            self.actions.about(None);
         }
     }
 
@@ -214,7 +236,7 @@ impl Endpoint {
                 self.metrics.count("ua.keepalive_pings");
                 self.transmit(flow, bytes::Bytes::from_static(b"\r\n"));
             }
-            Frame::Pong => self.metrics.count("ua.keepalive_pongs"),
+            Frame::Pong => self.pong(flow),
             Frame::Broken(failure) => {
                 self.malformed(now, flow, &failure);
                 self.count_against(flow);
@@ -234,6 +256,7 @@ impl Endpoint {
 
     /// The answer to [`Action::Open`]. For a datagram target, the flow may be one that the endpoint knows already.
     pub fn handle_opened(&mut self, now: Now, open: OpenId, result: Result<(FlowId, FlowInfo), OpenError>) {
+        self.actions.about(None);
         self.timers.set(TimerKey::Open(open), None);
         let opening = self.flows.end_opening(open);
         let target = opening.as_ref().map(|opening| opening.target);
@@ -271,16 +294,14 @@ impl Endpoint {
         if known {
             return self.flows.reach(flow, asked);
         }
-        if asked.is_none() && info.transport.is_stream() {
-            let by = now.mono.plus(self.config.limits.first_message);
-            self.timers.set(TimerKey::Flow(flow), Some(by));
-        }
         self.flows.insert(flow, Flow::new(info.clone(), &self.config.limits.sip), asked);
+        self.begin_upkeep(now, flow, asked.is_none());
         self.event(Event::FlowOpened { flow, info });
     }
 
     /// A flow ended, whoever ended it; harmless for one that the endpoint closed itself.
     pub fn handle_closed(&mut self, now: Now, flow: FlowId, why: CloseReason) {
+        self.actions.about(None);
         self.flows.closing.remove(&flow);
         self.flow_gone(now, flow, why);
         self.settle(now);
@@ -295,6 +316,8 @@ impl Endpoint {
     /// The deadline of [`next_timeout`](Endpoint::next_timeout) may have passed. Harmless when early, late or spurious.
     pub fn handle_timeout(&mut self, now: Now) {
         for key in self.timers.take_due(now.mono) {
+            let about = self.correlation_of(key);
+            self.actions.about(about);
             match key {
                 TimerKey::Client(id) => self.client_timeout(now, id),
                 TimerKey::Server(id) => self.server_timeout(now, id),
@@ -302,7 +325,7 @@ impl Endpoint {
                 TimerKey::Proxy(id) => self.proxy_timeout(now, id),
                 TimerKey::Open(id) => self.open_timeout(now, id),
                 TimerKey::Resolve(id) => self.resolve_timeout(now, id),
-                TimerKey::Flow(id) => self.doom(id, CloseReason::Idle),
+                TimerKey::Flow(id) => self.flow_timeout(now, id),
                 TimerKey::Usage(usage) => self.usage_timeout(now, usage),
             }
             self.settle(now);
@@ -336,6 +359,16 @@ impl Endpoint {
         }
     }
 
+    /// What a deadline belongs to.
+    fn correlation_of(&self, key: TimerKey) -> Option<Correlation> {
+        match key {
+            TimerKey::Client(id) => self.clients.get(&id).and_then(|client| client.correlation),
+            TimerKey::Server(id) => self.servers.get(&id).map(|server| server.correlation),
+            TimerKey::Dialog(id) => self.dialogs.get(&id).map(|dialog| Correlation::of(&dialog.key.0)),
+            _ => None,
+        }
+    }
+
     fn next_id(&mut self) -> u64 {
         self.last_id = self.last_id.wrapping_add(1);
         self.last_id
@@ -354,8 +387,8 @@ impl Endpoint {
     fn heard(&mut self, flow: FlowId) -> Option<usize> {
         let stream = self.stream(flow)?;
         let faults = stream.faults;
-        if !core::mem::replace(&mut stream.heard, true) {
-            self.timers.set(TimerKey::Flow(flow), None);
+        if stream.first_by.take().is_some() {
+            self.schedule_flow(flow);
         }
         Some(faults)
     }
@@ -385,5 +418,6 @@ impl Endpoint {
                 self.flow_gone(now, flow, why);
             }
         }
+        self.watch_drain();
     }
 }

@@ -226,6 +226,7 @@ impl Endpoint {
             self.actions.push_back(Action::Datagram(flow, octets));
             return true;
         };
+        stream.used = true;
         match stream.out.push(octets, max) {
             Ok(was_empty) => {
                 if was_empty {

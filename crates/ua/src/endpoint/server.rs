@@ -2,6 +2,7 @@
 
 use super::Endpoint;
 use super::via::{Head, ReplyTo};
+use crate::correlation::Correlation;
 use crate::error::{Refusal, Refused, RespondRefused};
 use crate::event::{DialogEnd, DialogId, Fault, ProxyId, RequestId};
 use crate::flows::Flow;
@@ -75,6 +76,7 @@ impl Machine {
 /// A server transaction.
 #[derive(Debug)]
 pub(super) struct Server {
+    pub(super) correlation: Correlation,
     key: ServerKey,
     merge: Option<MergeKey>,
     machine: Machine,
@@ -224,6 +226,7 @@ impl Endpoint {
         };
         let peer = self.flows.get(flow).map(|f| f.info.peer.ip());
         let server = Server {
+            correlation: Correlation::of(&head.call_id),
             key: head.server_key(&request),
             merge: None,
             machine,
@@ -332,6 +335,7 @@ impl Endpoint {
     ) -> Result<(), Refusal> {
         let status = response.status();
         let Some(server) = self.servers.get(&id) else { return Err(Refusal::Gone) };
+        self.actions.about(Some(server.correlation));
         let more_success = status.is_success() && server.is_invite();
         if server.answered() && !more_success {
             return Err(Refusal::Gone);

@@ -64,6 +64,9 @@ impl Endpoint {
             let why = Refusal::Method(request.method().clone());
             return Err(Refused::new(why, request));
         }
+        if let Err(why) = self.may_begin() {
+            return Err(Refused::new(why, request));
+        }
         let mut ready = request.clone();
         let hop = self
             .complete_request(&mut ready)
@@ -145,6 +148,7 @@ impl Endpoint {
         if *request.method() != Method::Invite {
             return Err(Refusal::Method(request.method().clone()));
         }
+        self.may_begin()?;
         self.room_for_dialog().map_err(Refusal::Limit)?;
         let mut ready = request.clone();
         self.complete_request(&mut ready)?;

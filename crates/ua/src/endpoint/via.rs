@@ -175,14 +175,17 @@ impl Endpoint {
 
     /// Our Via for a request on this flow; `None` when the flow is not open.
     pub(super) fn own_via(&self, flow: FlowId, branch: &str) -> Option<Via> {
-        let info = &self.flows.get(flow)?.info;
+        let flow = self.flows.get(flow)?;
+        let info = &flow.info;
         let (host, port) = self.sent_by(info);
         let name = match info.transport {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
             Transport::Tls => "TLS",
         };
-        Some(Via::new(name, host, port).with_branch(branch).with_rport())
+        let mut via = Via::new(name, host, port).with_branch(branch).with_rport();
+        self.flow_params(flow, &mut via);
+        Some(via)
     }
 
     /// How we name ourselves on a flow.

@@ -13,3 +13,5 @@ mod publications;
 mod registrations;
 mod scripts;
 mod targets;
+mod upkeep;
+mod work;

@@ -1,0 +1,165 @@
+//! Flows that last: connection reuse by alias (RFC 5923), keep-alives (RFC 5626 §4.4.1, RFC 6223), closing idle ones.
+
+use super::Endpoint;
+use crate::error::Refusal;
+use crate::flows::Flow;
+use crate::timers::TimerKey;
+use core::time::Duration;
+use cpm_base::{CloseReason, FlowId, Now, Protocol, Target, Transport};
+use cpm_sip::{Headers, Via};
+
+/// How long a pong may take (RFC 5626 §4.4.1).
+const PONG_WITHIN: Duration = Duration::from_secs(10);
+
+impl Endpoint {
+    /// Sends a keep-alive on a stream flow every so often, from 80 % to 100 % of the time at random, and closes the flow as
+    /// failed when no answer comes within 10 s (RFC 5626 §4.4.1): the peer is known to answer (it gave a Flow-Timer).
+    /// `None` ends it. With [`Config::keep_alive`](crate::Config::keep_alive) this happens by itself where the peer agrees
+    /// by the `keep` parameter of RFC 6223.
+    ///
+    /// # Errors
+    /// The flow is not open, or has datagrams (which are kept alive by STUN, the host's work).
+    pub fn keep_alive(&mut self, now: Now, flow: FlowId, every: Option<Duration>) -> Result<(), Refusal> {
+        let Some(stream) = self.stream(flow) else { return Err(Refusal::UnknownFlow) };
+        stream.ping_every = every.filter(|every| !every.is_zero());
+        stream.pong_by = None;
+        stream.ping_at = None;
+        self.arm_ping(now, flow);
+        Ok(())
+    }
+
+    /// Closes a flow. What is under way on it fails, or goes another way.
+    ///
+    /// # Errors
+    /// It is not open.
+    pub fn close_flow(&mut self, now: Now, flow: FlowId) -> Result<(), Refusal> {
+        if self.flows.get(flow).is_none() {
+            return Err(Refusal::UnknownFlow);
+        }
+        self.doom(flow, CloseReason::Done);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// The next ping, 80 % to 100 % of the interval from now.
+    fn arm_ping(&mut self, now: Now, flow: FlowId) {
+        let share = u32::try_from(self.random.public_u64() % 201).unwrap_or(0).saturating_add(800);
+        if let Some(stream) = self.stream(flow)
+            && let Some(every) = stream.ping_every
+        {
+            stream.ping_at = Some(now.mono.plus(every.saturating_mul(share) / 1000));
+        }
+        self.schedule_flow(flow);
+    }
+
+    pub(super) fn schedule_flow(&mut self, flow: FlowId) {
+        let at = self.stream(flow).and_then(|stream| stream.next_alarm());
+        self.timers.set(TimerKey::Flow(flow), at);
+    }
+
+    /// A stream flow is there.
+    pub(super) fn begin_upkeep(&mut self, now: Now, flow: FlowId, accepted: bool) {
+        let first_message = self.config.limits.first_message;
+        let idle = self.config.flow_idle;
+        let Some(stream) = self.stream(flow) else { return };
+        stream.accepted = accepted;
+        stream.first_by = accepted.then(|| now.mono.plus(first_message));
+        stream.idle_at = idle.map(|idle| now.mono.plus(idle));
+        self.schedule_flow(flow);
+    }
+
+    /// A CRLF between messages.
+    pub(super) fn pong(&mut self, flow: FlowId) {
+        self.metrics.count("ua.keepalive_pongs");
+        if let Some(stream) = self.stream(flow)
+            && core::mem::take(&mut stream.awaits_pong)
+        {
+            stream.framer.reset_keep_alives();
+        }
+    }
+
+    /// Something came, which shows that the far side lives.
+    pub(super) fn alive(&mut self, flow: FlowId) {
+        if let Some(stream) = self.stream(flow)
+            && stream.pong_by.take().is_some()
+        {
+            self.schedule_flow(flow);
+        }
+    }
+
+    pub(super) fn flow_timeout(&mut self, now: Now, flow: FlowId) {
+        let idle = self.config.flow_idle;
+        let Some(stream) = self.stream(flow) else { return };
+        let due = |at: Option<cpm_base::Instant>| at.is_some_and(|at| at <= now.mono);
+        if due(stream.first_by) {
+            return self.doom(flow, CloseReason::Idle);
+        }
+        if due(stream.pong_by) {
+            self.metrics.count("ua.keepalive_unanswered");
+            return self.doom(flow, CloseReason::Failed);
+        }
+        if due(stream.idle_at) {
+            if !core::mem::take(&mut stream.used) {
+                self.metrics.count("ua.idle_flows_closed");
+                return self.doom(flow, CloseReason::Idle);
+            }
+            stream.idle_at = idle.map(|idle| now.mono.plus(idle));
+        }
+        if due(stream.ping_at) {
+            stream.awaits_pong = true;
+            stream.pong_by = stream.pong_by.or(Some(now.mono.plus(PONG_WITHIN)));
+            self.metrics.count("ua.keepalive_pings_sent");
+            self.transmit(flow, bytes::Bytes::from_static(b"\r\n\r\n"));
+            self.arm_ping(now, flow);
+        }
+        self.schedule_flow(flow);
+    }
+
+    /// A response says in the topmost Via, ours, whether and how often the next hop wants keep-alives (RFC 6223 §4.3).
+    pub(super) fn keep_as_agreed(&mut self, now: Now, flow: FlowId, via: &Via) {
+        let Some(most) = self.config.keep_alive else { return };
+        let Some(asked) = via.params().get("keep").and_then(|seconds| seconds.parse::<u32>().ok()) else {
+            return;
+        };
+        let every = match asked {
+            0 => most,
+            seconds => most.min(Duration::from_secs(seconds.into())),
+        };
+        if self.stream(flow).is_some_and(|stream| !stream.accepted && stream.ping_every != Some(every)) {
+            let _ = self.keep_alive(now, flow, Some(every));
+        }
+    }
+
+    /// What the Via of a request on this flow says about the flow itself: that we would keep it alive (RFC 6223 §4.1), and
+    /// that requests may come back on it (RFC 5923 §4).
+    pub(super) fn flow_params(&self, flow: &Flow, via: &mut Via) {
+        let Some(stream) = flow.stream.as_ref().filter(|stream| !stream.accepted) else { return };
+        let keep = self.config.keep_alive.is_some() && stream.ping_every.is_none();
+        let alias = self.config.reuse_connections && flow.info.transport == Transport::Tls;
+        for (wanted, name) in [(keep, "keep"), (alias, "alias")] {
+            if wanted {
+                // The names are tokens.
+                let _ = via.params_mut().set(name, None);
+            }
+        }
+    }
+
+    /// What the topmost Via of a received request says about its flow.
+    pub(super) fn flow_params_received(&mut self, flow: FlowId, via: &Via, headers: &mut Headers) {
+        let Some(known) = self.flows.by_id.get(&flow).filter(|known| known.reliable()) else { return };
+        if via.params().get("keep") == Some("")
+            && let Some(every) = self.config.keep_alive
+        {
+            let mut via = via.clone();
+            let _ = via.params_mut().set("keep", Some(&alloc::format!("{}", every.as_secs())));
+            headers.replace_first_typed(&via);
+        }
+        if via.params().contains("alias") && known.may_alias(via) {
+            let port = via.port().unwrap_or(super::outgoing::default_port(known.info.transport));
+            let remote = core::net::SocketAddr::new(known.info.peer.ip(), port);
+            let target = Target { protocol: Protocol::Sip, transport: known.info.transport, remote };
+            self.metrics.count("ua.aliases");
+            self.flows.alias(flow, target);
+        }
+    }
+}
