@@ -20,7 +20,7 @@ impl Correlation {
     /// That of a message; `None` when it has no Call-ID that can be read.
     #[must_use]
     pub fn of_message(headers: &Headers) -> Option<Self> {
-        headers.view::<CallIdRef<'_>>().ok().flatten().map(|id| Correlation::of(&id.as_str()))
+        headers.view::<CallIdRef<'_>>().ok().flatten().map(|id| Correlation::of(id.as_str()))
     }
 
     /// As a number.

@@ -231,12 +231,8 @@ impl Endpoint {
                     stream.faults_in_a_row = 0;
                 }
             }
-            // RFC 5626 §4.4.1: a double CRLF is answered with one.
-            Frame::KeepAlivePing => {
-                self.metrics.count("ua.keepalive_pings");
-                self.transmit(flow, bytes::Bytes::from_static(b"\r\n"));
-            }
-            Frame::Pong => self.pong(flow),
+            Frame::KeepAlivePing => self.line_end(flow, true),
+            Frame::Pong => self.line_end(flow, false),
             Frame::Broken(failure) => {
                 self.malformed(now, flow, &failure);
                 self.count_against(flow);

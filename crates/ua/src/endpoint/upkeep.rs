@@ -47,7 +47,8 @@ impl Endpoint {
         if let Some(stream) = self.stream(flow)
             && let Some(every) = stream.ping_every
         {
-            stream.ping_at = Some(now.mono.plus(every.saturating_mul(share) / 1000));
+            stream.ping_at =
+                Some(now.mono.plus(every.saturating_mul(share).checked_div(1000).unwrap_or(every)));
         }
         self.schedule_flow(flow);
     }
@@ -68,13 +69,16 @@ impl Endpoint {
         self.schedule_flow(flow);
     }
 
-    /// A CRLF between messages.
-    pub(super) fn pong(&mut self, flow: FlowId) {
-        self.metrics.count("ua.keepalive_pongs");
-        if let Some(stream) = self.stream(flow)
-            && core::mem::take(&mut stream.awaits_pong)
-        {
-            stream.framer.reset_keep_alives();
+    /// A CRLF between messages. The framer counts them in pairs; after a ping of ours the next one is its pong, whatever
+    /// its number.
+    pub(super) fn line_end(&mut self, flow: FlowId, second: bool) {
+        let pong = self.stream(flow).is_some_and(|stream| core::mem::take(&mut stream.awaits_pong));
+        if second && !pong {
+            // RFC 5626 §4.4.1: a double CRLF is answered with one.
+            self.metrics.count("ua.keepalive_pings");
+            self.transmit(flow, bytes::Bytes::from_static(b"\r\n"));
+        } else {
+            self.metrics.count("ua.keepalive_pongs");
         }
     }
 
