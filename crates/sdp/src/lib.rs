@@ -43,7 +43,9 @@ extern crate alloc;
 extern crate std;
 
 mod attribute;
+mod cpm;
 mod description;
+mod edit;
 mod exchange;
 mod file_name;
 mod finding;
@@ -52,6 +54,7 @@ mod limits;
 mod line;
 mod media;
 mod negotiate;
+mod relay;
 mod session;
 mod steps;
 
@@ -59,6 +62,9 @@ pub use attribute::{
     AttributeError, Chatroom, ConnectionUse, Crypto, FileDate, FileDescription, FileIcon, FileRange,
     FileSelector, Fingerprint, Fmtp, Group, Hash, Number, Path, Rtcp, RtpMap, Text, Token, Tokens, TypeList,
     TypedAttribute,
+};
+pub use cpm::{
+    ChunkSizes, ChunkTable, CpmRules, Entity, GROUP_DATA, IS_COMPOSING, Purpose, PurposeError, is_event_type,
 };
 pub use description::{Attribute, LineRef, Media, Origin, SdpError, SessionDescription, TimeDescription};
 pub use exchange::{OfferRefused, OfferedMsrp, PendingOffer, RemoteOffer, SessionIds, offer};
@@ -71,6 +77,7 @@ pub use media::{
     Direction, MediaError, MediumFault, MsrpMedia, MsrpTransport, Setup, accepts, wrapped_types,
 };
 pub use negotiate::{AnswerError, Negotiated, Refusal, Remote, Role, SessionMatching};
+pub use relay::{End, LegMedium, LegOrigin, LegRules, MediaPolicy, Merge, OfferBridge, RelayError};
 pub use session::{
     Agreed, AnswerRejected, Capabilities, Change, FormatCapability, LocalMedium, MediaSession, MediumOutcome,
     Off, OfferError, OfferFault, OfferToken, OfferedContent, OfferedMedium, OriginFinding, OriginLeniency,

@@ -161,6 +161,8 @@ pub enum Refusal {
     NoCommonFormat,
     /// Files are not taken.
     NoFiles,
+    /// The file that is asked for is not here.
+    NoSuchFile,
     /// The file or message is longer than what is taken.
     TooLarge,
     /// What we were to answer with is wrong: our own mistake.
@@ -182,6 +184,7 @@ impl fmt::Display for Refusal {
             Refusal::OtherMedium => f.write_str("media of this kind are not taken"),
             Refusal::NoCommonFormat => f.write_str("no format is known to both sides"),
             Refusal::NoFiles => f.write_str("files are not taken"),
+            Refusal::NoSuchFile => f.write_str("the file that is asked for is not here"),
             Refusal::TooLarge => f.write_str("the file or message is too long"),
             Refusal::Ours(error) => write!(f, "our own media description is wrong: {error}"),
         }
