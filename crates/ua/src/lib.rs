@@ -74,6 +74,7 @@ mod event;
 mod flows;
 mod identity;
 mod preferences;
+mod session;
 mod timers;
 mod transaction;
 mod usages;
@@ -95,5 +96,6 @@ pub use identity::{
     Asserted, Crossing, IdentityPolicy, anonymize, assert_identity, believe, is_anonymous, passes, reveal,
 };
 pub use preferences::{Disposition, Targets, targets};
+pub use session::{Misplaced, SessionTimer, session_description};
 pub use transaction::TimerValues;
 pub use usages::pace::RefreshPolicy;
