@@ -1,5 +1,6 @@
 //! What a host configures: identity on the wire, role, timers, limits.
 
+use crate::session::SessionTimer;
 use crate::transaction::TimerValues;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -79,6 +80,11 @@ pub struct Config {
     pub accept: Vec<String>,
     /// What it does at the border of the trust domain (RFC 3325). By default nothing: its function does.
     pub identity: crate::IdentityPolicy,
+    /// Session timers (RFC 4028) for the calls of a user agent; `None`: the endpoint neither asks for them, nor keeps any.
+    pub session_timer: Option<SessionTimer>,
+    /// Whether commands are refused that leave an offer unanswered or, after an INVITE without one, make none. What has
+    /// no place where it is, is refused in any case.
+    pub require_descriptions: bool,
 }
 
 impl Config {
@@ -114,6 +120,8 @@ impl Config {
             refresh: crate::RefreshPolicy::default(),
             accept: Vec::new(),
             identity: crate::IdentityPolicy::default(),
+            session_timer: None,
+            require_descriptions: false,
         }
     }
 
@@ -145,6 +153,9 @@ impl Config {
             }
         }
         self.refresh.validate()?;
+        if self.session_timer.is_some_and(|timer| !timer.is_valid()) {
+            return Err(ConfigError("session_timer"));
+        }
         self.limits.validate()
     }
 }
@@ -184,6 +195,11 @@ pub struct Limits {
     pub max_early_per_invite: usize,
     /// `route.max_targets`: addresses of one name that are tried one after the other: 8. Further ones are not.
     pub max_targets: usize,
+    /// `dialog.early_max`: how long an early dialog of an INVITE of ours lives without another response: 180 s.
+    pub early_max: Duration,
+    /// `dialog.max_description`: octets of a session description that is kept for refreshing the session: 8 KiB. Greater
+    /// ones are not kept: such a session is refreshed by UPDATE alone.
+    pub max_description: usize,
     /// `fork.max_branches`: branches of one proxied request: 12.
     pub max_branches: usize,
     /// `max_breadth`: branches of a proxied request that may be open at once, here and further on (RFC 5393 §5): 60.
@@ -219,6 +235,8 @@ impl Default for Limits {
             max_dialogs: 65_536,
             max_early_per_invite: 16,
             max_targets: 8,
+            early_max: Duration::from_secs(180),
+            max_description: 8 * 1024,
             max_branches: 12,
             max_breadth: 60,
             max_logins: 1_024,
@@ -248,6 +266,7 @@ impl Limits {
             (self.max_dialogs, "limits.max_dialogs"),
             (self.max_early_per_invite, "limits.max_early_per_invite"),
             (self.max_targets, "limits.max_targets"),
+            (self.max_description, "limits.max_description"),
             (self.max_branches, "limits.max_branches"),
             (self.max_breadth, "limits.max_breadth"),
             (self.max_logins, "limits.max_logins"),
@@ -262,6 +281,9 @@ impl Limits {
             if value == 0 {
                 return Err(ConfigError(name));
             }
+        }
+        if self.early_max.is_zero() {
+            return Err(ConfigError("limits.early_max"));
         }
         if self.first_message.is_zero() {
             return Err(ConfigError("limits.first_message"));

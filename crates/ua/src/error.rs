@@ -1,6 +1,7 @@
 //! Why a command is refused: the caller's mistakes, never the peer's.
 
-use crate::event::{Body, DialogId};
+use crate::event::{Body, DialogId, PendingOffer};
+use crate::session::Misplaced;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -49,6 +50,16 @@ pub enum Refusal {
     Busy,
     /// The endpoint takes no new work ([`drain`](crate::Endpoint::drain)).
     Draining,
+    /// Another INVITE or UPDATE is under way in the dialog.
+    Pending,
+    /// A session description is where it may not be, or missing where it has to be.
+    Description(Misplaced),
+    /// The PRACK for a reliable provisional response is still to come (RFC 3262 §3).
+    AwaitsPrack,
+    /// The peer does not take reliable provisional responses.
+    NotReliable,
+    /// The INVITE would replace a dialog: that has to be allowed first (RFC 3891 §3).
+    Replaces,
     /// A limit is reached.
     Limit(LimitExceeded),
 }
@@ -74,6 +85,11 @@ impl fmt::Display for Refusal {
             Refusal::MaxBreadth => f.write_str("Max-Breadth does not allow so many branches"),
             Refusal::Busy => f.write_str("a request about it is under way"),
             Refusal::Draining => f.write_str("no new work is taken"),
+            Refusal::Pending => f.write_str("another INVITE or UPDATE is under way in the dialog"),
+            Refusal::Description(misplaced) => misplaced.fmt(f),
+            Refusal::AwaitsPrack => f.write_str("a provisional response is not acknowledged yet"),
+            Refusal::NotReliable => f.write_str("the peer takes no reliable provisional responses"),
+            Refusal::Replaces => f.write_str("replacing a dialog has to be allowed first"),
             Refusal::Limit(exceeded) => exceeded.fmt(f),
         }
     }
@@ -118,3 +134,5 @@ pub type RespondRefused = Refused<Response>;
 pub type ProxyRefused = Refused<Vec<crate::Branch>>;
 /// A request in a dialog that is not sent; header fields and body come back.
 pub type InDialogRefused = Refused<(DialogId, Headers, Option<Body>)>;
+/// An answer that is not sent; the offer, header fields and body come back.
+pub type AnswerRefused = Refused<(PendingOffer, Headers, Body)>;

@@ -110,6 +110,34 @@ pub struct Body {
     pub octets: Bytes,
 }
 
+/// What carries an offer of the peer, and so decides where its answer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OfferOf {
+    /// An INVITE, UPDATE or PRACK: answered in its 2xx.
+    Request(RequestId),
+    /// A reliable provisional response to our INVITE that made no offer: answered in its PRACK.
+    Reliable(DialogId),
+    /// The 2xx to our INVITE that made no offer: answered in the ACK.
+    Success(DialogId),
+}
+
+/// An offer of the peer that awaits its answer. It is given out once
+/// ([`take_offer`](crate::Endpoint::take_offer)) and used up by [`answer`](crate::Endpoint::answer_offer).
+#[derive(Debug, PartialEq, Eq)]
+pub struct PendingOffer {
+    pub(crate) of: OfferOf,
+    /// Which offer of the call it is: a late handle never answers another one.
+    pub(crate) serial: u32,
+}
+
+impl PendingOffer {
+    /// What carried it.
+    #[must_use]
+    pub fn of(&self) -> OfferOf {
+        self.of
+    }
+}
+
 /// What happened, for the function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -136,6 +164,44 @@ pub enum Event {
         dialog: DialogId,
         /// The ACK.
         ack: Request,
+    },
+    /// The PRACK for a reliable provisional response of ours came. Unless it makes an offer, it is answered.
+    ProvisionalAcknowledged {
+        /// The INVITE.
+        request: RequestId,
+        /// The early dialog, or the dialog of a re-INVITE.
+        dialog: DialogId,
+        /// The PRACK.
+        prack: Request,
+    },
+    /// The message of the event before this one makes an offer. Its answer goes with the command that the message asks
+    /// for anyway, or with [`answer`](crate::Endpoint::answer_offer). (An INVITE outside of a dialog has no such event.)
+    Offer {
+        /// Where the answer goes.
+        of: OfferOf,
+        /// The dialog.
+        dialog: DialogId,
+        /// The session description.
+        description: Bytes,
+    },
+    /// The message of the event before this one answers our offer.
+    Answer {
+        /// The dialog.
+        dialog: DialogId,
+        /// The session description.
+        description: Bytes,
+    },
+    /// An INVITE wants to take the place of a dialog (RFC 3891), instead of [`Event::Request`]. It can be accepted after
+    /// [`allow_replacing`](crate::Endpoint::allow_replacing), which ends that dialog; or else refused.
+    Replaces {
+        /// The INVITE.
+        id: RequestId,
+        /// The flow it came on.
+        flow: FlowId,
+        /// The INVITE.
+        request: Request,
+        /// The dialog that it would replace.
+        dialog: DialogId,
     },
     /// The final response to a request that the function sent.
     Response {
@@ -290,8 +356,14 @@ pub enum DialogEnd {
     NotAcknowledged,
     /// The function did not confirm the 2xx in 64*T1; the endpoint sent ACK and BYE.
     NotConfirmed,
-    /// The peer does not know the dialog, or answers no more (481, 408: RFC 3261 §12.2.1.2).
+    /// The peer does not know the dialog, or answers no more (481, 408: RFC 3261 §12.2.1.2; RFC 5057 §5).
     Gone,
+    /// No response came for an early dialog in 180 s.
+    EarlyExpired,
+    /// Nobody refreshed the session (RFC 4028 §10); the endpoint sent BYE.
+    SessionExpired,
+    /// Another one took its place (RFC 3891); the endpoint sent BYE.
+    Replaced,
 }
 
 /// Something went wrong that a log wants to know.
@@ -345,6 +417,18 @@ pub enum Fault {
     Unacknowledged {
         /// The INVITE.
         request: RequestId,
+    },
+    /// The PRACK for a reliable provisional response never came: the INVITE got 504 (RFC 3262 §3).
+    NotPracked {
+        /// The INVITE; it is over.
+        request: RequestId,
+    },
+    /// A session description came where none may be, or none where one had to be.
+    Description {
+        /// The dialog.
+        dialog: DialogId,
+        /// What is wrong.
+        what: crate::Misplaced,
     },
     /// A response could not be sent: the flow is gone and none can be opened.
     Undeliverable {

@@ -86,11 +86,13 @@ pub use endpoint::{
     Binding, Bindings, Branch, Endpoint, Holdings, Login, NewPublication, NewRegistration, ProxyOptions,
     PublicationEvent, RegistrationEvent, UsageFailure,
 };
-pub use error::{InDialogRefused, ProxyRefused, Refusal, Refused, RespondRefused, SendRefused};
+pub use error::{
+    AnswerRefused, InDialogRefused, ProxyRefused, Refusal, Refused, RespondRefused, SendRefused,
+};
 pub use event::{
     Action, Body, Destination, DialogEnd, DialogId, Event, Fault, InviteFailure, InviteId, LoginId,
-    NameQuery, ProxyId, PublicationId, RegistrationId, RequestId, ResolveId, TransactionFailure,
-    TransactionId,
+    NameQuery, OfferOf, PendingOffer, ProxyId, PublicationId, RegistrationId, RequestId, ResolveId,
+    TransactionFailure, TransactionId,
 };
 pub use identity::{
     Asserted, Crossing, IdentityPolicy, anonymize, assert_identity, believe, is_anonymous, passes, reveal,

@@ -1,13 +1,18 @@
 //! The INVITE usage of a dialog (RFC 3261 §13, §15): from the first response to the BYE.
 
 use super::Endpoint;
+use super::changes::Change;
 use super::client::User;
 use super::dialogs::Dialog;
 use crate::error::{InDialogRefused, Refusal, Refused};
 use crate::event::{DialogEnd, DialogId, Event, InviteId, RequestId, TransactionId};
+use crate::session::exchange::Exchange;
+use crate::session::timer::Timer;
+use alloc::boxed::Box;
+use bytes::Bytes;
 use core::time::Duration;
 use cpm_base::{Instant, Now};
-use cpm_sip::{Headers, Method};
+use cpm_sip::{HeaderName, HeaderText, Headers, Method};
 
 /// How far a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,19 +39,74 @@ pub(super) struct Call {
     pub(super) invite: Option<InviteId>,
     /// Our BYE, under way or held until the ACK is in.
     pub(super) bye: Option<TransactionId>,
+    /// We called: the Call-ID is ours (RFC 3261 §14.1 gives us the longer back-off).
+    pub(super) owner: bool,
+    pub(super) exchange: Exchange,
+    /// How many offers were answered.
+    pub(super) exchanges: u32,
+    /// How many offers the peer made.
+    pub(super) offers: u32,
+    /// The function took the offer of a response.
+    pub(super) offer_taken: bool,
+    /// Our re-INVITE and our UPDATE, from the command to their end.
+    pub(super) reinvite: Option<Box<Change>>,
+    pub(super) update: Option<Box<Change>>,
+    /// The last INVITE of the peer, and its last UPDATE.
+    pub(super) served_invite: Option<RequestId>,
+    pub(super) served_update: Option<RequestId>,
+    /// RSeq of the peer's last reliable provisional response, and CSeq of the INVITE of ours that it answers.
+    pub(super) reliable: Option<(u32, u32)>,
+    /// Until when an early dialog of ours lives without another response.
+    pub(super) early_until: Option<Instant>,
+    pub(super) timer: Timer,
+    /// The peer takes UPDATE.
+    pub(super) peer_updates: bool,
+    /// The last descriptions of both sides, kept where the session is refreshed.
+    pub(super) kept_local: Option<Bytes>,
+    pub(super) kept_remote: Option<Bytes>,
 }
 
 impl Call {
-    pub(super) fn new(phase: Phase) -> Call {
-        Call { phase, invite: None, bye: None }
+    pub(super) fn new(phase: Phase, owner: bool, exchange: Exchange) -> Call {
+        Call {
+            phase,
+            invite: None,
+            bye: None,
+            owner,
+            exchange,
+            exchanges: 0,
+            offers: 0,
+            offer_taken: false,
+            reinvite: None,
+            update: None,
+            served_invite: None,
+            served_update: None,
+            reliable: None,
+            early_until: None,
+            timer: Timer::OFF,
+            peer_updates: false,
+            kept_local: None,
+            kept_remote: None,
+        }
     }
 
     pub(super) fn next_alarm(&self) -> Option<Instant> {
-        match self.phase {
+        let phase = match self.phase {
             Phase::AwaitsConfirm { until, .. } | Phase::Ended { until } => Some(until),
             Phase::AwaitsAck { again, until, .. } => Some(again.min(until)),
-            Phase::EarlyAsClient | Phase::EarlyAsServer { .. } | Phase::Confirmed => None,
-        }
+            Phase::EarlyAsClient => self.early_until,
+            Phase::EarlyAsServer { .. } | Phase::Confirmed => None,
+        };
+        let waiting = |change: &Option<Box<Change>>| change.as_ref().and_then(|change| change.again_at);
+        [phase, waiting(&self.reinvite), waiting(&self.update), self.timer.next_alarm()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether nothing stops the call from being changed or ended: it is confirmed, and no BYE is under way.
+    pub(super) fn is_up(&self) -> bool {
+        self.phase == Phase::Confirmed && self.bye.is_none()
     }
 }
 
@@ -78,6 +138,9 @@ impl Endpoint {
         let call = self.dialogs.get_mut(&id)?.call.take();
         self.schedule_dialog(id);
         self.drop_unused(id);
+        if let Some(call) = &call {
+            self.changes_lost(call);
+        }
         call
     }
 
@@ -97,16 +160,27 @@ impl Endpoint {
     }
 
     pub(super) fn dialog_timeout(&mut self, now: Now, id: DialogId) {
+        self.phase_timeout(now, id);
+        self.changes_timeout(now, id);
+        if let Some(event) = self.call(id).and_then(|call| call.timer.due(now.mono)) {
+            self.step_timer(now, id, event);
+        }
+        self.schedule_dialog(id);
+    }
+
+    fn phase_timeout(&mut self, now: Now, id: DialogId) {
         let t2 = self.config.timers.t2;
         let patience = self.config.timers.patience();
         let Some(call) = self.call_mut(id) else { return };
         match &mut call.phase {
             Phase::AwaitsAck { invite, interval, again, until, .. } if *until > now.mono => {
+                if *again > now.mono {
+                    return;
+                }
                 // RFC 3261 §13.3.1.4: from T1, doubling up to T2, whatever the transport.
                 let invite = *invite;
                 *interval = interval.saturating_mul(2).min(t2);
                 *again = now.mono.plus(*interval);
-                self.schedule_dialog(id);
                 self.metrics.count("ua.retransmissions_sent");
                 self.transmit_response(now, invite);
             }
@@ -117,15 +191,23 @@ impl Endpoint {
                 self.bye_by_itself(now, id);
                 self.end_call(now, id, DialogEnd::NotConfirmed);
             }
+            Phase::EarlyAsClient if call.early_until.is_some_and(|until| until <= now.mono) => {
+                call.early_until = None;
+                let invite = call.invite;
+                // Where it is the only one, Timer C ends the INVITE with it.
+                if self.forks_of(invite) > 1 {
+                    self.metrics.count("ua.early_dialogs_expired");
+                    self.end_call(now, id, DialogEnd::EarlyExpired);
+                }
+            }
             Phase::Ended { until } if *until <= now.mono => {
                 if call.bye.is_none() {
                     self.forget_call(id);
                 } else {
                     call.phase = Phase::Ended { until: now.mono.plus(patience) };
-                    self.schedule_dialog(id);
                 }
             }
-            _ => self.schedule_dialog(id),
+            _ => {}
         }
     }
 
@@ -142,10 +224,23 @@ impl Endpoint {
 
     /// A BYE that nobody but the endpoint knows of.
     pub(super) fn bye_by_itself(&mut self, now: Now, id: DialogId) {
+        self.send_bye(now, id, &Headers::new());
+    }
+
+    /// The same with a Reason (RFC 3326).
+    pub(super) fn bye_with(&mut self, now: Now, id: DialogId, reason: &str) {
+        let mut headers = Headers::new();
+        if let Ok(reason) = HeaderText::new(reason) {
+            headers.push(HeaderName::Reason, reason);
+        }
+        self.send_bye(now, id, &headers);
+    }
+
+    fn send_bye(&mut self, now: Now, id: DialogId, headers: &Headers) {
         if self.call(id).is_none_or(|call| call.bye.is_some()) {
             return;
         }
-        if let Ok((request, hop)) = self.build_in_dialog(id, Method::Bye, &Headers::new(), None) {
+        if let Ok((request, hop)) = self.build_in_dialog(id, Method::Bye, headers, None) {
             self.begin_client(now, User::Nobody, request, hop);
         }
     }

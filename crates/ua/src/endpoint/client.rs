@@ -23,6 +23,10 @@ pub(super) enum User {
     Function,
     /// `send_in_dialog`.
     Dialog(DialogId),
+    /// `update`, and the refresh of a session.
+    Update(DialogId),
+    /// PRACK.
+    Prack(DialogId),
     /// `bye`.
     Bye(DialogId),
     /// `invite`.
@@ -434,7 +438,7 @@ impl Endpoint {
             self.by_branch.remove(&(attempt.branch, client.method == Method::Cancel));
         }
         match client.user {
-            User::Invite(invite) => self.invite_over(invite),
+            User::Invite(invite) => self.invite_over(invite, id),
             User::Branch(proxy, _) => self.proxy_branch_over(proxy),
             _ => {}
         }

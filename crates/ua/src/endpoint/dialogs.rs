@@ -15,8 +15,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use cpm_base::{FlowId, LimitExceeded, Now};
 use cpm_sip::{
-    CSeq, CallId, Contact, From, HeaderName, Headers, MaxForwards, Method, RecordRoute, Request, Response,
-    Route, To, Uri,
+    CSeq, CallId, Contact, From, HeaderName, HeaderText, Headers, MaxForwards, Method, RecordRoute, Request,
+    Response, Route, To, Uri,
 };
 
 /// Call-ID, local tag, remote tag (RFC 3261 §12).
@@ -35,6 +35,8 @@ pub(super) struct Dialog {
     pub(super) routes: Vec<Route>,
     /// The flow that the first request was sent on at the function's wish: the way of requests without Route.
     pub(super) flow: Option<FlowId>,
+    /// The Contact that we gave: requests that refresh the target say the same.
+    pub(super) contact: Option<HeaderText>,
     /// The INVITE usage.
     pub(super) call: Option<Call>,
     /// All other usages.
@@ -49,14 +51,7 @@ impl Dialog {
         response: &Response,
         flow: Option<FlowId>,
     ) -> Result<Dialog, Refusal> {
-        let origin = Origin {
-            from: sent.typed::<From>()?.ok_or(Refusal::Missing("From"))?,
-            call_id: sent.typed::<CallId>()?.ok_or(Refusal::Missing("Call-ID"))?,
-            cseq: sent.typed::<CSeq>()?.ok_or(Refusal::Missing("CSeq"))?.number,
-            uri: sent.uri().clone(),
-            flow,
-        };
-        Dialog::as_client(&origin, response)
+        Dialog::as_client(&Origin::of(sent, flow)?, response)
     }
 
     pub(super) fn as_client(origin: &Origin, response: &Response) -> Result<Dialog, Refusal> {
@@ -78,6 +73,7 @@ impl Dialog {
             target,
             routes,
             flow: origin.flow,
+            contact: origin.contact.clone(),
             call: None,
             usages: BTreeSet::new(),
         })
@@ -104,6 +100,7 @@ impl Dialog {
             target,
             routes,
             flow: None,
+            contact: None,
             call: None,
             usages: BTreeSet::new(),
         })
@@ -111,7 +108,9 @@ impl Dialog {
 
     /// The same for a response of ours.
     pub(super) fn as_server(request: &Request, response: &Response) -> Result<Dialog, Refusal> {
-        Dialog::from_request(request, response.typed::<To>()?.ok_or(Refusal::Missing("To"))?)
+        let local = response.typed::<To>()?.ok_or(Refusal::Missing("To"))?;
+        let dialog = Dialog::from_request(request, local)?;
+        Ok(Dialog { contact: contact_of(response.headers()), ..dialog })
     }
 
     /// Route set, target and tags as the 2xx says (RFC 3261 §13.2.2.4): they may differ from those of a provisional one.
@@ -177,6 +176,26 @@ pub(super) struct Origin {
     pub(super) cseq: u32,
     pub(super) uri: Uri,
     pub(super) flow: Option<FlowId>,
+    pub(super) contact: Option<HeaderText>,
+}
+
+impl Origin {
+    pub(super) fn of(sent: &Request, flow: Option<FlowId>) -> Result<Origin, Refusal> {
+        Ok(Origin {
+            from: sent.typed::<From>()?.ok_or(Refusal::Missing("From"))?,
+            call_id: sent.typed::<CallId>()?.ok_or(Refusal::Missing("Call-ID"))?,
+            cseq: sent.typed::<CSeq>()?.ok_or(Refusal::Missing("CSeq"))?.number,
+            uri: sent.uri().clone(),
+            flow,
+            contact: contact_of(sent.headers()),
+        })
+    }
+}
+
+/// The Contact of a message of ours as it stands.
+pub(super) fn contact_of(headers: &Headers) -> Option<HeaderText> {
+    let contact = headers.get(&HeaderName::Contact)?.to_text()?;
+    HeaderText::new(&contact).ok()
 }
 
 impl Endpoint {
@@ -236,7 +255,8 @@ impl Endpoint {
         }
     }
 
-    /// Sends a request in a dialog: any method but INVITE, ACK, CANCEL and BYE, which have commands of their own. The
+    /// Sends a request in a dialog: any method but INVITE, ACK, CANCEL, BYE, PRACK and UPDATE, which have commands of their
+    /// own. The
     /// header fields that a dialog gives (Request-URI, Route, From, To, Call-ID, CSeq, Max-Forwards) are made here; the
     /// given ones are added. Its response comes as [`Event::Response`].
     ///
@@ -251,7 +271,11 @@ impl Endpoint {
         body: Option<Body>,
     ) -> Result<TransactionId, InDialogRefused> {
         let refusal = match self.dialogs.get(&id).map(Dialog::call_state) {
-            _ if matches!(method, Method::Invite | Method::Ack | Method::Cancel | Method::Bye) => {
+            _ if matches!(
+                method,
+                Method::Invite | Method::Ack | Method::Cancel | Method::Bye | Method::Prack | Method::Update
+            ) =>
+            {
                 Some(Refusal::Method(method.clone()))
             }
             None | Some(Some((Phase::Ended { .. }, _) | (_, Some(_)))) => Some(Refusal::Gone),

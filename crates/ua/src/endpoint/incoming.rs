@@ -20,6 +20,9 @@ pub(super) fn policy(config: &Config) -> RequestPolicy {
     };
     policy.methods.clone_from(&config.allow);
     policy.option_tags.clone_from(&config.supported);
+    if config.session_timer.is_some() {
+        policy.option_tags.push("timer".into());
+    }
     policy.content_types = config.accept.iter().filter_map(|range| Accept::new(range).ok()).collect();
     policy
 }
@@ -121,6 +124,11 @@ impl Endpoint {
         if let Err(finding) = cpm_sip::validate_request(request, &self.policy) {
             return Some(finding.reply(request));
         }
+        if self.config.role == Role::UserAgent
+            && let Some(response) = self.too_small(request)
+        {
+            return Some(response);
+        }
         let invite = *request.method() == Method::Invite && self.config.role == Role::UserAgent;
         if invite && !matches!(request.typed::<Contact>(), Ok(Some(Contact::Addr(_)))) {
             let mut response = Response::for_request(request, StatusCode::BAD_REQUEST);
@@ -147,6 +155,10 @@ impl Endpoint {
                 let response = Response::for_request(&request, StatusCode::LOOP_DETECTED);
                 return self.refuse(now, flow, id, response);
             }
+        }
+        let invite = user_agent && *request.method() == Method::Invite;
+        if invite && self.replaces(now, flow, id, &request) {
+            return;
         }
         self.event(Event::Request { id, flow, request, in_dialog: None });
     }

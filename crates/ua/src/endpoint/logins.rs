@@ -246,10 +246,16 @@ impl Endpoint {
         let before = request.typed::<cpm_sip::CSeq>().ok().flatten()?;
         let mut number = before.number.checked_add(1).filter(|n| *n <= cpm_sip::CSeq::MAX)?;
         match user {
-            User::Dialog(dialog) | User::Bye(dialog) => {
+            User::Dialog(dialog) | User::Bye(dialog) | User::Update(dialog) | User::Prack(dialog) => {
                 number = self.dialogs.get_mut(&dialog)?.take_cseq();
             }
-            User::Invite(invite) => self.invites.get_mut(&invite)?.origin.cseq = number,
+            User::Invite(id) => {
+                let within = self.invites.get(&id)?.within;
+                if let Some(dialog) = within {
+                    number = self.dialogs.get_mut(&dialog)?.take_cseq();
+                }
+                self.invites.get_mut(&id)?.origin.cseq = number;
+            }
             User::Usage(usage) => self.usage_renumbered(usage, number),
             _ => {}
         }

@@ -2,7 +2,9 @@
 
 mod actions;
 mod calls;
+mod changes;
 mod client;
+mod descriptions;
 mod dialogs;
 mod incoming;
 mod lease;
@@ -11,7 +13,10 @@ mod outgoing;
 mod proxy;
 mod proxy_responses;
 mod publications;
+mod refresh;
 mod registrations;
+mod reliable;
+mod replaces;
 mod routing;
 mod server;
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Server transactions: matching (RFC 3261 §17.2.3), one cached response, who may send what, what is too much.
 
 use super::Endpoint;
+use super::reliable::Reliable;
+use super::replaces::Replacing;
 use super::via::{Head, ReplyTo};
 use crate::correlation::Correlation;
 use crate::error::{Refusal, Refused, RespondRefused};
@@ -94,8 +96,14 @@ pub(super) struct Server {
     pub(super) came_on: Option<FlowId>,
     peer: Option<IpAddr>,
     pub(super) cancelled: bool,
+    /// Its reliable provisional responses.
+    pub(super) reliable: Option<Box<Reliable>>,
+    /// The dialog whose place it wants to take.
+    pub(super) replacing: Option<Replacing>,
+    /// The function took its offer.
+    pub(super) offer_taken: bool,
     /// The one response that is sent again for copies of the request.
-    response: Option<Bytes>,
+    pub(super) response: Option<Bytes>,
     /// When a request without response gets its 100.
     trying_at: Option<Instant>,
     /// When the function has to have answered.
@@ -149,7 +157,8 @@ impl Server {
     }
 
     fn next_alarm(&self) -> Option<Instant> {
-        [self.machine.alarms().next(), self.trying_at, self.give_up_at].into_iter().flatten().min()
+        let reliable = self.reliable.as_ref().and_then(|reliable| reliable.next_alarm());
+        [self.machine.alarms().next(), self.trying_at, self.give_up_at, reliable].into_iter().flatten().min()
     }
 }
 
@@ -240,6 +249,9 @@ impl Endpoint {
             came_on: Some(flow),
             peer,
             cancelled: false,
+            reliable: None,
+            replacing: None,
+            offer_taken: false,
             response: None,
             trying_at: Some(now.mono.plus(trying_after)),
             give_up_at: Some(now.mono.plus(patience)),
@@ -316,8 +328,14 @@ impl Endpoint {
 
     /// Sends the cached response the way that RFC 3261 §18.2.2 says.
     pub(super) fn transmit_response(&mut self, now: Now, id: RequestId) {
+        if let Some(octets) = self.servers.get(&id).and_then(|server| server.response.clone()) {
+            self.transmit_to_peer(now, id, octets);
+        }
+    }
+
+    /// Sends octets the way of the responses of a transaction.
+    pub(super) fn transmit_to_peer(&mut self, now: Now, id: RequestId, octets: Bytes) {
         let Some(server) = self.servers.get(&id) else { return };
-        let Some(octets) = server.response.clone() else { return };
         let (flow, target) = (server.reply.flow, server.reply.target);
         self.metrics.count("ua.responses_sent");
         match flow.filter(|flow| self.flows.get(*flow).is_some()) {
@@ -355,7 +373,12 @@ impl Endpoint {
         let before = server.response.replace(octets);
         let (invite, other) = events_for(status);
         server.trying_at = None;
-        if status.is_provisional() && server.is_invite() && status != StatusCode::TRYING {
+        let of = server.in_dialog.map(|dialog| (dialog, server.method.clone()));
+        if status.is_provisional()
+            && server.is_invite()
+            && status != StatusCode::TRYING
+            && server.in_dialog.is_none()
+        {
             server.give_up_at = Some(now.mono.plus(self.config.timers.timer_c).plus(server.grace));
         }
         if status.is_final() {
@@ -370,7 +393,14 @@ impl Endpoint {
             return Err(Refusal::Gone);
         }
         if status.is_final() {
+            if let Some(reliable) = self.servers.get_mut(&id).and_then(|server| server.reliable.as_mut()) {
+                reliable.stop();
+            }
             self.completed(now, id);
+            if let Some((dialog, method)) = of {
+                self.served(dialog, id, &method, status.is_success());
+            }
+            self.schedule_server(id);
         }
         Ok(())
     }
@@ -428,6 +458,9 @@ impl Endpoint {
         if core::mem::replace(&mut server.cancelled, true) {
             return;
         }
+        if let Some(reliable) = &mut server.reliable {
+            reliable.held = None;
+        }
         if let Some(load) = server.peer.and_then(|peer| self.peers.get_mut(&peer)) {
             load.cancelled = load.cancelled.saturating_add(1);
         }
@@ -471,6 +504,9 @@ impl Endpoint {
         }
         if server.request.is_some() {
             self.less_load(server.peer, server.cancelled);
+            if let Some(dialog) = server.in_dialog {
+                self.served(dialog, id, &server.method, false);
+            }
         } else if let Some(cost) = self.completed.remove(&id) {
             self.completed_octets = self.completed_octets.saturating_sub(cost);
         }
@@ -479,7 +515,15 @@ impl Endpoint {
         }
     }
 
-    fn schedule_server(&mut self, id: RequestId) {
+    /// When a request has to be answered.
+    pub(super) fn limit_server(&mut self, id: RequestId, until: Instant) {
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.give_up_at = Some(until);
+        }
+        self.schedule_server(id);
+    }
+
+    pub(super) fn schedule_server(&mut self, id: RequestId) {
         let at = self.servers.get(&id).and_then(Server::next_alarm);
         self.timers.set(TimerKey::Server(id), at);
     }
@@ -487,6 +531,10 @@ impl Endpoint {
     pub(super) fn server_timeout(&mut self, now: Now, id: RequestId) {
         let Some(server) = self.servers.get_mut(&id) else { return };
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.mono);
+        if due(server.reliable.as_ref().and_then(|reliable| reliable.next_alarm())) {
+            self.reliable_timeout(now, id);
+        }
+        let Some(server) = self.servers.get_mut(&id) else { return };
         if due(server.give_up_at) {
             server.give_up_at = None;
             return self.unanswered(now, id);
@@ -582,6 +630,9 @@ impl Endpoint {
         let refusal = match self.servers.get(&id) {
             None => Some(Refusal::Gone),
             Some(server) if server.answered() => Some(Refusal::Gone),
+            Some(server) if server.reliable.as_ref().is_some_and(|reliable| reliable.held.is_some()) => {
+                Some(Refusal::Gone)
+            }
             Some(server) => match server.owner {
                 Owner::Proxy(_) => Some(Refusal::Proxied),
                 Owner::Endpoint => Some(Refusal::Gone),
@@ -596,6 +647,12 @@ impl Endpoint {
             return Err(Refused::new(why, response));
         }
         let status = response.status();
+        if self.must_be_reliable(id, status) {
+            return self.respond_reliably(now, id, response);
+        }
+        if let Err(why) = self.check_response(id, &response) {
+            return Err(Refused::new(why, response));
+        }
         let of = self.servers.get(&id).map(|server| (server.method.clone(), server.in_dialog));
         let refresh = self.servers.get(&id).and_then(|server| server.request.clone());
         let mut response = response;
@@ -603,13 +660,17 @@ impl Endpoint {
             self.complete_dialog_response(id, &mut response);
         }
         let early = self.early_dialog_as_server(id, &response);
+        let agreed = self.describe_response(id, &mut response);
         self.answer(now, id, response)?;
         if let Some((method, Some(dialog))) = of
             && status.is_final()
         {
             match method {
                 Method::Bye => self.end_call(now, dialog, DialogEnd::RemoteBye),
-                Method::Update if status.is_success() => self.refresh_dialog(dialog, refresh.as_deref()),
+                Method::Update if status.is_success() => {
+                    self.refresh_dialog(dialog, refresh.as_deref());
+                    self.agreed(now, dialog, agreed);
+                }
                 _ => {}
             }
         }

@@ -3,32 +3,72 @@
 use super::Endpoint;
 use super::calls::{Call, Phase};
 use super::client::User;
+use super::descriptions::{description_of, has_description};
 use super::dialogs::{Dialog, Origin};
 use super::outgoing::{Stateless, StatelessKind};
 use crate::error::{Refusal, Refused, SendRefused};
 use crate::event::{
-    Body, Destination, DialogEnd, DialogId, Event, InviteFailure, InviteId, TransactionFailure, TransactionId,
+    Body, Destination, DialogEnd, DialogId, Event, InviteFailure, InviteId, OfferOf, TransactionFailure,
+    TransactionId,
 };
 use crate::flows::Departure;
+use crate::session::exchange::{Exchange, Message, Side};
+use crate::session::timer::{self, Said};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use cpm_base::{FlowId, LimitExceeded, Now, Transport};
 use cpm_sip::{
-    CSeq, CallId, Contact, From, HeaderName, MaxForwards, Method, Request, Response, SipUri, StatusCode, To,
-    Uri,
+    CSeq, CallId, Contact, From, HeaderName, Headers, MaxForwards, Method, Request, Response, SipUri,
+    StatusCode, To, Uri,
 };
 
-/// An INVITE that the function sent.
+/// An INVITE of ours.
 #[derive(Debug)]
 pub(super) struct Invite {
-    client: TransactionId,
+    pub(super) client: TransactionId,
     pub(super) origin: Origin,
+    /// The dialog of a re-INVITE.
+    pub(super) within: Option<DialogId>,
+    /// The exchange that it begins.
+    exchange: Exchange,
+    /// What is sent again after 422, where session timers are in use.
+    retry: Option<Box<Retry>>,
     /// By To tag: the dialogs, and the ACK of those that were accepted.
     forks: BTreeMap<String, Fork>,
     /// The function knows how it ended.
-    settled: bool,
+    pub(super) settled: bool,
     cancelled: bool,
+}
+
+/// An INVITE outside of a dialog as it would be sent again with a longer session interval (RFC 4028 §7.3).
+#[derive(Debug)]
+struct Retry {
+    request: Request,
+    destination: Destination,
+    least: u32,
+    tries: u8,
+}
+
+impl Invite {
+    fn new(request: &Request, flow: Option<FlowId>) -> Result<Invite, Refusal> {
+        let has = description_of(request.headers(), request.body()).is_some();
+        Ok(Invite {
+            client: TransactionId(0),
+            origin: Origin::of(request, flow)?,
+            within: None,
+            exchange: Exchange::Idle.step(Side::Local, Message::Invite, has).0,
+            retry: None,
+            forks: BTreeMap::new(),
+            settled: false,
+            cancelled: false,
+        })
+    }
+
+    /// A re-INVITE; the function is told of its end when it asked for it.
+    pub(super) fn within(dialog: DialogId, request: &Request, told: bool) -> Result<Invite, Refusal> {
+        Ok(Invite { within: Some(dialog), settled: !told, ..Invite::new(request, None)? })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -152,25 +192,17 @@ impl Endpoint {
         self.room_for_dialog().map_err(Refusal::Limit)?;
         let mut ready = request.clone();
         self.complete_request(&mut ready)?;
-        let uri = ready.uri().clone();
-        let hop = self.hop(&mut ready, destination, self.config.outbound.as_ref())?;
         if ready.typed::<Contact>()?.is_none() {
             let contact = self.own_contact(None).ok_or(Refusal::Missing("Contact"))?;
             ready.headers_mut().push_typed(&contact);
         }
-        let invite = Invite {
-            client: TransactionId(0),
-            origin: Origin {
-                from: ready.typed::<From>()?.ok_or(Refusal::Missing("From"))?,
-                call_id: ready.typed::<CallId>()?.ok_or(Refusal::Missing("Call-ID"))?,
-                cseq: ready.typed::<CSeq>()?.ok_or(Refusal::Missing("CSeq"))?.number,
-                uri,
-                flow: if let Destination::Flow(flow) = destination { Some(*flow) } else { None },
-            },
-            forks: BTreeMap::new(),
-            settled: false,
-            cancelled: false,
-        };
+        self.present(ready.headers_mut(), None);
+        let flow = if let Destination::Flow(flow) = destination { Some(*flow) } else { None };
+        let mut invite = Invite::new(&ready, flow)?;
+        let as_given = self.config.session_timer.map(|_| ready.clone());
+        let hop = self.hop(&mut ready, destination, self.config.outbound.as_ref())?;
+        invite.retry = as_given
+            .map(|request| Box::new(Retry { request, destination: destination.clone(), least: 0, tries: 0 }));
         Ok((ready, invite, hop))
     }
 
@@ -208,25 +240,42 @@ impl Endpoint {
         dialog: DialogId,
         body: Option<Body>,
     ) -> Result<(), Refused<Option<Body>>> {
-        let waits = self.call(dialog).is_some_and(|call| matches!(call.phase, Phase::AwaitsConfirm { .. }));
-        if !waits {
-            return Err(Refused::new(Refusal::Gone, body));
-        }
-        self.send_ack(now, dialog, body.as_ref());
-        self.set_phase(dialog, Phase::Confirmed);
+        let done = self.confirm_with(now, dialog, &Headers::new(), body.as_ref());
         self.settle(now);
+        done.map_err(|why| Refused::new(why, body))
+    }
+
+    pub(super) fn confirm_with(
+        &mut self,
+        now: Now,
+        id: DialogId,
+        headers: &Headers,
+        body: Option<&Body>,
+    ) -> Result<(), Refusal> {
+        if !self.call(id).is_some_and(|call| matches!(call.phase, Phase::AwaitsConfirm { .. })) {
+            return Err(Refusal::Gone);
+        }
+        self.check_description(id, Message::Ack, has_description(headers, body))?;
+        self.send_ack_with(now, id, headers, body);
+        self.set_phase(id, Phase::Confirmed);
         Ok(())
     }
 
     /// Makes and sends the ACK of a dialog (RFC 3261 §13.2.2.4) and keeps it for repeated 2xx.
     pub(super) fn send_ack(&mut self, now: Now, id: DialogId, body: Option<&Body>) {
+        self.send_ack_with(now, id, &Headers::new(), body);
+    }
+
+    fn send_ack_with(&mut self, now: Now, id: DialogId, headers: &Headers, body: Option<&Body>) {
         let Some(dialog) = self.dialogs.get(&id) else { return };
         let Some(call) = &dialog.call else { return };
         let Phase::AwaitsConfirm { cseq, .. } = call.phase else { return };
         let (tag, invite) = (dialog.key.2.clone(), call.invite);
         let destination = dialog.destination();
         let mut request = dialog.request_numbered(Method::Ack, cseq);
-        super::dialogs::add_fields(&mut request, &cpm_sip::Headers::new(), body);
+        super::dialogs::add_fields(&mut request, headers, body);
+        let (said, octets) = (request.headers().clone(), request.body().clone());
+        self.note_description(id, Message::Ack, &said, &octets);
         let branch = alloc::format!("{}{}", super::via::MAGIC_COOKIE, self.random.public_token(20));
         if let Some(fork) = invite
             .and_then(|invite| self.invites.get_mut(&invite))
@@ -258,35 +307,122 @@ impl Endpoint {
         if status == StatusCode::TRYING {
             return;
         }
+        let within = self.invites.get(&id).and_then(|invite| invite.within);
+        if let Some(dialog) = within.filter(|_| !(status.is_success() && self.is_repeated(id, &response))) {
+            return self.reinvite_response(now, id, dialog, response);
+        }
         if status.is_provisional() {
-            let dialog = self.early_dialog_as_client(id, &response);
-            let settled = self.invites.get(&id).is_none_or(|invite| invite.settled || invite.cancelled);
-            if !settled {
-                self.event(Event::InviteProvisional { invite: id, dialog, response });
+            match self.early_dialog_as_client(now, id, &response) {
+                Some(dialog) => self.provisional_in(now, id, dialog, response),
+                None => self.told_provisional(id, None, response),
             }
         } else if status.is_success() {
             self.invite_success(now, id, response);
         } else {
             let cancelled = self.invites.get(&id).is_some_and(|invite| invite.cancelled);
+            if status == StatusCode::SESSION_INTERVAL_TOO_SMALL && self.invite_again(now, id, &response) {
+                return;
+            }
             let why = if cancelled { InviteFailure::Cancelled } else { InviteFailure::Rejected };
             self.invite_failed(id, Some(response), why);
         }
     }
 
+    pub(super) fn told_provisional(&mut self, id: InviteId, dialog: Option<DialogId>, response: Response) {
+        if self.invites.get(&id).is_some_and(|invite| !invite.settled && !invite.cancelled) {
+            self.event(Event::InviteProvisional { invite: id, dialog, response });
+        }
+    }
+
+    /// Whether this 2xx came before.
+    fn is_repeated(&self, id: InviteId, response: &Response) -> bool {
+        let tag = super::via::to_tag(response.headers()).unwrap_or_default();
+        let fork = self.invites.get(&id).and_then(|invite| invite.forks.get(&tag));
+        fork.is_some_and(|fork| fork.accepted)
+    }
+
+    /// A 2xx of this dialog is dealt with.
+    pub(super) fn accept_fork(&mut self, id: InviteId, dialog: DialogId) {
+        let Some(tag) = self.dialogs.get(&dialog).map(|dialog| dialog.key.2.clone()) else { return };
+        let Some(invite) = self.invites.get_mut(&id) else { return };
+        invite.forks.insert(tag, Fork { dialog: Some(dialog), accepted: true, ack: None });
+    }
+
+    /// How many forks of an INVITE answered.
+    pub(super) fn forks_of(&self, id: Option<InviteId>) -> usize {
+        id.and_then(|id| self.invites.get(&id)).map_or(0, |invite| invite.forks.len())
+    }
+
+    /// The INVITE waits for another try: what becomes of its last transaction does not matter any more.
+    pub(super) fn park_invite(&mut self, id: InviteId) {
+        if let Some(invite) = self.invites.get_mut(&id) {
+            invite.client = TransactionId(0);
+        }
+    }
+
+    /// RFC 4028 §7.3: the session interval was too small for somebody; once more with the one that was asked for, as long
+    /// as it grows.
+    fn invite_again(&mut self, now: Now, id: InviteId, response: &Response) -> bool {
+        let Some(least) = Said::read(response.headers()).min_se else { return false };
+        let Some(invite) = self.invites.get_mut(&id).filter(|invite| !invite.settled && !invite.cancelled)
+        else {
+            return false;
+        };
+        let Some(mut retry) = invite.retry.take() else { return false };
+        if least <= retry.least || least > timer::MOST || retry.tries >= timer::MAX_TRIES {
+            return false;
+        }
+        (retry.least, retry.tries) = (least, retry.tries.saturating_add(1));
+        let cseq = invite.origin.cseq.saturating_add(1).min(CSeq::MAX);
+        let mut again = retry.request.clone();
+        again.headers_mut().set_typed(&CSeq::new(cseq, Method::Invite));
+        self.present(again.headers_mut(), Some(least));
+        let Ok(hop) = self.hop(&mut again, &retry.destination, self.config.outbound.as_ref()) else {
+            return false;
+        };
+        let forks = self.invites.get_mut(&id).map(|invite| {
+            (invite.origin.cseq, invite.retry) = (cseq, Some(retry));
+            core::mem::take(&mut invite.forks)
+        });
+        self.forget_early(forks.unwrap_or_default());
+        self.metrics.count("ua.longer_intervals");
+        let client = self.begin_invite_client(now, id, again);
+        if let Some(invite) = self.invites.get_mut(&id) {
+            invite.client = client;
+        }
+        self.send_off(now, Departure::Client(client), hop);
+        true
+    }
+
+    fn forget_early(&mut self, forks: BTreeMap<String, Fork>) {
+        for fork in forks.into_values() {
+            if let Some(dialog) = fork.dialog.filter(|_| !fork.accepted) {
+                self.forget_call(dialog);
+            }
+        }
+    }
+
     /// The early dialog that a provisional response belongs to; a new one unless there are too many.
-    fn early_dialog_as_client(&mut self, id: InviteId, response: &Response) -> Option<DialogId> {
+    fn early_dialog_as_client(&mut self, now: Now, id: InviteId, response: &Response) -> Option<DialogId> {
+        let until = Some(now.mono.plus(self.config.limits.early_max));
         let tag = super::via::to_tag(response.headers())?;
         let most = self.config.limits.max_early_per_invite;
         let invite = self.invites.get(&id)?;
         if let Some(fork) = invite.forks.get(&tag) {
-            return fork.dialog;
+            let dialog = fork.dialog;
+            let early = dialog.filter(|dialog| self.call(*dialog).is_some());
+            if let Some(call) = early.and_then(|dialog| self.call_mut(dialog)) {
+                call.early_until = until;
+            }
+            return early;
         }
         if invite.forks.len() >= most || self.room_for_dialog().is_err() {
             self.metrics.count("ua.early_dialogs_refused");
             return None;
         }
         let mut dialog = Dialog::as_client(&invite.origin, response).ok()?;
-        dialog.call = Some(Call { invite: Some(id), ..Call::new(Phase::EarlyAsClient) });
+        let call = Call::new(Phase::EarlyAsClient, true, invite.exchange);
+        dialog.call = Some(Call { invite: Some(id), early_until: until, ..call });
         let dialog = self.insert_dialog(dialog);
         let fork = Fork { dialog: Some(dialog), ..Fork::default() };
         self.invites.get_mut(&id)?.forks.insert(tag, fork);
@@ -315,8 +451,12 @@ impl Endpoint {
             }
         };
         let phase = Phase::AwaitsConfirm { until, cseq: invite.origin.cseq };
-        dialog.call = Some(Call { invite: Some(id), ..Call::new(phase) });
+        dialog.call = Some(Call { invite: Some(id), ..Call::new(phase, true, invite.exchange) });
         let unwanted = invite.settled || invite.cancelled;
+        let sent = invite
+            .retry
+            .as_ref()
+            .and_then(|retry| description_of(retry.request.headers(), retry.request.body()));
         let fork = invite.forks.entry(tag).or_default();
         fork.accepted = true;
         let early = fork.dialog;
@@ -332,9 +472,19 @@ impl Endpoint {
         };
         if !unwanted {
             if let Some(invite) = self.invites.get_mut(&id) {
-                invite.settled = true;
+                (invite.settled, invite.retry) = (true, None);
             }
-            return self.event(Event::InviteAccepted { invite: id, dialog, response });
+            self.note_peer(dialog, response.headers());
+            let of = OfferOf::Success(dialog);
+            let told =
+                self.take_description(dialog, Message::Success, of, response.headers(), response.body());
+            self.keep_first_description(dialog, sent);
+            self.agreed_by_peer(now, dialog, response.headers());
+            self.event(Event::InviteAccepted { invite: id, dialog, response });
+            if let Some(event) = told {
+                self.event(event);
+            }
+            return;
         }
         self.metrics.count("ua.unwanted_2xx");
         self.send_ack(now, dialog, None);
@@ -344,7 +494,7 @@ impl Endpoint {
     }
 
     /// The INVITE came to nothing; said once.
-    fn invite_failed(&mut self, id: InviteId, response: Option<Response>, why: InviteFailure) {
+    pub(super) fn invite_failed(&mut self, id: InviteId, response: Option<Response>, why: InviteFailure) {
         let Some(invite) = self.invites.get_mut(&id) else { return };
         if !core::mem::replace(&mut invite.settled, true) {
             self.event(Event::InviteFailed { invite: id, response, why });
@@ -352,12 +502,13 @@ impl Endpoint {
     }
 
     /// The transaction of an INVITE is over: no fork can come any more.
-    pub(super) fn invite_over(&mut self, id: InviteId) {
+    pub(super) fn invite_over(&mut self, id: InviteId, client: TransactionId) {
+        if self.invites.get(&id).is_none_or(|invite| invite.client != client) {
+            return;
+        }
         let Some(invite) = self.invites.remove(&id) else { return };
-        for fork in invite.forks.into_values() {
-            if let Some(dialog) = fork.dialog.filter(|_| !fork.accepted) {
-                self.forget_call(dialog);
-            }
+        if invite.within.is_none() {
+            self.forget_early(invite.forks);
         }
     }
 
@@ -365,6 +516,9 @@ impl Endpoint {
     pub(super) fn deliver(&mut self, now: Now, transaction: TransactionId, user: User, response: Response) {
         match user {
             User::Nobody => {}
+            User::Prack(_) | User::Update(_) if response.status().is_provisional() => {}
+            User::Prack(dialog) => self.prack_response(dialog, &response),
+            User::Update(dialog) => self.update_response(now, dialog, transaction, response),
             User::Invite(invite) => self.invite_response(now, invite, response),
             User::Branch(proxy, index) => self.branch_response(now, proxy, index, response),
             User::Usage(usage) => {
@@ -379,14 +533,6 @@ impl Endpoint {
             User::Function => self.event(Event::Response { transaction, response }),
             User::Dialog(dialog) => {
                 let status = response.status();
-                let update =
-                    matches!(response.typed::<CSeq>(), Ok(Some(cseq)) if cseq.method == Method::Update);
-                if let Some(dialog) = self.dialogs.get_mut(&dialog)
-                    && status.is_success()
-                    && update
-                {
-                    dialog.refresh_target(response.headers());
-                }
                 self.event(Event::Response { transaction, response });
                 self.response_in_dialog(now, dialog, status);
             }
@@ -409,7 +555,12 @@ impl Endpoint {
             User::Nobody => {}
             User::Branch(proxy, index) => self.branch_failure(now, proxy, index, why),
             User::Usage(usage) => self.usage_failed(now, usage, why),
+            User::Prack(dialog) => self.exchange_over(dialog, Message::PrackOver),
+            User::Update(dialog) => self.update_unanswered(now, dialog, transaction, why),
             User::Invite(id) => {
+                if let Some(dialog) = self.invites.get(&id).and_then(|invite| invite.within) {
+                    return self.reinvite_unanswered(now, id, dialog, why);
+                }
                 let cancelled = self.invites.get(&id).is_some_and(|invite| invite.cancelled);
                 let why = match why {
                     _ if cancelled => InviteFailure::Cancelled,

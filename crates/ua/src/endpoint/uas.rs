@@ -2,11 +2,14 @@
 
 use super::Endpoint;
 use super::calls::{Call, Phase};
+use super::descriptions::{begun_by_peer, description_of};
 use super::dialogs::Dialog;
 use super::server::Owner;
 use super::via::Head;
 use crate::error::{Refusal, Refused, RespondRefused};
-use crate::event::{DialogId, Event, Fault, RequestId};
+use crate::event::{DialogId, Event, Fault, OfferOf, RequestId};
+use crate::session::exchange::{Message, Side};
+use crate::session::timer;
 use cpm_base::{FlowId, Now};
 use cpm_sip::{Contact, HeaderName, Method, Request, Response, StatusCode};
 
@@ -22,14 +25,20 @@ impl Endpoint {
     ) {
         let request = self.servers.get(&id).and_then(|server| server.request.clone());
         let (Some(request), Some(known)) = (request, self.dialogs.get_mut(&dialog)) else { return };
+        let method = request.method();
+        let of_call = matches!(method, Method::Invite | Method::Update | Method::Prack | Method::Bye);
+        let missing = StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST;
         let status = match known.call_state() {
-            Some((Phase::Ended { .. }, _)) => Some(StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST),
+            Some((Phase::Ended { .. }, _)) if of_call || known.usages.is_empty() => Some(missing),
             // A number that was used already, in another transaction, is out of order as well.
             _ if known.remote_cseq.is_some_and(|last| head.cseq.number <= last) => {
                 Some(StatusCode::SERVER_INTERNAL_ERROR)
             }
+            None if of_call => Some(missing),
             // The BYE of both sides crossed: ours says all there is to say.
-            Some((_, Some(_))) if *request.method() == Method::Bye => Some(StatusCode::OK),
+            Some((_, Some(_))) if *method == Method::Bye => Some(StatusCode::OK),
+            // RFC 5407 §3.2: our BYE is on its way.
+            Some((_, Some(_))) if of_call || *method == Method::Refer => Some(missing),
             _ => None,
         };
         if known.remote_cseq.is_none_or(|last| head.cseq.number > last) {
@@ -44,8 +53,65 @@ impl Endpoint {
                 if let Some(server) = self.servers.get_mut(&id) {
                     server.in_dialog = Some(dialog);
                 }
-                self.event(Event::Request { id, flow, request: *request, in_dialog: Some(dialog) });
+                self.take_in_dialog(now, flow, id, dialog, *request);
             }
+        }
+    }
+
+    /// A request that is in order in its dialog.
+    fn take_in_dialog(&mut self, now: Now, flow: FlowId, id: RequestId, dialog: DialogId, request: Request) {
+        let message = match request.method() {
+            Method::Prack => return self.prack_received(now, flow, id, dialog, request),
+            Method::Invite => Message::Invite,
+            Method::Update => Message::Update,
+            _ => return self.event(Event::Request { id, flow, request, in_dialog: Some(dialog) }),
+        };
+        let has = description_of(request.headers(), request.body()).is_some();
+        if let Some(status) = self.overlapping(dialog, &request, has) {
+            let response = self.overlap_response(&request, status);
+            if let Some(server) = self.servers.get_mut(&id) {
+                server.in_dialog = None;
+            }
+            return self.refuse(now, flow, id, response);
+        }
+        let until = now.mono.plus(self.config.timers.patience());
+        if let Some(call) = self.call_mut(dialog) {
+            let served =
+                if message == Message::Invite { &mut call.served_invite } else { &mut call.served_update };
+            *served = Some(id);
+        }
+        if message == Message::Invite {
+            // C7: a session that is there already need not ring.
+            self.limit_server(id, until);
+        }
+        self.note_peer(dialog, request.headers());
+        let of = OfferOf::Request(id);
+        let told = self.take_description(dialog, message, of, request.headers(), request.body());
+        if message == Message::Update && !has && self.config.session_timer.is_some() {
+            return self.refreshed_by_peer(now, id, dialog, &request);
+        }
+        self.event(Event::Request { id, flow, request, in_dialog: Some(dialog) });
+        if let Some(event) = told {
+            self.event(event);
+        }
+    }
+
+    /// An UPDATE that changes nothing but the session timer, and the target (RFC 4028 §9): nothing of it is the function's.
+    fn refreshed_by_peer(&mut self, now: Now, id: RequestId, dialog: DialogId, request: &Request) {
+        self.refresh_dialog(dialog, Some(request));
+        let mut response = Response::for_request(request, StatusCode::OK);
+        let agreed = self.agree_in(request, &mut response);
+        if let Some(contact) = self.dialogs.get(&dialog).and_then(|dialog| dialog.contact.clone()) {
+            response.headers_mut().push(HeaderName::Contact, contact);
+        }
+        self.answer_ourselves(now, id, response);
+        self.agreed(now, dialog, agreed);
+    }
+
+    /// Our 2xx to INVITE or UPDATE set the session interval.
+    pub(super) fn agreed(&mut self, now: Now, dialog: DialogId, agreed: Option<(u32, Side)>) {
+        if let Some((seconds, side)) = agreed {
+            self.step_timer(now, dialog, timer::Event::Agreed(seconds, side));
         }
     }
 
@@ -56,7 +122,7 @@ impl Endpoint {
         self.fault("ua.requests_refused", Fault::Refused { flow, status });
     }
 
-    fn answer_ourselves(&mut self, now: Now, id: RequestId, mut response: Response) {
+    pub(super) fn answer_ourselves(&mut self, now: Now, id: RequestId, mut response: Response) {
         if let Some(server) = self.servers.get_mut(&id) {
             server.owner = Owner::Endpoint;
         }
@@ -112,7 +178,12 @@ impl Endpoint {
             match self.dialogs.get(&id).and_then(Dialog::call_state) {
                 Some((Phase::AwaitsAck { cseq, .. }, bye)) if cseq == head.cseq.number => {
                     self.set_phase(id, Phase::Confirmed);
+                    let of = OfferOf::Success(id);
+                    let told = self.take_description(id, Message::Ack, of, ack.headers(), ack.body());
                     self.event(Event::Acknowledged { dialog: id, ack });
+                    if let Some(event) = told {
+                        self.event(event);
+                    }
                     if let Some(bye) = bye {
                         self.release_held(now, bye);
                     }
@@ -145,6 +216,12 @@ impl Endpoint {
             Some(server) if server.answered() => Some(Refusal::Gone),
             Some(server) if !server.is_invite() || !response.status().is_success() => Some(Refusal::Status),
             Some(server) if server.cancelled => Some(Refusal::Cancelled),
+            Some(server) if server.reliable.as_ref().is_some_and(|reliable| reliable.held.is_some()) => {
+                Some(Refusal::Gone)
+            }
+            Some(server) if server.replacing.as_ref().is_some_and(|replacing| !replacing.allowed()) => {
+                Some(Refusal::Replaces)
+            }
             Some(server) => match server.owner {
                 Owner::Proxy(_) => Some(Refusal::Proxied),
                 Owner::Endpoint => Some(Refusal::Gone),
@@ -163,10 +240,17 @@ impl Endpoint {
         }
     }
 
-    fn accepted(&mut self, now: Now, id: RequestId, response: &Response) -> Result<DialogId, Refusal> {
+    /// Sends a 2xx to INVITE, or keeps it until the PRACK that it has to wait for is in.
+    pub(super) fn accepted(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        response: &Response,
+    ) -> Result<DialogId, Refusal> {
         let server = self.servers.get(&id).ok_or(Refusal::Gone)?;
         let request = server.request.clone().ok_or(Refusal::Gone)?;
-        let (in_dialog, early) = (server.in_dialog, server.early);
+        let (known, replacing) = (server.in_dialog.or(server.early), server.replacing);
+        let known = known.filter(|dialog| self.call(*dialog).is_some());
         let mut response = response.clone();
         self.complete_dialog_response(id, &mut response);
         let cseq = request.typed::<cpm_sip::CSeq>()?.ok_or(Refusal::Missing("CSeq"))?.number;
@@ -179,23 +263,41 @@ impl Endpoint {
             until: now.mono.plus(self.config.timers.patience()),
         };
         let mut fresh = Dialog::as_server(&request, &response)?;
-        fresh.call = Some(Call::new(phase));
-        if early.is_none() && in_dialog.is_none() {
+        let begun = known.and_then(|dialog| self.call(dialog)).map(|call| call.exchange);
+        let begun = begun.unwrap_or_else(|| begun_by_peer(&request));
+        self.allowed(begun, Message::Success, description_of(response.headers(), response.body()).is_some())?;
+        if known.is_none() {
             self.room_for_dialog().map_err(Refusal::Limit)?;
         }
         // From here on nothing is refused.
+        if let Some(dialog) = known
+            && self.hold_success(id, &response)
+        {
+            return Ok(dialog);
+        }
+        let agreed = self.agree_in(&request, &mut response);
         if let Some(server) = self.servers.get_mut(&id) {
             server.early = None;
         }
         self.send_response(now, id, &response)?;
-        match in_dialog.or(early) {
-            Some(dialog) if self.dialogs.contains_key(&dialog) => {
+        let dialog = match known {
+            Some(dialog) => {
                 self.refresh_dialog(dialog, Some(&request));
                 self.set_phase(dialog, phase);
-                Ok(dialog)
+                dialog
             }
-            _ => Ok(self.insert_dialog(fresh)),
+            None => {
+                fresh.call = Some(Call { served_invite: Some(id), ..Call::new(phase, false, begun) });
+                self.insert_dialog(fresh)
+            }
+        };
+        self.note_description(dialog, Message::Success, response.headers(), response.body());
+        self.note_peer(dialog, request.headers());
+        self.agreed(now, dialog, agreed);
+        if let Some(replacing) = replacing {
+            self.replace(now, replacing);
         }
+        Ok(dialog)
     }
 
     /// What a response that makes a dialog has (RFC 3261 §12.1.1): tag, Record-Route, Contact.
@@ -214,6 +316,13 @@ impl Endpoint {
         {
             response.headers_mut().push_typed::<Contact>(&contact);
         }
+        let takes = |method| self.config.allow.contains(method);
+        if (takes(&Method::Update) || takes(&Method::Prack))
+            && !response.headers().contains(&HeaderName::Allow)
+        {
+            let allow: alloc::vec::Vec<_> = self.config.allow.iter().cloned().map(cpm_sip::Allow).collect();
+            response.headers_mut().set_typed_list(&allow);
+        }
         self.add_product(response.headers_mut(), HeaderName::Server);
     }
 
@@ -231,7 +340,8 @@ impl Endpoint {
         }
         let request = server.request.as_ref()?;
         let mut dialog = Dialog::as_server(request, response).ok()?;
-        dialog.call = Some(Call::new(Phase::EarlyAsServer { invite: id }));
+        let call = Call::new(Phase::EarlyAsServer { invite: id }, false, begun_by_peer(request));
+        dialog.call = Some(Call { served_invite: Some(id), ..call });
         let dialog = self.insert_dialog(dialog);
         self.servers.get_mut(&id)?.early = Some(dialog);
         Some(dialog)

@@ -118,11 +118,15 @@ impl Exchange {
     pub(crate) fn step(self, by: Side, message: Message, has: bool) -> (Exchange, Position) {
         match message {
             Message::Invite | Message::Update | Message::Prack => self.request(by, message, has),
-            Message::Provisional | Message::Reliable | Message::Success => self.invite_response(by, message, has),
+            Message::Provisional | Message::Reliable | Message::Success => {
+                self.invite_response(by, message, has)
+            }
             Message::Ack => self.answered_in(by, Carrier::Success, has),
             Message::PrackSuccess => self.answered_in(by, Carrier::Prack, has),
             Message::UpdateSuccess => self.answered_in(by, Carrier::Update, has),
-            Message::InviteOver | Message::PrackOver | Message::UpdateOver => (self.over(message), Position::Nothing),
+            Message::InviteOver | Message::PrackOver | Message::UpdateOver => {
+                (self.over(message), Position::Nothing)
+            }
         }
     }
 
@@ -152,7 +156,9 @@ impl Exchange {
             (Exchange::Pending(side, Carrier::Invite), Message::Reliable, false) if side != by => {
                 (self, Position::Nothing)
             }
-            (Exchange::Pending(side, Carrier::Invite), Message::Reliable | Message::Success, _) if side != by => {
+            (Exchange::Pending(side, Carrier::Invite), Message::Reliable | Message::Success, _)
+                if side != by =>
+            {
                 self.answered_in(by, Carrier::Invite, has)
             }
             // The offer that the INVITE did not make.
@@ -187,7 +193,10 @@ impl Exchange {
     fn over(self, message: Message) -> Exchange {
         match (self, message) {
             (Exchange::Bare(_), Message::InviteOver)
-            | (Exchange::Pending(_, Carrier::Invite | Carrier::Reliable | Carrier::Success), Message::InviteOver)
+            | (
+                Exchange::Pending(_, Carrier::Invite | Carrier::Reliable | Carrier::Success),
+                Message::InviteOver,
+            )
             | (Exchange::Pending(_, Carrier::Prack), Message::PrackOver)
             | (Exchange::Pending(_, Carrier::Update), Message::UpdateOver) => Exchange::Idle,
             _ => self,

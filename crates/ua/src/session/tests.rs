@@ -142,7 +142,8 @@ fn session_timer_matrix() {
             if (machine.state, effect) == (state, Effect::Nothing) && machine == timer_in(state) {
                 continue;
             }
-            let at = machine.next_alarm().map_or("-".into(), |at| format!("{}", at.since(later).as_secs_f64()));
+            let at =
+                machine.next_alarm().map_or("-".into(), |at| format!("{}", at.since(later).as_secs_f64()));
             text += &format!("{state:?} {event:?} -> {:?} {effect:?} {at}\n", machine.state);
         }
     }
@@ -173,7 +174,9 @@ Watcher ExpiryDue -> Expired End -
 /// Threat C14: refresh at half of the interval, the end at the interval less 32 s or a third.
 #[test]
 fn refresh_and_end_follow_the_interval() {
-    for (seconds, refresh, end) in [(90, 45, 60), (96, 48, 64), (99, 49, 67), (1800, 900, 1768), (86_400, 43_200, 86_368)] {
+    for (seconds, refresh, end) in
+        [(90, 45, 60), (96, 48, 64), (99, 49, 67), (1800, 900, 1768), (86_400, 43_200, 86_368)]
+    {
         let mut watcher = Timer::OFF;
         watcher.step(T0, timer::Event::Agreed(seconds, Side::Remote));
         assert_eq!(watcher.next_alarm(), Some(T0.plus(Duration::from_secs(end))), "{seconds}");
@@ -246,12 +249,13 @@ fn a_description_is_found_by_type_and_disposition() {
     assert_eq!(described("application/sdp", None, ""), None);
     assert_eq!(described("text/plain", None, "v=0\r\n"), None);
     let part = |head: &str, body: &str| format!("--b\r\n{head}\r\n\r\n{body}\r\n");
-    let list = part("Content-Type: application/resource-lists+xml\r\nContent-Disposition: recipient-list", "<x/>");
+    let list =
+        part("Content-Type: application/resource-lists+xml\r\nContent-Disposition: recipient-list", "<x/>");
     let early = part("Content-Type: application/sdp\r\nContent-Disposition: early-session", "early");
     let session = part("Content-Type: application/sdp", "v=0");
-    let all = [&list[..], &early, &session, "--b--\r\n"].concat();
+    let all = [list.as_str(), &early, &session, "--b--\r\n"].concat();
     assert_eq!(described("multipart/mixed;boundary=b", None, &all), Some("v=0".into()));
-    let none = [&list[..], &early, "--b--\r\n"].concat();
+    let none = [list.as_str(), &early, "--b--\r\n"].concat();
     assert_eq!(described("multipart/mixed;boundary=b", None, &none), None);
     let mut headers = Headers::new();
     headers.push(HeaderName::ContentType, HeaderText::new("multipart/mixed;boundary=b").unwrap());

@@ -169,11 +169,11 @@ impl Timer {
             (State::Expired, _) => Effect::Nothing,
             (_, Event::Agreed(seconds, side)) => {
                 let interval = Duration::from_secs(u64::from(seconds));
-                let margin = (interval / 3).min(Duration::from_secs(32));
+                let margin = Duration::from_secs(u64::from(seconds.div_euclid(3)).min(32));
                 *self = Timer {
                     state: if side == Side::Local { State::Refresher } else { State::Watcher },
                     seconds,
-                    refresh_at: now.plus(interval / 2),
+                    refresh_at: now.plus(half(interval)),
                     end_at: now.plus(interval.saturating_sub(margin)),
                 };
                 Effect::Nothing
@@ -189,7 +189,7 @@ impl Timer {
             // Once more at half of what is left.
             (State::Refreshing, Event::RefreshFailed) => {
                 self.state = State::Refresher;
-                self.refresh_at = now.plus((self.end_at.since(now) / 2).max(Duration::from_secs(2)));
+                self.refresh_at = now.plus(half(self.end_at.since(now)).max(Duration::from_secs(2)));
                 Effect::Nothing
             }
             (State::Refresher | State::Refreshing | State::Watcher, Event::ExpiryDue) => {
@@ -199,4 +199,8 @@ impl Timer {
             _ => Effect::Nothing,
         }
     }
+}
+
+fn half(time: Duration) -> Duration {
+    time.checked_div(2).unwrap_or_default()
 }

@@ -122,7 +122,7 @@ fn a_large_ack_goes_by_stream() {
     net.script(0, |ua, now, event| {
         if let Event::InviteAccepted { dialog, .. } = event {
             let octets = Bytes::from("v".repeat(1400));
-            let body = Body { content_type: HeaderText::new("application/sdp").unwrap(), octets };
+            let body = Body { content_type: HeaderText::new("text/plain").unwrap(), octets };
             ua.confirm(now, *dialog, Some(body)).unwrap();
         }
     });
