@@ -28,6 +28,7 @@
 //! assert_eq!(node.next_timeout(), None);
 //! ```
 
+pub mod disposition;
 pub mod feature;
 mod ids;
 mod node;

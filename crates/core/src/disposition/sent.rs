@@ -1,0 +1,303 @@
+//! The sender's side (TS 5.4.3, 5.4.4, 5.4.7): what became of the messages that we sent, by recipient.
+
+use super::{asks, read_request, write_request};
+use cpm_base::Metrics;
+use cpm_base::record::{RecordError, RecordReader, RecordWriter};
+use cpm_cpim::DispositionRequest;
+use cpm_xml::imdn::{DeliveryStatus, DisplayStatus, InterworkingStatus, Notification};
+use std::collections::BTreeMap;
+
+const KIND: [u8; 4] = *b"SENT";
+const VERSION: u16 = 1;
+
+/// What is remembered of sent messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentLimits {
+    /// `imdn.max_sent`: messages; with more, the oldest is forgotten. Default 4,096.
+    pub max_messages: usize,
+    /// `imdn.max_recipients`: recipients of one message whose state is kept; those beyond are not told apart from
+    /// strangers. Default 1,000.
+    pub max_recipients: usize,
+    /// `imdn.max_id`: octets of a Message-ID or an address. Default 256 (RFC 5438 does not bound them).
+    pub max_id: usize,
+}
+
+impl Default for SentLimits {
+    fn default() -> Self {
+        SentLimits { max_messages: 4_096, max_recipients: 1_000, max_id: 256 }
+    }
+}
+
+/// A message that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentMessage {
+    /// The IMDN Message-ID.
+    pub message_id: String,
+    /// What was asked for.
+    pub asked: DispositionRequest,
+    /// The recipients, in canonical form (`Uri::key`). Empty: a group whose members are not known here; whoever answers is
+    /// one of them.
+    pub recipients: Vec<String>,
+}
+
+/// How far a message is at a recipient. It never moves back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// Nothing is known.
+    Pending,
+    /// An intermediary has it, and does not know more.
+    Processed,
+    /// It could not be delivered.
+    Failed,
+    /// It went to another technology: no reading will be told, and no typing (TS 5.4-rcv-3).
+    Interworked,
+    /// It was delivered.
+    Delivered,
+    /// It was shown, and so it was delivered.
+    Displayed,
+}
+
+/// What a notification means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// News: the message is this far at that recipient now.
+    News(Progress),
+    /// Another copy, or one that says less than what is known (TS 5.4.3-p2, 5.4.4-p2).
+    Repeated,
+    /// No message of ours, or one forgotten.
+    Unknown,
+    /// From somebody whom the message did not go to.
+    NotARecipient,
+    /// Nobody asked for it.
+    NotAsked,
+    /// A status that says nothing (`forbidden`, `error` of a reading; TS 5.4-rcv-2.a.ii).
+    Ignored,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    asked: DispositionRequest,
+    /// Whether the recipients are all known from the start.
+    closed: bool,
+    recipients: BTreeMap<String, Progress>,
+    /// Where it stands in the order of sending.
+    place: u64,
+}
+
+/// What became of the messages that we sent.
+#[derive(Debug, Clone, Default)]
+pub struct Sent {
+    limits: SentLimits,
+    messages: BTreeMap<String, Known>,
+    order: BTreeMap<u64, String>,
+    next_place: u64,
+    metrics: Metrics,
+}
+
+impl Sent {
+    /// Nothing was sent yet.
+    #[must_use]
+    pub fn new(limits: SentLimits) -> Self {
+        Sent { limits, ..Sent::default() }
+    }
+
+    /// Counters by name, all of them `imdn.…`: `imdn.repeated`, `imdn.unknown`, `imdn.not_a_recipient`, `imdn.not_asked`,
+    /// `imdn.ignored`.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// How many messages are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Whether none is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// A message goes out. One that asks for nothing is not remembered, and one whose Message-ID is known already keeps the
+    /// state that it has: it is sent again.
+    pub fn remember(&mut self, message: SentMessage) {
+        let known = self.messages.contains_key(&message.message_id);
+        if known || !asks(&message.asked) || message.message_id.len() > self.limits.max_id {
+            return;
+        }
+        while self.messages.len() >= self.limits.max_messages.max(1) {
+            let Some((_, oldest)) = self.order.pop_first() else { break };
+            self.messages.remove(&oldest);
+        }
+        let closed = !message.recipients.is_empty();
+        let recipients = message.recipients.into_iter().take(self.limits.max_recipients);
+        let recipients = recipients.map(|recipient| (recipient, Progress::Pending)).collect();
+        let place = self.next_place;
+        self.next_place = self.next_place.saturating_add(1);
+        self.order.insert(place, message.message_id.clone());
+        self.messages.insert(message.message_id, Known { asked: message.asked, closed, recipients, place });
+    }
+
+    /// A message is of no more interest.
+    pub fn forget(&mut self, message_id: &str) {
+        if let Some(known) = self.messages.remove(message_id) {
+            self.order.remove(&known.place);
+        }
+    }
+
+    /// The Message-IDs that are remembered, oldest first.
+    pub fn message_ids(&self) -> impl Iterator<Item = &str> {
+        self.order.values().map(String::as_str)
+    }
+
+    /// How far a message is at a recipient; `None` where either is not known.
+    #[must_use]
+    pub fn progress(&self, message_id: &str, recipient: &str) -> Option<Progress> {
+        self.messages.get(message_id)?.recipients.get(recipient).copied()
+    }
+
+    /// Whether a message went to another technology at a recipient and nothing better is known since: typing need not be
+    /// told to him (TS 5.4-rcv-3.b.i.2).
+    #[must_use]
+    pub fn is_interworked(&self, message_id: &str, recipient: &str) -> bool {
+        self.progress(message_id, recipient) == Some(Progress::Interworked)
+    }
+
+    /// A notification arrived. `from` is the authenticated sender in canonical form; `None` where none is known (in a 1-1
+    /// session both sides may be anonymous, TS 5.4.1-2.b.1.iii.7): then the one recipient is meant, if there is one.
+    ///
+    /// A document with several notifications is taken one by one, and an aggregated one document by document.
+    // req: 5.4-rcv-1, 5.4-rcv-1.a, 5.4-rcv-2, 5.4-rcv-2.a, 5.4.3-p2, 5.4.4-p2
+    pub fn report(&mut self, from: Option<&str>, message_id: &str, notification: &Notification) -> Verdict {
+        let verdict = self.judge(from, message_id, notification);
+        let counter = match verdict {
+            Verdict::News(_) => return verdict,
+            Verdict::Repeated => "imdn.repeated",
+            Verdict::Unknown => "imdn.unknown",
+            Verdict::NotARecipient => "imdn.not_a_recipient",
+            Verdict::NotAsked => "imdn.not_asked",
+            Verdict::Ignored => "imdn.ignored",
+        };
+        self.metrics.count(counter);
+        verdict
+    }
+
+    fn judge(&mut self, from: Option<&str>, message_id: &str, notification: &Notification) -> Verdict {
+        let Some(known) = self.messages.get_mut(message_id) else { return Verdict::Unknown };
+        if !was_asked(&known.asked, notification) {
+            return Verdict::NotAsked;
+        }
+        let Some(progress) = progress_of(notification) else { return Verdict::Ignored };
+        let recipient = match from {
+            Some(from) => from.to_owned(),
+            None => match known.recipients.keys().next() {
+                Some(only) if known.recipients.len() == 1 => only.clone(),
+                _ => return Verdict::NotARecipient,
+            },
+        };
+        let strange = !known.recipients.contains_key(&recipient);
+        let full = known.recipients.len() >= self.limits.max_recipients;
+        if strange && (known.closed || full || recipient.len() > self.limits.max_id) {
+            return Verdict::NotARecipient;
+        }
+        let state = known.recipients.entry(recipient).or_insert(Progress::Pending);
+        if *state >= progress {
+            return Verdict::Repeated;
+        }
+        *state = progress;
+        Verdict::News(progress)
+    }
+
+    /// All of it as a record.
+    #[must_use]
+    pub fn export(&self) -> Vec<u8> {
+        let mut record = RecordWriter::new(KIND, VERSION);
+        record.count(self.order.len());
+        for message_id in self.order.values() {
+            let Some(known) = self.messages.get(message_id) else { continue };
+            record.text(message_id);
+            write_request(&mut record, &known.asked);
+            record.flag(known.closed).count(known.recipients.len());
+            for (recipient, progress) in &known.recipients {
+                record.text(recipient).u8(*progress as u8);
+            }
+        }
+        record.finish()
+    }
+
+    /// Takes a record up, at most `max_octets` long.
+    ///
+    /// # Errors
+    /// It is no such record, or holds more than the limits allow.
+    pub fn restore(octets: &[u8], limits: SentLimits, max_octets: usize) -> Result<Self, RecordError> {
+        let mut record = RecordReader::open(octets, KIND, VERSION, max_octets)?;
+        let mut sent = Sent::new(limits);
+        for _ in 0..record.count()? {
+            let message_id = record.text()?.to_owned();
+            let asked = read_request(&mut record)?;
+            let closed = record.flag()?;
+            let count = record.count()?;
+            if count > limits.max_recipients || sent.messages.len() >= limits.max_messages {
+                return Err(RecordError::Value("number of messages or recipients"));
+            }
+            let mut recipients = BTreeMap::new();
+            for _ in 0..count {
+                let recipient = record.text()?.to_owned();
+                recipients.insert(recipient, progress_from(record.u8()?)?);
+            }
+            let place = sent.next_place;
+            sent.next_place = place.saturating_add(1);
+            sent.order.insert(place, message_id.clone());
+            let known = Known { asked, closed, recipients, place };
+            if sent.messages.insert(message_id, known).is_some() {
+                return Err(RecordError::Value("Message-ID"));
+            }
+        }
+        record.finish()?;
+        Ok(sent)
+    }
+}
+
+fn progress_from(octet: u8) -> Result<Progress, RecordError> {
+    let known = [
+        Progress::Pending,
+        Progress::Processed,
+        Progress::Failed,
+        Progress::Interworked,
+        Progress::Delivered,
+        Progress::Displayed,
+    ];
+    known.into_iter().find(|progress| *progress as u8 == octet).ok_or(RecordError::Value("progress"))
+}
+
+/// RFC 5438 §14: what nobody asked for is dropped. A failure is told to whoever asked about the delivery at all: some
+/// receivers do not tell the two requests apart.
+fn was_asked(asked: &DispositionRequest, notification: &Notification) -> bool {
+    match notification {
+        Notification::Delivery(DeliveryStatus::Delivered) => asked.positive_delivery,
+        Notification::Delivery(_) => asked.positive_delivery || asked.negative_delivery,
+        Notification::Display(_) => asked.display,
+        Notification::Processing(_) => asked.processing,
+        Notification::Interworking(_) => asked.interworking,
+    }
+}
+
+/// How far a notification says that a message is; `None` where it says nothing.
+fn progress_of(notification: &Notification) -> Option<Progress> {
+    match notification {
+        Notification::Delivery(DeliveryStatus::Delivered) => Some(Progress::Delivered),
+        // TS 5.4-rcv-1.a.ii: any other status means that it failed.
+        Notification::Delivery(_) => Some(Progress::Failed),
+        Notification::Display(DisplayStatus::Displayed) => Some(Progress::Displayed),
+        Notification::Interworking(InterworkingStatus::LegacySms | InterworkingStatus::LegacyMms) => {
+            Some(Progress::Interworked)
+        }
+        Notification::Processing(_) => Some(Progress::Processed),
+        Notification::Display(_) | Notification::Interworking(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
