@@ -28,6 +28,8 @@ pub enum Refusal {
     TooSoon,
     /// The request is being proxied: its responses come from the branches, or through `release`.
     Proxied,
+    /// The request is the incoming leg of a bridge: it is answered with `answer_upstream`.
+    Bridged,
     /// The peer cancelled the request: the answer is 487.
     Cancelled,
     /// No response is held for release.
@@ -74,6 +76,7 @@ impl fmt::Display for Refusal {
             Refusal::Status => f.write_str("no response for this request and command"),
             Refusal::TooSoon => f.write_str("a 100 to this request must not be sent yet"),
             Refusal::Proxied => f.write_str("the request is being proxied"),
+            Refusal::Bridged => f.write_str("the request is the incoming leg of a bridge"),
             Refusal::Cancelled => f.write_str("the request was cancelled"),
             Refusal::NothingHeld => f.write_str("no response is held"),
             Refusal::NoBranch => f.write_str("there is no branch"),

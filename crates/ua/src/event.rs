@@ -41,6 +41,14 @@ handle! {
     ProxyId
 }
 handle! {
+    /// One incoming INVITE and the outgoing ones that belong to it. Never used twice.
+    BridgeId
+}
+handle! {
+    /// An outgoing leg of a bridge. Never used twice.
+    LegId
+}
+handle! {
     /// A question for addresses. Never used twice.
     ResolveId
 }
@@ -302,6 +310,13 @@ pub enum Event {
         /// What happened.
         event: crate::PublicationEvent,
     },
+    /// Something happened to a bridge.
+    Bridged {
+        /// The bridge.
+        bridge: BridgeId,
+        /// What.
+        event: BridgeEvent,
+    },
     /// A flow is there: accepted, or opened at the endpoint's wish.
     FlowOpened {
         /// The flow.
@@ -320,6 +335,73 @@ pub enum Event {
     Drained,
     /// A peer did something wrong, or something of ours came to nothing. Counted; for logs and policies alone.
     Fault(Fault),
+}
+
+/// A side of a bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The incoming leg.
+    Upstream,
+    /// An outgoing one.
+    Leg(LegId),
+}
+
+/// What happened to a bridge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BridgeEvent {
+    /// A provisional response (not 100) of an outgoing leg.
+    LegProgress {
+        /// The leg.
+        leg: LegId,
+        /// The early dialog, when the response made or names one.
+        dialog: Option<DialogId>,
+        /// The response.
+        response: Response,
+    },
+    /// An outgoing leg is answered with a 2xx: to be acknowledged with
+    /// [`Endpoint::accept_leg`](crate::Endpoint::accept_leg).
+    LegAnswered {
+        /// The leg.
+        leg: LegId,
+        /// Its dialog.
+        dialog: DialogId,
+        /// The response.
+        response: Response,
+    },
+    /// An outgoing leg came to nothing.
+    LegFailed {
+        /// The leg; it is over.
+        leg: LegId,
+        /// The final response, where there was one; like that of [`Event::InviteFailed`].
+        response: Option<Response>,
+        /// Why.
+        why: InviteFailure,
+    },
+    /// An outgoing leg that was answered is over.
+    LegEnded {
+        /// The leg; it is over.
+        leg: LegId,
+        /// Why.
+        why: DialogEnd,
+    },
+    /// The ACK for a 2xx that the function sent came: to the first INVITE on the incoming leg, to a re-INVITE on any.
+    Acknowledged {
+        /// From which side.
+        side: Side,
+        /// The ACK.
+        ack: Request,
+    },
+    /// The incoming INVITE was cancelled and answered 487, or stayed unanswered beyond its deadline and was answered 500;
+    /// the outgoing legs are ending.
+    Cancelled,
+    /// The dialog of the incoming leg is over. The outgoing legs stay until they are ended.
+    UpstreamEnded {
+        /// Why.
+        why: DialogEnd,
+    },
+    /// Nothing is left of the bridge.
+    Over,
 }
 
 /// Why no final response will come.

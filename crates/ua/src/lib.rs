@@ -65,6 +65,8 @@
 //! ```
 #![no_std]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod config;
 mod correlation;
@@ -90,8 +92,8 @@ pub use error::{
     AnswerRefused, InDialogRefused, ProxyRefused, Refusal, Refused, RespondRefused, SendRefused,
 };
 pub use event::{
-    Action, Body, Destination, DialogEnd, DialogId, Event, Fault, InviteFailure, InviteId, LoginId,
-    NameQuery, OfferOf, PendingOffer, ProxyId, PublicationId, RegistrationId, RequestId, ResolveId,
+    Action, Body, BridgeEvent, BridgeId, Destination, DialogEnd, DialogId, Event, Fault, InviteFailure,
+    InviteId, LegId, LoginId, NameQuery, OfferOf, PendingOffer, ProxyId, PublicationId, RegistrationId, RequestId, ResolveId, Side,
     TransactionFailure, TransactionId,
 };
 pub use identity::{

@@ -1,6 +1,7 @@
 //! The endpoint: its inputs, its outputs, its clock. What it does with them is in the files beside this one.
 
 mod actions;
+mod bridge;
 mod calls;
 mod changes;
 mod client;
@@ -96,6 +97,7 @@ pub struct Endpoint {
     dialog_keys: BTreeMap<DialogKey, DialogId>,
     proxies: BTreeMap<ProxyId, Proxy>,
     usages: usage_table::Usages,
+    bridging: bridge::Bridging,
 }
 
 impl Endpoint {
@@ -135,6 +137,7 @@ impl Endpoint {
             dialog_keys: BTreeMap::new(),
             proxies: BTreeMap::new(),
             usages: usage_table::Usages::default(),
+            bridging: bridge::Bridging::default(),
         })
     }
 
@@ -190,6 +193,7 @@ impl Endpoint {
             && self.dialog_keys.is_empty()
             && self.proxies.is_empty()
             && self.usages.is_idle()
+            && self.bridging.is_empty()
             && self.resolving.is_empty()
             && self.flows.opening.is_empty()
             && self.timers.len_but_flows() == self.usages.resting_alarms()
@@ -376,7 +380,9 @@ impl Endpoint {
     }
 
     fn event(&mut self, event: Event) {
-        self.actions.push_back(Action::Event(event));
+        if let Some(event) = self.bridging.take(event) {
+            self.actions.push_back(Action::Event(event));
+        }
     }
 
     fn fault(&mut self, counter: &'static str, fault: Fault) {
@@ -413,7 +419,9 @@ impl Endpoint {
 
     /// Does what an input left for its end.
     fn settle(&mut self, now: Now) {
-        while let Some((flow, why)) = self.doomed.pop() {
+        loop {
+            self.settle_bridges(now);
+            let Some((flow, why)) = self.doomed.pop() else { return };
             if self.flows.get(flow).is_some() {
                 self.actions.push_back(Action::Close(flow, why));
                 self.flow_gone(now, flow, why);

@@ -159,6 +159,9 @@ impl Endpoint {
             Owner::Proxy(_) => return Err(Refusal::Proxied),
             Owner::Endpoint => return Err(Refusal::Gone),
         }
+        if self.bridging.owns_request(id) {
+            return Err(Refusal::Bridged);
+        }
         if server.cancelled {
             return Err(Refusal::Cancelled);
         }

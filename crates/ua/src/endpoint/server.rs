@@ -633,6 +633,7 @@ impl Endpoint {
             Some(server) if server.reliable.as_ref().is_some_and(|reliable| reliable.held.is_some()) => {
                 Some(Refusal::Gone)
             }
+            Some(_) if self.bridging.owns_request(id) => Some(Refusal::Bridged),
             Some(server) => match server.owner {
                 Owner::Proxy(_) => Some(Refusal::Proxied),
                 Owner::Endpoint => Some(Refusal::Gone),

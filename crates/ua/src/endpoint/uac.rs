@@ -8,7 +8,7 @@ use super::dialogs::{Dialog, Origin};
 use super::outgoing::{Stateless, StatelessKind};
 use crate::error::{Refusal, Refused, SendRefused};
 use crate::event::{
-    Body, Destination, DialogEnd, DialogId, Event, InviteFailure, InviteId, OfferOf, TransactionFailure,
+    Body, Destination, DialogEnd, DialogId, Event, InviteFailure, InviteId, LegId, OfferOf, TransactionFailure,
     TransactionId,
 };
 use crate::flows::Departure;
@@ -165,6 +165,17 @@ impl Endpoint {
         request: Request,
         destination: Destination,
     ) -> Result<InviteId, SendRefused> {
+        self.invite_for(now, request, destination, None)
+    }
+
+    /// The same for a leg of a bridge.
+    pub(super) fn invite_for(
+        &mut self,
+        now: Now,
+        request: Request,
+        destination: Destination,
+        leg: Option<LegId>,
+    ) -> Result<InviteId, SendRefused> {
         match self.prepare_invite(&request, &destination) {
             Err(why) => Err(Refused::new(why, request)),
             Ok((ready, mut invite, hop)) => {
@@ -173,6 +184,9 @@ impl Endpoint {
                 let client = self.begin_invite_client(now, id, ready);
                 invite.client = client;
                 self.invites.insert(id, invite);
+                if let Some(leg) = leg {
+                    self.bridging.calls(leg, id);
+                }
                 self.send_off(now, Departure::Client(client), hop);
                 self.settle(now);
                 Ok(id)

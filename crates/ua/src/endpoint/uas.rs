@@ -149,6 +149,7 @@ impl Endpoint {
             return;
         }
         self.mark_cancelled(invite);
+        self.bridging.cancelled_with(invite, request.headers());
         match owner {
             Owner::Function => self.event(Event::Cancelled { id: invite }),
             Owner::Proxy(proxy) => self.cancel_proxied(now, proxy, request.headers()),
@@ -214,6 +215,7 @@ impl Endpoint {
         let refusal = match self.servers.get(&id) {
             None => Some(Refusal::Gone),
             Some(server) if server.answered() => Some(Refusal::Gone),
+            Some(_) if self.bridging.owns_request(id) => Some(Refusal::Bridged),
             Some(server) if !server.is_invite() || !response.status().is_success() => Some(Refusal::Status),
             Some(server) if server.cancelled => Some(Refusal::Cancelled),
             Some(server) if server.reliable.as_ref().is_some_and(|reliable| reliable.held.is_some()) => {

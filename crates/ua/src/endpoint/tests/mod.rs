@@ -1,9 +1,11 @@
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::cast_possible_truncation)]
 
 mod borders;
+mod bridges;
 mod faults;
 mod flows;
 mod forking;
+mod interleavings;
 mod invites;
 mod messages;
 mod net;
