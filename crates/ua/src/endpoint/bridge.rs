@@ -331,7 +331,7 @@ impl Endpoint {
         let (request, dialog) = (bridge.request, bridge.dialog);
         match (effect, dialog) {
             (UpstreamEffect::TurnAway, _) => {
-                self.turn_away(now, id, request, StatusCode::TEMPORARILY_UNAVAILABLE)
+                self.turn_upstream_away(now, id, request, StatusCode::TEMPORARILY_UNAVAILABLE)
             }
             (UpstreamEffect::Bye, Some(dialog)) => self.bye_or_forget(now, dialog, headers),
             _ => {}
@@ -468,14 +468,14 @@ impl Endpoint {
         }
         bridge.ended = true;
         let reason = core::mem::take(&mut bridge.reason);
-        self.turn_away(now, id, request, StatusCode::REQUEST_TERMINATED);
+        self.turn_upstream_away(now, id, request, StatusCode::REQUEST_TERMINATED);
         self.drop_legs(now, id, &reason);
         self.told(id, true, BridgeEvent::Cancelled);
         self.reap(id);
     }
 
     /// A final response to the incoming INVITE by the bridge itself; one that has been answered stays so.
-    fn turn_away(&mut self, now: Now, id: BridgeId, request: RequestId, status: StatusCode) {
+    fn turn_upstream_away(&mut self, now: Now, id: BridgeId, request: RequestId, status: StatusCode) {
         self.bridging.by_request.remove(&request);
         self.forget_upstream_dialog(id);
         if let Some(invite) = self.servers.get(&request).and_then(|server| server.request.clone()) {

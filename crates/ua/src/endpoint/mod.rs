@@ -421,7 +421,7 @@ impl Endpoint {
     fn settle(&mut self, now: Now) {
         loop {
             self.settle_bridges(now);
-            let Some((flow, why)) = self.doomed.pop() else { return };
+            let Some((flow, why)) = self.doomed.pop() else { break };
             if self.flows.get(flow).is_some() {
                 self.actions.push_back(Action::Close(flow, why));
                 self.flow_gone(now, flow, why);
