@@ -93,8 +93,8 @@ pub use error::{
 };
 pub use event::{
     Action, Body, BridgeEvent, BridgeId, Destination, DialogEnd, DialogId, Event, Fault, InviteFailure,
-    InviteId, LegId, LoginId, NameQuery, OfferOf, PendingOffer, ProxyId, PublicationId, RegistrationId, RequestId, ResolveId, Side,
-    TransactionFailure, TransactionId,
+    InviteId, LegId, LoginId, NameQuery, OfferOf, PendingOffer, ProxyId, PublicationId, RegistrationId,
+    RequestId, ResolveId, Side, TransactionFailure, TransactionId,
 };
 pub use identity::{
     Asserted, Crossing, IdentityPolicy, anonymize, assert_identity, believe, is_anonymous, passes, reveal,

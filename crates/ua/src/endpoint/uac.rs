@@ -8,8 +8,8 @@ use super::dialogs::{Dialog, Origin};
 use super::outgoing::{Stateless, StatelessKind};
 use crate::error::{Refusal, Refused, SendRefused};
 use crate::event::{
-    Body, Destination, DialogEnd, DialogId, Event, InviteFailure, InviteId, LegId, OfferOf, TransactionFailure,
-    TransactionId,
+    Body, Destination, DialogEnd, DialogId, Event, InviteFailure, InviteId, LegId, OfferOf,
+    TransactionFailure, TransactionId,
 };
 use crate::flows::Departure;
 use crate::session::exchange::{Exchange, Message, Side};
