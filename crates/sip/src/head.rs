@@ -3,6 +3,7 @@
 //! A fault does not end the reading: the lines that can be understood are kept, so that a broken request can be answered.
 
 pub(crate) mod plain;
+mod sweep;
 
 use crate::error::{ParseError, ParseFailure, ReplyContext, UriError};
 use crate::grammar::parse_u32;
@@ -207,7 +208,7 @@ fn trim_end(octets: &[u8]) -> &[u8] {
 
 /// Line ends are CRLF and nothing else; other control characters stand after a backslash only (`quoted-pair`).
 fn check_controls(line: &[u8]) -> Result<(), ParseError> {
-    if line.ends_with(b"\r\n") && plain::is_tidy(line, 1) {
+    if sweep::LineEnds::new(line, 0).next() == Some(line.len()) {
         return Ok(());
     }
     let (mut escaped, mut after_cr) = (false, false);
@@ -240,7 +241,8 @@ pub(crate) fn start_line(source: &Bytes, span: Span, limits: &Limits) -> Start {
     };
     let version = line.get(last.saturating_add(1)..).unwrap_or_default();
     let method_end = span.0.saturating_add(first);
-    let Some(method) = Method::from_bytes(source.slice(span.0..method_end)) else {
+    let known = line.get(..first).and_then(Method::known);
+    let Some(method) = known.or_else(|| Method::other(source.slice(span.0..method_end))) else {
         return (Err(ParseError::NotSip), None);
     };
     let sip = |v: &[u8]| v.get(..4).is_some_and(|l| l.eq_ignore_ascii_case(b"SIP/"));

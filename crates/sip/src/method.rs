@@ -27,7 +27,9 @@ macro_rules! methods {
                 }
             }
 
-            fn known(text: &[u8]) -> Option<Method> {
+            /// The method of the table that these octets are.
+            #[inline]
+            pub(crate) fn known(text: &[u8]) -> Option<Method> {
                 $(if text == $text.as_bytes() { return Some(Method::$variant); })*
                 None
             }
@@ -76,10 +78,9 @@ impl Method {
         }
     }
 
-    /// Reads a method out of received octets without copying them.
-    pub(crate) fn from_bytes(octets: Bytes) -> Option<Method> {
-        Method::known(&octets)
-            .or_else(|| Token::from_bytes(octets).map(|token| Method::Other(OtherMethod(token))))
+    /// A method that the table does not know, out of received octets without copying them.
+    pub(crate) fn other(octets: Bytes) -> Option<Method> {
+        Token::from_bytes(octets).map(|token| Method::Other(OtherMethod(token)))
     }
 
     /// Whether the method has a name here.
