@@ -236,7 +236,9 @@ pub(crate) fn start_line(source: &Bytes, span: Span, limits: &Limits) -> Start {
     if line.get(..4).is_some_and(|l| l.eq_ignore_ascii_case(b"SIP/")) {
         return (status_line(source, span), None);
     }
-    let (Some(first), Some(last)) = (memchr(b' ', line), memchr::memrchr(b' ', line)) else {
+    let usual = line.strip_suffix(b" SIP/2.0").map(<[u8]>::len);
+    let (Some(first), Some(last)) = (memchr(b' ', line), usual.or_else(|| memchr::memrchr(b' ', line)))
+    else {
         return (Err(ParseError::NotSip), None);
     };
     let version = line.get(last.saturating_add(1)..).unwrap_or_default();
@@ -265,7 +267,7 @@ pub(crate) fn start_line(source: &Bytes, span: Span, limits: &Limits) -> Start {
 fn request_uri(source: &Bytes, span: Span, limits: &Limits) -> Result<Uri, ParseError> {
     let octets =
         source.get(span.0..span.1).filter(|o| !o.is_empty()).ok_or(ParseError::RequestLine("no URI"))?;
-    if octets.contains(&b' ') {
+    if memchr(b' ', octets).is_some() {
         return Err(ParseError::RequestLine("more than one space, or a space in the URI"));
     }
     let text = ByteStr::from_utf8(source.slice(span.0..span.1))

@@ -196,6 +196,12 @@ impl HeaderName {
         HeaderName::KNOWN.get(lookup::position(name)?)
     }
 
+    /// The same for the name that ends where the line has its colon.
+    #[inline]
+    pub(crate) fn known_in_line(line: &[u8], colon: usize) -> Option<&'static HeaderName> {
+        HeaderName::KNOWN.get(lookup::position_at(line, colon)?)
+    }
+
     /// Reads a name in any case, long or compact.
     ///
     /// # Errors

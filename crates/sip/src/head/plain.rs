@@ -3,7 +3,7 @@
 //! Cuts such a head in one pass that goes from control character to control character, and gives up at whatever is not
 //! plain; the tolerant reading of [`super::read`] then says what it is. Both give the same for a plain head.
 
-use super::{Span, sweep};
+use super::{Span, sweep, trim_end, trim_start};
 use crate::grammar::parse_u32;
 use crate::headers::Headers;
 use crate::limits::Limits;
@@ -52,18 +52,19 @@ fn field(source: &Bytes, line: &[u8], span: Span, limits: &Limits, cut: &mut Cut
     if line.len() > limits.max_header_line || cut.headers.len() >= limits.max_headers {
         return None;
     }
-    let (name, rest) = line.split_at_checked(colon)?;
-    let mut value = rest.get(1..rest.len().wrapping_sub(2))?;
+    let mut value_start = span.0.wrapping_add(colon).wrapping_add(1);
+    let mut value_end = span.1.wrapping_sub(2);
     // White space is spaces here: tabs are control characters.
-    while let [before @ .., b' '] = value {
-        value = before;
+    if source.get(value_start) == Some(&b' ') {
+        value_start = value_start.wrapping_add(1);
     }
-    let value_end = span.1.wrapping_sub(rest.len()).wrapping_add(1).wrapping_add(value.len());
-    while let [b' ', after @ ..] = value {
-        value = after;
+    let mut value = source.get(value_start..value_end)?;
+    if matches!(value, [b' ', ..] | [.., b' ']) {
+        (value_start, value_end) = trimmed(value, value_start);
+        value = source.get(value_start..value_end)?;
     }
-    let value_span = (value_end.wrapping_sub(value.len()), value_end);
-    let Some(known) = HeaderName::known(name) else {
+    let value_span = (value_start, value_end);
+    let Some(known) = HeaderName::known_in_line(line, colon) else {
         let octets = source.slice(span.0..span.0.saturating_add(colon));
         cut.headers.push_other(HeaderName::other(octets)?, span, value_span);
         return Some(());
@@ -76,4 +77,12 @@ fn field(source: &Bytes, line: &[u8], span: Span, limits: &Limits, cut: &mut Cut
     }
     cut.headers.push_received(known, span, value_span);
     Some(())
+}
+
+/// Where a value begins and ends without the spaces around it.
+#[cold]
+fn trimmed(value: &[u8], start: usize) -> Span {
+    let before = trim_end(value);
+    let end = start.saturating_add(before.len());
+    (end.saturating_sub(trim_start(before).len()), end)
 }

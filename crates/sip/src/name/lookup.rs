@@ -7,9 +7,11 @@ const SLOTS: usize = (LONG.len() * 4).next_power_of_two();
 static TABLE: [Entry; SLOTS] = fill();
 /// Where the name of a compact form stands in the table of names.
 static LETTERS: [u8; 26] = letters();
+/// Keeps so many of the first octets of two words.
+static KEEP: [Half; 16] = keep();
 const FREE: u8 = u8::MAX;
 
-/// A name in words: its first, its middle and its last octets, and how many there are.
+/// A name in words, and how many octets it has.
 #[derive(Clone, Copy)]
 struct Entry {
     words: Words,
@@ -17,26 +19,34 @@ struct Entry {
     at: u8,
 }
 
-type Words = (u64, u64, u64);
+/// The first and the last 16 octets of a name, which overlap where it is shorter than 32. Of a name that is shorter
+/// than 16 the first ones and zeros, and no last ones. No name of the table is longer than 32.
+type Words = (Half, Half);
+type Half = (u64, u64);
+
+const LONGEST: usize = 32;
 
 /// The place of a name in the table of names, whatever its spelling.
-#[inline]
 pub(super) fn position(name: &[u8]) -> Option<usize> {
-    if let [letter] = name {
-        let letter = usize::from(letter.to_ascii_lowercase().checked_sub(b'a')?);
+    position_at(name, name.len())
+}
+
+/// The same for the name that is so many of the first octets. What follows it makes the look cheaper.
+#[inline]
+pub(super) fn position_at(octets: &[u8], length: usize) -> Option<usize> {
+    if length == 1 {
+        let letter = usize::from(octets.first()?.to_ascii_lowercase().checked_sub(b'a')?);
         return LETTERS.get(letter).copied().filter(|at| *at != FREE).map(usize::from);
     }
-    let words = words(name);
-    let mut slot = hash(words, name.len());
+    let words = words(octets, length)?;
+    let mut slot = hash(words, length);
     loop {
         let entry = TABLE.get(slot)?;
         // Most names are spelled as the table has them.
-        if entry.length == name.len()
+        if entry.length == length
             && (is_equal(entry.words, words) || is_equal_in_lower_case(entry.words, words))
         {
-            let at = usize::from(entry.at);
-            let covered = name.len() <= 24;
-            return (covered || LONG.get(at)?.as_bytes().eq_ignore_ascii_case(name)).then_some(at);
+            return Some(usize::from(entry.at));
         }
         if entry.at == FREE {
             return None;
@@ -45,42 +55,50 @@ pub(super) fn position(name: &[u8]) -> Option<usize> {
     }
 }
 
-/// The first, the middle and the last octets of a name; they overlap where it is short.
 #[inline]
-const fn words(name: &[u8]) -> Words {
-    if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        let middle = match name.split_at_checked(8) {
-            Some((_, rest)) if rest.len() > 8 => rest.first_chunk::<8>(),
-            _ => None,
+fn words(octets: &[u8], length: usize) -> Option<Words> {
+    if let Some(keep) = KEEP.get(length) {
+        let first = match octets.first_chunk::<16>() {
+            Some(first) => half(first),
+            None => half(&padded(octets)),
         };
-        let middle = match middle {
-            Some(middle) => u64::from_le_bytes(*middle),
-            None => 0,
-        };
-        return (u64::from_le_bytes(*first), middle, u64::from_le_bytes(*last));
+        return Some(((first.0 & keep.0, first.1 & keep.1), (0, 0)));
     }
-    if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-        let (first, last) = (u32::from_le_bytes(*first) as u64, u32::from_le_bytes(*last) as u64);
-        return (first | (last << 32), 0, 0);
+    let name = octets.get(..length).filter(|name| name.len() <= LONGEST)?;
+    Some((half(name.first_chunk()?), half(name.last_chunk()?)))
+}
+
+const fn half(octets: &[u8; 16]) -> Half {
+    let octets = u128::from_le_bytes(*octets);
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+    (octets as u64, (octets >> 64) as u64)
+}
+
+const fn padded(octets: &[u8]) -> [u8; 16] {
+    let mut padded = [0; 16];
+    let (mut to, mut from) = (padded.as_mut_slice(), octets);
+    while let ([first, to_rest @ ..], [octet, from_rest @ ..]) = (to, from) {
+        *first = *octet;
+        (to, from) = (to_rest, from_rest);
     }
-    match name {
-        [a, b, c] => (u32::from_le_bytes([*a, *b, *c, 0]) as u64, 0, 0),
-        [a, b] => (u16::from_le_bytes([*a, *b]) as u64, 0, 0),
-        _ => (0, 0, 0),
-    }
+    padded
 }
 
 #[inline]
 const fn is_equal(a: Words, b: Words) -> bool {
-    ((a.0 ^ b.0) | (a.1 ^ b.1) | (a.2 ^ b.2)) == 0
+    let first = (a.0.0 ^ b.0.0) | (a.0.1 ^ b.0.1);
+    let last = (a.1.0 ^ b.1.0) | (a.1.1 ^ b.1.1);
+    (first | last) == 0
 }
 
 /// Whether both are the same but for their case. Apart, so that its work is not done for the usual spellings too.
 #[cold]
 #[inline(never)]
 const fn is_equal_in_lower_case(a: Words, b: Words) -> bool {
-    let differs = (lower(a.0) ^ lower(b.0)) | (lower(a.1) ^ lower(b.1)) | (lower(a.2) ^ lower(b.2));
-    differs == 0
+    const fn lower_each((first, last): Words) -> Words {
+        ((lower(first.0), lower(first.1)), (lower(last.0), lower(last.1)))
+    }
+    is_equal(lower_each(a), lower_each(b))
 }
 
 /// Eight octets at once in lower case. In each the high bit is set to say whether it is a capital letter.
@@ -95,10 +113,12 @@ const fn lower(octets: u64) -> u64 {
     octets | (capital >> 2)
 }
 
-const fn hash((first, _, last): Words, length: usize) -> usize {
+#[inline]
+const fn hash(((first, second), _): Words, length: usize) -> usize {
     // Letters of either case have one hash. Multipliers of Fibonacci hashing; the upper bits are the mixed ones.
-    let (first, last) = (first | u64::from_le_bytes([0x20; 8]), last | u64::from_le_bytes([0x20; 8]));
-    let mixed = first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ last.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+    const LOWER: u64 = u64::from_le_bytes([0x20; 8]);
+    let mixed = (first | LOWER).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ (second | LOWER).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
     let upper = (mixed >> 48) as usize;
     (upper ^ length) & (SLOTS - 1)
 }
@@ -110,11 +130,15 @@ const fn next(slot: usize) -> usize {
 #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 const fn fill() -> [Entry; SLOTS] {
     assert!(LONG.len() < FREE as usize && SLOTS <= 1 << 16);
-    let mut table = [Entry { words: (0, 0, 0), length: 0, at: FREE }; SLOTS];
+    let mut table = [Entry { words: ((0, 0), (0, 0)), length: usize::MAX, at: FREE }; SLOTS];
     let mut at = 0;
     while at < LONG.len() {
         let name = LONG[at].as_bytes();
-        let words = words(name);
+        assert!(name.len() > 1 && name.len() <= LONGEST);
+        let words = match (name.first_chunk(), name.last_chunk()) {
+            (Some(first), Some(last)) => (half(first), half(last)),
+            _ => (half(&padded(name)), (0, 0)),
+        };
         let mut slot = hash(words, name.len());
         while table[slot].at != FREE {
             slot = next(slot);
@@ -123,6 +147,18 @@ const fn fill() -> [Entry; SLOTS] {
         at += 1;
     }
     table
+}
+
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+const fn keep() -> [Half; 16] {
+    let mut keep = [(0, 0); 16];
+    let mut length = 0;
+    while length < keep.len() {
+        keep[length] =
+            if length < 8 { ((1 << (8 * length)) - 1, 0) } else { (u64::MAX, (1 << (8 * (length - 8))) - 1) };
+        length += 1;
+    }
+    keep
 }
 
 #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]

@@ -1,6 +1,7 @@
 //! Hosts (RFC 3261 §25.1 `host`, RFC 5954 for IPv6).
 
 use crate::error::UriError;
+use crate::text::{Class, class, is_in};
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use core::fmt;
@@ -138,25 +139,18 @@ fn is_hostname(text: &str) -> bool {
     if name.len() > 255 {
         return false;
     }
-    let (mut length, mut first, mut last) = (0usize, b'.', b'.');
-    for octet in name.bytes() {
-        match octet {
-            b'.' if !matches!(length, 1..=63) || last == b'-' => return false,
-            b'.' => length = 0,
-            b'-' if length == 0 => return false,
-            b'-' => length = length.saturating_add(1),
-            octet if octet.is_ascii_alphanumeric() => {
-                if length == 0 {
-                    first = octet;
-                }
-                length = length.saturating_add(1);
-            }
-            _ => return false,
-        }
-        last = octet;
-    }
-    matches!(length, 1..=63) && last != b'-' && first.is_ascii_alphabetic()
+    let is_label = |label: &[u8]| {
+        let (Some(first), Some(last)) = (label.first(), label.last()) else { return false };
+        label.len() <= 63 && *first != b'-' && *last != b'-'
+    };
+    let octets = name.as_bytes();
+    let top = octets.rsplit(|octet| *octet == b'.').next().unwrap_or_default();
+    top.first().is_some_and(u8::is_ascii_alphabetic)
+        && octets.iter().all(|octet| is_in(&HOST_NAME, *octet))
+        && octets.split(|octet| *octet == b'.').all(is_label)
 }
+
+static HOST_NAME: Class = class!(octet => octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.'));
 
 /// A port: one to five digits up to 65535.
 pub(crate) fn parse_port(text: &str) -> Option<u16> {

@@ -129,12 +129,12 @@ impl Uri {
 
     /// Reads a URI out of received text without copying it.
     pub(crate) fn read(text: ByteStr, limits: &Limits) -> Result<Uri, UriError> {
-        limits.max_uri(text.len())?;
         let whole = text.as_str();
+        limits.max_uri(whole.len())?;
         let (scheme, rest) = split_at_octet(whole, b':').unwrap_or((whole, ""));
         if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
             // Whatever its parts may hold a URI may hold: the characters are looked at again for the name of a fault only.
-            return match SipUri::parts(whole, limits) {
+            return match SipUri::parts(whole, (scheme, rest), limits) {
                 Ok(parts) => Ok(Uri::Sip(parts.with_text(text))),
                 Err(error) => Err(check_characters(whole).err().unwrap_or(error)),
             };

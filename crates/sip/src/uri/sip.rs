@@ -52,16 +52,22 @@ impl SipUri {
     }
 
     pub(super) fn read(text: ByteStr, limits: &Limits) -> Result<SipUri, UriError> {
-        Ok(SipUri::parts(text.as_str(), limits)?.with_text(text))
+        let whole = text.as_str();
+        let scheme = split_at_octet(whole, b':').ok_or(UriError::Scheme)?;
+        Ok(SipUri::parts(whole, scheme, limits)?.with_text(text))
     }
 
     pub(super) fn with_text(self, text: ByteStr) -> SipUri {
         SipUri { text, ..self }
     }
 
-    /// The URI without its text.
-    pub(super) fn parts(whole: &str, limits: &Limits) -> Result<SipUri, UriError> {
-        let (scheme, rest) = split_at_octet(whole, b':').ok_or(UriError::Scheme)?;
+    /// The URI without its text; also handed in as the scheme and what follows its colon.
+    #[inline]
+    pub(super) fn parts(
+        whole: &str,
+        (scheme, rest): (&str, &str),
+        limits: &Limits,
+    ) -> Result<SipUri, UriError> {
         let secure = scheme.eq_ignore_ascii_case("sips");
         let mut at = scheme.len().saturating_add(1);
         let (mut user, mut password) = (None, None);
