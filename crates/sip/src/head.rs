@@ -231,6 +231,7 @@ fn check_controls(line: &[u8]) -> Result<(), ParseError> {
 pub(crate) type Start = (Result<StartLine, ParseError>, Option<Method>);
 
 /// Reads the start-line in `span`, its line end not included. Also gives the method of a faulty Request-Line.
+#[inline]
 pub(crate) fn start_line(source: &Bytes, span: Span, limits: &Limits) -> Start {
     let line = source.get(span.0..span.1).unwrap_or_default();
     if line.get(..4).is_some_and(|l| l.eq_ignore_ascii_case(b"SIP/")) {
@@ -264,6 +265,7 @@ pub(crate) fn start_line(source: &Bytes, span: Span, limits: &Limits) -> Start {
     (uri.map(|uri| StartLine::Request(method.clone(), uri)), Some(method))
 }
 
+#[inline]
 fn request_uri(source: &Bytes, span: Span, limits: &Limits) -> Result<Uri, ParseError> {
     let octets =
         source.get(span.0..span.1).filter(|o| !o.is_empty()).ok_or(ParseError::RequestLine("no URI"))?;

@@ -196,10 +196,10 @@ impl HeaderName {
         HeaderName::KNOWN.get(lookup::position(name)?)
     }
 
-    /// The same for the name that ends where the line has its colon.
+    /// The same for the name that is so many of the first octets: cheaper where more follow.
     #[inline]
-    pub(crate) fn known_in_line(line: &[u8], colon: usize) -> Option<&'static HeaderName> {
-        HeaderName::KNOWN.get(lookup::position_at(line, colon)?)
+    pub(crate) fn known_at(octets: &[u8], length: usize) -> Option<&'static HeaderName> {
+        HeaderName::KNOWN.get(lookup::position_at(octets, length)?)
     }
 
     /// Reads a name in any case, long or compact.

@@ -11,45 +11,45 @@ use crate::name::HeaderName;
 use crate::steps;
 use bytes::Bytes;
 
-/// A plain head, cut into pieces.
+/// Where a plain head was cut.
+#[derive(Default)]
 pub(crate) struct Cut {
     /// Where the start-line ends, its line end included.
     pub(crate) start_line_end: usize,
-    pub(crate) headers: Headers,
     pub(crate) content_length: Option<usize>,
     /// Where the head ends, after the empty line.
     pub(crate) end: usize,
 }
 
-/// Cuts the head that begins at `start`; the start-line is not looked into.
+/// Cuts the head that begins at `start`, and puts its fields into `headers`; the start-line is not looked into.
 #[inline]
-pub(crate) fn cut(source: &Bytes, start: usize, limits: &Limits) -> Option<Cut> {
+pub(crate) fn cut(source: &Bytes, start: usize, limits: &Limits, headers: &mut Headers) -> Option<Cut> {
     let octets: &[u8] = source;
     let mut ends = sweep::LineEnds::new(octets, start);
     let start_line_end = ends.next()?;
-    let headers = Headers::received(source.clone(), *limits);
-    let mut cut = Cut { start_line_end, headers, content_length: None, end: 0 };
+    let mut cut = Cut { start_line_end, ..Cut::default() };
     let mut line_start = start_line_end;
     loop {
         let end = ends.next()?;
-        let line = octets.get(line_start..end)?;
-        if line.len() == 2 {
+        if end.wrapping_sub(line_start) == 2 {
+            // An empty line: its CRLF is all of it.
             let whole = end.wrapping_sub(start);
             steps::visit(whole);
             cut.end = end;
             return (whole <= limits.max_header_bytes).then_some(cut);
         }
-        field(source, line, (line_start, end), limits, &mut cut)?;
+        field(source, (line_start, end), limits, headers, &mut cut)?;
         line_start = end;
     }
 }
 
 /// A line that ends with CRLF and holds no other control character.
 #[inline]
-fn field(source: &Bytes, line: &[u8], span: Span, limits: &Limits, cut: &mut Cut) -> Option<()> {
+fn field(source: &Bytes, span: Span, limits: &Limits, headers: &mut Headers, cut: &mut Cut) -> Option<()> {
+    let line = source.get(span.0..span.1)?;
     let colon = sweep::colon(line)?;
     steps::visit(line.len());
-    if line.len() > limits.max_header_line || cut.headers.len() >= limits.max_headers {
+    if line.len() > limits.max_header_line || headers.len() >= limits.max_headers {
         return None;
     }
     let mut value_start = span.0.wrapping_add(colon).wrapping_add(1);
@@ -64,9 +64,9 @@ fn field(source: &Bytes, line: &[u8], span: Span, limits: &Limits, cut: &mut Cut
         value = source.get(value_start..value_end)?;
     }
     let value_span = (value_start, value_end);
-    let Some(known) = HeaderName::known_in_line(line, colon) else {
+    let Some(known) = HeaderName::known_at(source.get(span.0..)?, colon) else {
         let octets = source.slice(span.0..span.0.saturating_add(colon));
-        cut.headers.push_other(HeaderName::other(octets)?, span, value_span);
+        headers.push_other(HeaderName::other(octets)?, span, value_span);
         return Some(());
     };
     if matches!(known, HeaderName::ContentLength) {
@@ -75,7 +75,7 @@ fn field(source: &Bytes, line: &[u8], span: Span, limits: &Limits, cut: &mut Cut
             return None;
         }
     }
-    cut.headers.push_received(known, span, value_span);
+    headers.push_received(known, span, value_span);
     Some(())
 }
 

@@ -39,13 +39,22 @@ pub(super) fn position_at(octets: &[u8], length: usize) -> Option<usize> {
         return LETTERS.get(letter).copied().filter(|at| *at != FREE).map(usize::from);
     }
     let words = words(octets, length)?;
-    let mut slot = hash(words, length);
+    let slot = hash(words, length);
+    let entry = TABLE.get(slot)?;
+    // Most names are spelled as the table has them, and stand where they are looked for first.
+    if entry.length == length && is_equal(&entry.words, &words) {
+        return Some(usize::from(entry.at));
+    }
+    position_from(slot, &words, length)
+}
+
+/// Looks for a name in whatever case. Apart, so that its work is not done for the usual spellings too.
+#[cold]
+#[inline(never)]
+fn position_from(mut slot: usize, words: &Words, length: usize) -> Option<usize> {
     loop {
         let entry = TABLE.get(slot)?;
-        // Most names are spelled as the table has them.
-        if entry.length == length
-            && (is_equal(entry.words, words) || is_equal_in_lower_case(entry.words, words))
-        {
+        if entry.length == length && is_equal(&lower_case(&entry.words), &lower_case(words)) {
             return Some(usize::from(entry.at));
         }
         if entry.at == FREE {
@@ -60,7 +69,7 @@ fn words(octets: &[u8], length: usize) -> Option<Words> {
     if let Some(keep) = KEEP.get(length) {
         let first = match octets.first_chunk::<16>() {
             Some(first) => half(first),
-            None => half(&padded(octets)),
+            None => half_of_few(octets),
         };
         return Some(((first.0 & keep.0, first.1 & keep.1), (0, 0)));
     }
@@ -68,6 +77,13 @@ fn words(octets: &[u8], length: usize) -> Option<Words> {
     Some((half(name.first_chunk()?), half(name.last_chunk()?)))
 }
 
+#[cold]
+#[inline(never)]
+fn half_of_few(octets: &[u8]) -> Half {
+    half(&padded(octets))
+}
+
+#[inline]
 const fn half(octets: &[u8; 16]) -> Half {
     let octets = u128::from_le_bytes(*octets);
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
@@ -85,20 +101,15 @@ const fn padded(octets: &[u8]) -> [u8; 16] {
 }
 
 #[inline]
-const fn is_equal(a: Words, b: Words) -> bool {
+const fn is_equal(a: &Words, b: &Words) -> bool {
     let first = (a.0.0 ^ b.0.0) | (a.0.1 ^ b.0.1);
     let last = (a.1.0 ^ b.1.0) | (a.1.1 ^ b.1.1);
     (first | last) == 0
 }
 
-/// Whether both are the same but for their case. Apart, so that its work is not done for the usual spellings too.
-#[cold]
-#[inline(never)]
-const fn is_equal_in_lower_case(a: Words, b: Words) -> bool {
-    const fn lower_each((first, last): Words) -> Words {
-        ((lower(first.0), lower(first.1)), (lower(last.0), lower(last.1)))
-    }
-    is_equal(lower_each(a), lower_each(b))
+const fn lower_case(words: &Words) -> Words {
+    let (first, last) = *words;
+    ((lower(first.0), lower(first.1)), (lower(last.0), lower(last.1)))
 }
 
 /// Eight octets at once in lower case. In each the high bit is set to say whether it is a capital letter.
