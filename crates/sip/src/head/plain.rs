@@ -12,7 +12,6 @@ use crate::steps;
 use bytes::Bytes;
 
 /// Where a plain head was cut.
-#[derive(Default)]
 pub(crate) struct Cut {
     /// Where the start-line ends, its line end included.
     pub(crate) start_line_end: usize,
@@ -27,26 +26,34 @@ pub(crate) fn cut(source: &Bytes, start: usize, limits: &Limits, headers: &mut H
     let octets: &[u8] = source;
     let mut ends = sweep::LineEnds::new(octets, start);
     let start_line_end = ends.next()?;
-    let mut cut = Cut { start_line_end, ..Cut::default() };
-    let mut line_start = start_line_end;
+    let (mut line_start, mut content_length) = (start_line_end, None);
     loop {
         let end = ends.next()?;
-        if end.wrapping_sub(line_start) == 2 {
+        let line = octets.get(line_start..end)?;
+        if line.len() == 2 {
             // An empty line: its CRLF is all of it.
             let whole = end.wrapping_sub(start);
             steps::visit(whole);
-            cut.end = end;
-            return (whole <= limits.max_header_bytes).then_some(cut);
+            return (whole <= limits.max_header_bytes).then_some(Cut { start_line_end, content_length, end });
         }
-        field(source, (line_start, end), limits, headers, &mut cut)?;
+        let length = field(source, line, (line_start, end), limits, headers)?;
+        if length.is_some() && content_length.is_some() {
+            return None;
+        }
+        content_length = content_length.or(length);
         line_start = end;
     }
 }
 
-/// A line that ends with CRLF and holds no other control character.
+/// A line that ends with CRLF and holds no other control character. Gives the number of a Content-Length.
 #[inline]
-fn field(source: &Bytes, span: Span, limits: &Limits, headers: &mut Headers, cut: &mut Cut) -> Option<()> {
-    let line = source.get(span.0..span.1)?;
+fn field(
+    source: &Bytes,
+    line: &[u8],
+    span: Span,
+    limits: &Limits,
+    headers: &mut Headers,
+) -> Option<Option<usize>> {
     let colon = sweep::colon(line)?;
     steps::visit(line.len());
     if line.len() > limits.max_header_line || headers.len() >= limits.max_headers {
@@ -67,16 +74,14 @@ fn field(source: &Bytes, span: Span, limits: &Limits, headers: &mut Headers, cut
     let Some(known) = HeaderName::known_at(source.get(span.0..)?, colon) else {
         let octets = source.slice(span.0..span.0.saturating_add(colon));
         headers.push_other(HeaderName::other(octets)?, span, value_span);
-        return Some(());
+        return Some(None);
     };
+    headers.push_received(known, span, value_span);
     if matches!(known, HeaderName::ContentLength) {
         let length = parse_u32(value).and_then(|length| usize::try_from(length).ok())?;
-        if cut.content_length.replace(length).is_some() {
-            return None;
-        }
+        return Some(Some(length));
     }
-    headers.push_received(known, span, value_span);
-    Some(())
+    Some(None)
 }
 
 /// Where a value begins and ends without the spaces around it.
