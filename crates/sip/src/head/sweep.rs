@@ -80,6 +80,7 @@ fn suspects_at(octets: &[u8], at: usize) -> u64 {
 }
 
 #[inline]
+#[expect(clippy::arithmetic_side_effects, reason = "vectors add without overflow")]
 fn suspects(block: &[u8; BLOCK]) -> u64 {
     let (pieces, _) = block.as_chunks::<16>();
     pieces.iter().rev().fold(0u64, |mask, piece| {
