@@ -123,7 +123,7 @@ impl Headers {
     }
 
     /// For the parser: one more field. The spans are inside the source.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn push_received(&mut self, known: &'static HeaderName, line: Span, value: Span) {
         if self.fields.is_empty() {
             // Room for the usual number of fields at once; no more than the octets can hold.
@@ -133,7 +133,6 @@ impl Headers {
     }
 
     /// For the parser: one more field of a name outside of the table.
-    #[cold]
     pub(crate) fn push_other(&mut self, other: HeaderName, line: Span, value: Span) {
         self.push_received(&HeaderName::Via, line, value);
         if let Some(field) = self.fields.last_mut() {
