@@ -12,32 +12,35 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::fmt;
+use memchr::memmem;
 use cpm_base::{
     CloseReason, FlowId, FlowInfo, LimitExceeded, Metrics, Now, OpenError, OpenId, Protocol, Random, Seed,
     Target,
 };
 
 use crate::event::{
-    AbortReason, Action, ChunkId, Event, Fault, FaultKind, IncomingId, LostReason, Matching, Role,
-    SendFailure, SessionConfig, SessionError, SessionId, TransferId,
+    AbortReason, Action, AskedId, ChunkId, Event, Fault, FaultKind, IncomingId, LostReason, Matching,
+    RequestId, Role, SendFailure, SessionConfig, SessionError, SessionId, SessionOptions, TransferId,
 };
 use crate::limits::Limits;
 use crate::timers::Timers;
 use crate::uri::MsrpUri;
-use crate::values::{ByteRange, ContinuationFlag, FailureReport};
+use crate::values::{ByteRange, ContinuationFlag, FailureReport, Tid};
 use crate::write::{self, SendFields};
 
 mod connection;
 mod incoming;
 mod receive;
+mod request;
 #[cfg(test)]
 mod tests;
 mod transmit;
 
-use connection::{Connection, Transaction, TransactionKind};
+use connection::{Connection, RequestKey, Transaction, TransactionKind};
 use incoming::{Answer, Incoming};
+use receive::Reply;
+use request::Requester;
 use transmit::Transfer;
 
 /// What an endpoint needs to know.
@@ -56,17 +59,15 @@ enum Timer {
     Bind(SessionId),
     /// An accepted connection has to bring a request for a known session.
     FirstRequest(FlowId),
-    /// A request has to be answered.
-    Response(TransactionKey),
+    /// Requests on a connection have to be answered.
+    Responses(FlowId),
+    /// A head that has begun has to go on.
+    Head(FlowId),
     /// A message coming in has to go on.
     Idle(IncomingId),
     /// A connection that nobody needs has to be empty.
     Drain(FlowId),
 }
-
-/// A request of ours that waits for its response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct TransactionKey(u64);
 
 /// Where a session is on its way; see the head of this file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +97,12 @@ struct Session {
     /// All messages coming in, those included that wait for answers only.
     messages: BTreeSet<IncomingId>,
     /// The first request of an active side, until it is answered.
-    first_request: Option<TransactionKey>,
+    first_request: Option<RequestKey>,
+    options: SessionOptions,
+    /// To-Path and From-Path of its requests, as written.
+    paths: String,
+    /// Messages that were sent and wait for their success reports, oldest first.
+    unreported: VecDeque<(String, TransferId)>,
 }
 
 impl Session {
@@ -106,6 +112,14 @@ impl Session {
             Binding::Connected(flow) | Binding::Bound(flow) => Some(flow),
             Binding::Waiting | Binding::Opening(_) => None,
         }
+    }
+
+    /// RFC 4975 §7.3.2: enough is kept to know the message of a report, of the last `max` messages.
+    fn await_report(&mut self, message_id: &str, transfer: TransferId, max: usize) {
+        if self.unreported.len() >= max {
+            self.unreported.pop_front();
+        }
+        self.unreported.push_back((message_id.into(), transfer));
     }
 
     fn uses(&self, flow: FlowId) -> bool {
@@ -127,8 +141,15 @@ pub struct Endpoint {
     routes: BTreeMap<Target, FlowId>,
     opening: BTreeMap<OpenId, Opening>,
     transfers: BTreeMap<TransferId, Transfer>,
-    transactions: BTreeMap<TransactionKey, Transaction>,
     incoming: BTreeMap<IncomingId, Incoming>,
+    /// Messages that began to come in and have no deadline yet: most are whole before they need one.
+    fresh: Vec<IncomingId>,
+    /// Connections that were paused by messages that are gone.
+    unread: Vec<FlowId>,
+    requests: BTreeMap<RequestId, Requester>,
+    asked: BTreeMap<AskedId, (FlowId, Reply)>,
+    /// Looks for what end-lines begin with.
+    dashes: memmem::Finder<'static>,
     answers: BTreeMap<ChunkId, Answer>,
     timers: Timers<Timer>,
     actions: VecDeque<Action>,
@@ -166,8 +187,12 @@ impl Endpoint {
             routes: BTreeMap::new(),
             opening: BTreeMap::new(),
             transfers: BTreeMap::new(),
-            transactions: BTreeMap::new(),
             incoming: BTreeMap::new(),
+            fresh: Vec::new(),
+            unread: Vec::new(),
+            requests: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            dashes: memmem::Finder::new(b"-------"),
             answers: BTreeMap::new(),
             timers: Timers::new(),
             actions: VecDeque::new(),
@@ -200,7 +225,8 @@ impl Endpoint {
             && self.connections.is_empty()
             && self.opening.is_empty()
             && self.transfers.is_empty()
-            && self.transactions.is_empty()
+            && self.requests.is_empty()
+            && self.asked.is_empty()
             && self.incoming.is_empty()
             && self.answers.is_empty()
             && self.timers.next().is_none()
@@ -236,6 +262,7 @@ impl Endpoint {
             return Err(SessionError::Config);
         }
         let id = SessionId(self.next_id());
+        let paths = write::paths(config.remote_path.iter(), core::iter::once(&config.local_path));
         self.lookup.insert((self.lookup_key(&config.local_path), id));
         self.timers.set(Timer::Bind(id), now.mono.plus(self.limits.bind_timeout));
         let (role, shared) = (config.role, config.matching != Matching::Cema);
@@ -247,6 +274,9 @@ impl Endpoint {
             incoming: BTreeMap::new(),
             messages: BTreeSet::new(),
             first_request: None,
+            options: SessionOptions::default(),
+            paths,
+            unreported: VecDeque::new(),
         };
         self.sessions.insert(id, session);
         if let Role::Active(remote, transport) = role {
@@ -281,30 +311,34 @@ impl Endpoint {
 
     /// RFC 4975 §5.4, RFC 6135 §4.2.2: the active side sends a request at once, here one without body.
     fn connected(&mut self, id: SessionId, flow: FlowId) {
-        let (message_id, transaction) = (self.random.public_token(20), self.new_transaction_id());
+        let (message_id, tid) = (self.new_message_id(), self.new_transaction_id());
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.binding = Binding::Connected(flow);
+        session.first_request = Some((flow, tid));
         let fields = SendFields {
             message_id: &message_id,
             success_report: false,
             failure_report: FailureReport::Yes,
             range: ByteRange { start: 1, end: Some(0), total: Some(0) },
         };
-        let (to, from) = (&session.config.remote_path, &session.config.local_path);
-        let octets = write::bodiless_send(&transaction, to, from, &fields, ContinuationFlag::End);
         let waiting: Vec<TransferId> = session.transfers.iter().copied().collect();
         if let Some(connection) = self.connections.get_mut(&flow) {
             connection.sessions.insert(id);
             connection.closing = false;
-            connection.push_control(Bytes::from(octets));
-            connection.ready.extend(waiting);
+            let out = connection.control.end();
+            write::bodiless_send(out, tid.as_str(), &session.paths, &fields, ContinuationFlag::End);
         }
         self.timers.cancel(Timer::Drain(flow));
-        let key = self.register(flow, transaction, TransactionKind::Bind(id));
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.first_request = Some(key);
-        }
+        self.register(flow, tid, TransactionKind::Bind(id));
+        self.move_transfers(None, waiting);
         self.wants_write(flow);
+    }
+
+    /// How a session is run from now on. Unknown sessions are no error.
+    pub fn set_options(&mut self, id: SessionId, options: SessionOptions) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.options = options;
+        }
     }
 
     /// Ends a session: messages on their way fail, what came in unfinished is forgotten, answers that were released are
@@ -314,6 +348,7 @@ impl Endpoint {
         for flow in flows {
             self.leave(now, flow, id);
         }
+        self.read_on(now);
     }
 
     /// Takes a session and all that hangs on it out, but for its place on its connections; gives those.
@@ -335,8 +370,8 @@ impl Endpoint {
                 self.event(Event::Aborted { transfer: incoming, why: AbortReason::SessionLost });
             }
         }
-        if let Some(key) = session.first_request {
-            self.unregister(key);
+        if let Some((flow, tid)) = session.first_request {
+            self.unregister(flow, &tid);
         }
         let mut flows: Vec<FlowId> = Vec::new();
         if let Binding::Connected(flow) | Binding::Bound(flow) = session.binding {
@@ -364,7 +399,14 @@ impl Endpoint {
     fn leave(&mut self, now: Now, flow: FlowId, id: SessionId) {
         let Some(connection) = self.connections.get_mut(&flow) else { return };
         connection.sessions.remove(&id);
-        if !connection.sessions.is_empty() || connection.closing {
+        connection.last_request = None;
+        self.release(now, flow);
+    }
+
+    /// Closes a connection that nobody needs, when all is written.
+    fn release(&mut self, now: Now, flow: FlowId) {
+        let Some(connection) = self.connections.get_mut(&flow) else { return };
+        if connection.is_needed() || connection.closing {
             return;
         }
         connection.closing = true;
@@ -405,12 +447,16 @@ impl Endpoint {
         let connection = self.connections.remove(&flow)?;
         self.timers.cancel(Timer::FirstRequest(flow));
         self.timers.cancel(Timer::Drain(flow));
-        for key in connection.transactions.values() {
-            self.transactions.remove(key);
-            self.timers.cancel(Timer::Response(*key));
+        self.timers.cancel(Timer::Responses(flow));
+        self.timers.cancel(Timer::Head(flow));
+        if connection.answers > 0 {
+            self.answers.retain(|_, answer| answer.flow != flow);
         }
-        for chunk in &connection.answers {
-            self.answers.remove(chunk);
+        self.asked.retain(|_, (asked_on, _)| *asked_on != flow);
+        for transaction in connection.transactions.values() {
+            if let TransactionKind::Request(request) = transaction.kind {
+                self.request_over(request, None);
+            }
         }
         if let Some(target) = connection.target.filter(|target| self.routes.get(target) == Some(&flow)) {
             self.routes.remove(&target);
@@ -474,6 +520,7 @@ impl Endpoint {
         if let Some(connection) = self.drop_connection(flow) {
             self.lose_sessions(now, flow, &connection, LostReason::Closed(why));
         }
+        self.read_on(now);
     }
 
     /// Time has passed. Harmless when nothing is due.
@@ -485,11 +532,17 @@ impl Endpoint {
                     self.fault(flow, FaultKind::NeverBound);
                     self.close_in_fault(now, flow, CloseReason::Idle, LostReason::Timeout);
                 }
-                Timer::Response(key) => self.response_overdue(key),
+                Timer::Responses(flow) => self.responses_overdue(now, flow),
+                Timer::Head(flow) => {
+                    // Threats B9: whoever begins a head ends it.
+                    self.metrics.count("msrp.heads_idle");
+                    self.close_in_fault(now, flow, CloseReason::Idle, LostReason::Timeout);
+                }
                 Timer::Idle(incoming) => self.incoming_idle(now, incoming),
                 Timer::Drain(flow) => self.close(flow, CloseReason::Done),
             }
         }
+        self.read_on(now);
     }
 
     fn event(&mut self, event: Event) {
@@ -506,9 +559,17 @@ impl Endpoint {
         self.last_id
     }
 
-    /// 80 random bits (RFC 4975 §7.1 asks for 64).
-    fn new_transaction_id(&mut self) -> String {
-        self.random.public_token(16)
+    fn new_transaction_id(&mut self) -> Tid {
+        Tid::new(self.random.public_u64(), self.random.public_u64())
+    }
+
+    /// 160 bits that nobody has had before.
+    fn new_message_id(&mut self) -> String {
+        let (first, second) = (self.new_transaction_id(), self.new_transaction_id());
+        let mut id = String::with_capacity(32);
+        id.push_str(first.as_str());
+        id.push_str(second.as_str());
+        id
     }
 
     /// Says once that there is something to write.
@@ -521,25 +582,23 @@ impl Endpoint {
     }
 
     /// Remembers a request of ours, to know its response.
-    fn register(&mut self, flow: FlowId, id: String, kind: TransactionKind) -> TransactionKey {
-        let key = TransactionKey(self.next_id());
+    fn register(&mut self, flow: FlowId, tid: Tid, kind: TransactionKind) {
         if let Some(connection) = self.connections.get_mut(&flow) {
-            connection.transactions.insert(id.clone(), key);
+            connection.transactions.insert(tid, Transaction { kind, answered: false });
         }
-        self.transactions.insert(key, Transaction { flow, id, kind, answered: false });
-        key
     }
 
     /// Forgets a request of ours.
-    fn unregister(&mut self, key: TransactionKey) -> Option<Transaction> {
-        let transaction = self.transactions.remove(&key)?;
-        self.timers.cancel(Timer::Response(key));
-        if let Some(connection) = self.connections.get_mut(&transaction.flow) {
-            connection.transactions.remove(&transaction.id);
-            // There is room again for those who waited for it.
-            let blocked = core::mem::take(&mut connection.blocked);
-            connection.ready.extend(blocked);
-            self.wants_write(transaction.flow);
+    fn unregister(&mut self, flow: FlowId, tid: &Tid) -> Option<Transaction> {
+        let connection = self.connections.get_mut(&flow)?;
+        let transaction = connection.transactions.remove(tid)?;
+        if connection.transactions.is_empty() && !connection.overdue.is_empty() {
+            connection.overdue.clear();
+            self.timers.cancel(Timer::Responses(flow));
+        }
+        // There is room again for one that waited for it.
+        if let Some(next) = connection.crowded.pop_front() {
+            self.queue(next);
         }
         Some(transaction)
     }

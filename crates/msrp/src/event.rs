@@ -29,6 +29,14 @@ pub struct IncomingId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkId(pub u64);
 
+/// A request of ours that is no message: NICKNAME, AUTH, and what else a user wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// A request of the far side that our user answers: NICKNAME.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AskedId(pub u64);
+
 /// Who connects for a session, and where to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -67,6 +75,66 @@ pub struct SessionConfig {
     pub max_message: u64,
 }
 
+/// When a good chunk is answered, and a whole message reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Answering {
+    /// When our user says so: [`Endpoint::respond`](crate::Endpoint::respond) for every chunk; the success report goes
+    /// out behind the last of them.
+    #[default]
+    Released,
+    /// At once, the report as soon as the message is whole. [`Event::ChunkEnd`] comes all the same; answering it does
+    /// nothing.
+    AtOnce,
+    /// Chunks when our user says so; reports only by [`Endpoint::report`](crate::Endpoint::report).
+    ReleasedWithoutReports,
+}
+
+/// What is told of octets that come twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Overlap {
+    /// [`Event::Data`] comes for all of them: whoever puts the message together lets the last stand
+    /// ([`Reassembly`](crate::Reassembly); RFC 4975 §7.3.1).
+    #[default]
+    LastStands,
+    /// [`Event::Data`] comes once for every position: what was delivered first stands (threats B6).
+    FirstStands,
+}
+
+/// How a session is run, beside what was negotiated. See
+/// [`Endpoint::set_options`](crate::Endpoint::set_options).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct SessionOptions {
+    /// When chunks are answered.
+    pub answering: Answering,
+    /// What is told of octets that come twice.
+    pub overlap: Overlap,
+    /// Media types that are taken, in lower case without parameters, `*` for all of a kind or of all kinds as in
+    /// `a=accept-types`; anything else is answered 415. Empty: whatever comes.
+    pub accept_types: Vec<String>,
+    /// Whether NICKNAME is handed on ([`Event::Asked`]) instead of answered 501 (RFC 7701 §7).
+    pub nicknames: bool,
+}
+
+impl SessionOptions {
+    /// The defaults with this way of answering.
+    #[must_use]
+    pub fn answering(answering: Answering) -> Self {
+        SessionOptions { answering, ..SessionOptions::default() }
+    }
+
+    pub(crate) fn takes(&self, content_type: &str) -> bool {
+        let essence = content_type.split(';').next().unwrap_or_default().trim_ascii();
+        let kind = essence.split_once('/').map_or(essence, |(kind, _)| kind);
+        let fits = |accepted: &String| {
+            accepted == "*"
+                || accepted.eq_ignore_ascii_case(essence)
+                || accepted.strip_suffix("/*").is_some_and(|accepted| accepted.eq_ignore_ascii_case(kind))
+        };
+        self.accept_types.is_empty() || self.accept_types.iter().any(fits)
+    }
+}
+
 /// Why a session could not be opened: the caller's mistake, or no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -100,21 +168,27 @@ impl core::error::Error for SessionError {}
 pub enum Body {
     /// All of them, in memory.
     Octets(Bytes),
+    /// From elsewhere: [`Event::Wants`] asks for them, [`Endpoint::supply`](crate::Endpoint::supply) brings them.
+    Source {
+        /// How many there will be, where that is known.
+        total: Option<u64>,
+    },
 }
 
 impl Body {
-    /// How many there are.
+    /// How many there are, where that is known.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> Option<u64> {
         match self {
-            Body::Octets(octets) => octets.len(),
+            Body::Octets(octets) => u64::try_from(octets.len()).ok(),
+            Body::Source { total } => *total,
         }
     }
 
-    /// Whether there are none.
+    /// Whether it is known that there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.length() == Some(0)
     }
 }
 
@@ -126,7 +200,10 @@ impl From<Bytes> for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{} octets]", self.len())
+        match self.length() {
+            Some(length) => write!(f, "[{length} octets]"),
+            None => f.write_str("[octets]"),
+        }
     }
 }
 
@@ -150,7 +227,7 @@ impl fmt::Debug for Outgoing {
         f.debug_struct("Outgoing")
             .field("message_id", &self.message_id)
             .field("content_type", &self.content_type)
-            .field("octets", &self.body.len())
+            .field("body", &self.body)
             .field("success_report", &self.success_report)
             .field("failure_report", &self.failure_report)
             .finish()
@@ -192,6 +269,63 @@ impl fmt::Display for SendError {
 }
 
 impl core::error::Error for SendError {}
+
+/// Octets that were not taken, given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SupplyError {
+    /// Why.
+    pub why: SupplyRefusal,
+    /// The octets.
+    pub octets: Bytes,
+}
+
+/// Why octets of a message were not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SupplyRefusal {
+    /// There is no such message (any more): [`Event::SendFailed`] said so.
+    NoTransfer,
+    /// More than was asked for, or the message has ended.
+    NotAsked,
+    /// The message would end elsewhere than its declared length.
+    Length,
+}
+
+impl fmt::Display for SupplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.why {
+            SupplyRefusal::NoTransfer => "there is no such message",
+            SupplyRefusal::NotAsked => "more octets than were asked for",
+            SupplyRefusal::Length => "the message ends elsewhere than its length says",
+        })
+    }
+}
+
+impl core::error::Error for SupplyError {}
+
+/// Why a request or a report was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// There is no such session (any more), or it has no connection yet.
+    NotBound,
+    /// The method is not of capitals, or a field holds a character that no line takes.
+    Syntax,
+    /// As many requests wait for their responses as allowed.
+    Limit(LimitExceeded),
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RequestError::NotBound => f.write_str("the session has no connection"),
+            RequestError::Syntax => f.write_str("the method or a field is malformed"),
+            RequestError::Limit(limit) => write!(f, "{limit}"),
+        }
+    }
+}
+
+impl core::error::Error for RequestError {}
 
 /// What the host has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -244,7 +378,7 @@ pub enum Event {
         /// The head of its first chunk, all fields.
         head: Box<Head>,
     },
-    /// Octets of it, as they come: a position may come twice.
+    /// Octets of it, as they come: a position may come twice, unless [`Overlap::FirstStands`] was set.
     Data {
         /// Which message.
         transfer: IncomingId,
@@ -273,6 +407,34 @@ pub enum Event {
         /// Why.
         why: AbortReason,
     },
+    /// Octets of a message from a source are due: [`Endpoint::supply`](crate::Endpoint::supply) them, at once or later.
+    /// They follow all that was asked for before.
+    Wants {
+        /// Which message.
+        transfer: TransferId,
+        /// The position of the first, from 0.
+        offset: u64,
+        /// How many at most.
+        max: u64,
+    },
+    /// A request of ours was answered, or was not in time.
+    Answered {
+        /// Which.
+        request: RequestId,
+        /// The status; `None`: no answer came.
+        status: Option<Status>,
+        /// The response.
+        head: Option<Box<Head>>,
+    },
+    /// The far side asks for a nickname (RFC 7701 §7): [`Endpoint::reply`](crate::Endpoint::reply) to it.
+    Asked {
+        /// On which session.
+        session: SessionId,
+        /// What to answer.
+        asked: AskedId,
+        /// The request; [`Head::use_nickname`](crate::Head::use_nickname) reads it.
+        head: Box<Head>,
+    },
     /// The far side has taken more of a message.
     Progress {
         /// Which message.
@@ -298,7 +460,7 @@ pub enum Event {
     Report {
         /// On which session.
         session: SessionId,
-        /// The message that it is about, while that is being sent.
+        /// The message that it is about, while that is being sent; after that too, when a success report was asked for.
         transfer: Option<TransferId>,
         /// Its Message-ID.
         message_id: String,
@@ -378,6 +540,8 @@ pub enum FaultKind {
     Framing(FramingError),
     /// A head could not be understood; it was answered 400 where that was due.
     Head(HeadError),
+    /// A media type that the session does not take; answered 415.
+    MediaType,
     /// A request for a session that is not there; answered 481.
     UnknownSession,
     /// A request for a session that is bound to another connection; answered 506.

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
@@ -17,6 +18,10 @@ pub enum Method {
     Send,
     /// REPORT.
     Report,
+    /// AUTH (RFC 4976).
+    Auth,
+    /// NICKNAME (RFC 7701).
+    Nickname,
     /// Any other.
     Other(String),
 }
@@ -26,6 +31,8 @@ impl Method {
         match text {
             "SEND" => Some(Method::Send),
             "REPORT" => Some(Method::Report),
+            "AUTH" => Some(Method::Auth),
+            "NICKNAME" => Some(Method::Nickname),
             "" => None,
             other => other.bytes().all(|b| b.is_ascii_uppercase()).then(|| Method::Other(other.to_string())),
         }
@@ -37,6 +44,8 @@ impl fmt::Display for Method {
         f.write_str(match self {
             Method::Send => "SEND",
             Method::Report => "REPORT",
+            Method::Auth => "AUTH",
+            Method::Nickname => "NICKNAME",
             Method::Other(name) => name,
         })
     }
@@ -97,11 +106,13 @@ pub struct BadHead {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Head {
     text: Bytes,
-    transaction_id: String,
+    /// Where the transaction id stands in the text: from, to.
+    transaction_id: (usize, usize),
     start: StartLine,
     fields: Vec<Field>,
-    to_path: Vec<MsrpUri>,
-    from_path: Vec<MsrpUri>,
+    known: [Option<usize>; KNOWN.len()],
+    to_path: Arc<[MsrpUri]>,
+    from_path: Arc<[MsrpUri]>,
     byte_range: Option<ByteRange>,
     failure_report: FailureReport,
     success_report: bool,
@@ -116,10 +127,35 @@ struct Field {
     value: (usize, usize),
 }
 
+/// Paths as they were read last on a connection: most heads have the same.
+#[derive(Debug, Default)]
+pub(crate) struct PathCache {
+    to: Option<(Box<str>, Arc<[MsrpUri]>)>,
+    from: Option<(Box<str>, Arc<[MsrpUri]>)>,
+}
+
+/// URIs in a path (threats I7).
+const MAX_PATH: usize = 8;
+
+fn read_path(text: &str) -> Option<Arc<[MsrpUri]>> {
+    let uris: Option<Vec<MsrpUri>> =
+        text.split(' ').take(MAX_PATH.saturating_add(1)).map(|uri| MsrpUri::parse(uri).ok()).collect();
+    uris.filter(|uris| uris.len() <= MAX_PATH).map(Arc::from)
+}
+
+fn cached(cache: &mut Option<(Box<str>, Arc<[MsrpUri]>)>, text: &str) -> Option<Arc<[MsrpUri]>> {
+    if let Some((_, uris)) = cache.as_ref().filter(|(known, _)| &**known == text) {
+        return Some(uris.clone());
+    }
+    let uris = read_path(text)?;
+    *cache = Some((text.into(), uris.clone()));
+    Some(uris)
+}
+
 impl fmt::Debug for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Head")
-            .field("transaction_id", &self.transaction_id)
+            .field("transaction_id", &self.transaction_id())
             .field("start", &self.start)
             .field("to_path", &self.to_path)
             .field("from_path", &self.from_path)
@@ -128,8 +164,8 @@ impl fmt::Debug for Head {
     }
 }
 
-/// The fields that may stand once.
-const SINGLE: [&str; 8] = [
+/// The fields that may stand once, and their places in [`Head::known`].
+const KNOWN: [&str; 8] = [
     "To-Path",
     "From-Path",
     "Message-ID",
@@ -139,6 +175,14 @@ const SINGLE: [&str; 8] = [
     "Status",
     "Content-Type",
 ];
+const TO_PATH: usize = 0;
+const FROM_PATH: usize = 1;
+const MESSAGE_ID: usize = 2;
+const BYTE_RANGE: usize = 3;
+const SUCCESS_REPORT: usize = 4;
+const FAILURE_REPORT: usize = 5;
+const STATUS: usize = 6;
+const CONTENT_TYPE: usize = 7;
 
 impl Head {
     /// Reads a head: the start line and the field lines, each with its CRLF; without the empty line before a body.
@@ -146,14 +190,22 @@ impl Head {
     /// # Errors
     /// See [`BadHead`].
     pub fn parse(text: Bytes, has_body: bool) -> Result<Head, Box<BadHead>> {
-        let reading = Reading::new(&text);
-        let error = match reading.head(&text, has_body) {
+        Head::parse_with(text, has_body, &mut PathCache::default())
+    }
+
+    pub(crate) fn parse_with(
+        text: Bytes,
+        has_body: bool,
+        cache: &mut PathCache,
+    ) -> Result<Head, Box<BadHead>> {
+        let mut reading = Reading::new(&text);
+        let error = match reading.head(&text, has_body, cache) {
             Ok(head) => return Ok(head),
             Err(error) => error,
         };
         Err(Box::new(BadHead {
             error,
-            transaction_id: reading.transaction_id.clone(),
+            transaction_id: text_at(&text, reading.transaction_id).unwrap_or_default().to_string(),
             answer: reading.answer(&text),
         }))
     }
@@ -161,7 +213,60 @@ impl Head {
     /// The transaction.
     #[must_use]
     pub fn transaction_id(&self) -> &str {
-        &self.transaction_id
+        text_at(&self.text, self.transaction_id).unwrap_or_default()
+    }
+
+    pub(crate) fn shared_to_path(&self) -> &Arc<[MsrpUri]> {
+        &self.to_path
+    }
+
+    pub(crate) fn shared_from_path(&self) -> &Arc<[MsrpUri]> {
+        &self.from_path
+    }
+
+    fn known(&self, which: usize) -> Option<&str> {
+        let field = self.fields.get((*self.known.get(which)?)?)?;
+        text_at(&self.text, field.value)
+    }
+
+    /// The status of a response.
+    #[must_use]
+    pub fn status(&self) -> Option<Status> {
+        match self.start {
+            StartLine::Response(status) => Some(status),
+            StartLine::Request(_) => None,
+        }
+    }
+
+    /// Use-Path of a response to AUTH (RFC 4976 §5.1), first hop first; `None` where it is missing or malformed.
+    #[must_use]
+    pub fn use_path(&self) -> Option<Vec<MsrpUri>> {
+        self.field("Use-Path").and_then(read_path).map(|uris| uris.to_vec())
+    }
+
+    /// Expires, Min-Expires or Max-Expires (RFC 4976 §8): whole seconds.
+    #[must_use]
+    pub fn seconds(&self, name: &str) -> Option<u64> {
+        let digits = self.field(name)?;
+        digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
+    }
+
+    /// Use-Nickname, without its quotes (RFC 7701 §7.1); `None` where it is missing or no quoted text of one line.
+    #[must_use]
+    pub fn use_nickname(&self) -> Option<String> {
+        let quoted = self.field("Use-Nickname")?.strip_prefix('"')?.strip_suffix('"')?;
+        let (mut name, mut escaped) = (String::with_capacity(quoted.len()), false);
+        for c in quoted.chars() {
+            match c {
+                '\\' if !escaped => escaped = true,
+                '"' if !escaped => return None,
+                c => {
+                    name.push(c);
+                    escaped = false;
+                }
+            }
+        }
+        (!escaped).then_some(name)
     }
 
     /// What the start line says.
@@ -185,7 +290,7 @@ impl Head {
     /// Message-ID.
     #[must_use]
     pub fn message_id(&self) -> Option<&str> {
-        self.field("Message-ID")
+        self.known(MESSAGE_ID)
     }
 
     /// Byte-Range, where it is there.
@@ -215,7 +320,7 @@ impl Head {
     /// Content-Type.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
-        self.field("Content-Type")
+        self.known(CONTENT_TYPE)
     }
 
     /// Whether a body follows: an empty one is a body too.
@@ -250,19 +355,31 @@ fn text_at(text: &[u8], (from, to): (usize, usize)) -> Option<&str> {
 
 /// A head being read: what was found before the first fault is kept, to answer with.
 struct Reading {
-    transaction_id: String,
+    transaction_id: (usize, usize),
     start: Option<StartLine>,
     fields: Vec<Field>,
+    /// Where the known fields are among them; where one of them stands twice.
+    known: [Option<usize>; KNOWN.len()],
+    repeated: Option<usize>,
     fault: Option<HeadError>,
 }
 
 impl Reading {
     fn new(text: &[u8]) -> Reading {
-        let mut reading =
-            Reading { transaction_id: String::new(), start: None, fields: Vec::new(), fault: None };
+        let mut reading = Reading {
+            transaction_id: (0, 0),
+            start: None,
+            fields: Vec::with_capacity(8),
+            known: [None; KNOWN.len()],
+            repeated: None,
+            fault: None,
+        };
         let mut from = 0usize;
-        for line in text.split_inclusive(|b| *b == b'\n') {
-            let to = from.saturating_add(line.len());
+        while from < text.len() {
+            let rest = text.get(from..).unwrap_or_default();
+            let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at.saturating_add(1));
+            let line = rest.get(..length).unwrap_or_default();
+            let to = from.saturating_add(length);
             match line.strip_suffix(b"\r\n") {
                 Some(line) if reading.start.is_none() && from == 0 => reading.start_line(line),
                 Some(line) => reading.field_line(text, from, line),
@@ -284,7 +401,7 @@ impl Reading {
         let (Some("MSRP"), Some(transaction), Some(word)) = (words.next(), words.next(), words.next()) else {
             return self.note(HeadError::StartLine);
         };
-        self.transaction_id = transaction.to_string();
+        self.transaction_id = (5, transaction.len().saturating_add(5));
         self.start = match (Status::read(word), Method::read(word), words.next()) {
             (Some(status), ..) => Some(StartLine::Response(status)),
             (None, Some(method), None) => Some(StartLine::Request(method)),
@@ -296,7 +413,7 @@ impl Reading {
     }
 
     fn field_line(&mut self, text: &[u8], from: usize, line: &[u8]) {
-        let bad = line.iter().any(|b| (b.is_ascii_control() && *b != b'\t') || *b == 0x7f);
+        let bad = line.iter().any(|b| b.is_ascii_control() && *b != b'\t');
         if bad || core::str::from_utf8(line).is_err() {
             return self.note(HeadError::Line);
         }
@@ -323,58 +440,65 @@ impl Reading {
         let before = value.len().saturating_sub(value.trim_ascii_start().len());
         let value_from = from.saturating_add(colon).saturating_add(1).saturating_add(before);
         let value_to = value_from.saturating_add(value.trim_ascii().len());
+        if let Some(which) = KNOWN.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name))
+            && let Some(place) = self.known.get_mut(which)
+        {
+            if place.is_some() {
+                self.repeated = self.repeated.or(Some(which));
+            } else {
+                *place = Some(self.fields.len());
+            }
+        }
         self.fields.push(Field { name: (from, from.saturating_add(colon)), value: (value_from, value_to) });
     }
 
-    /// The value of a field that may stand once.
-    fn single<'a>(&self, text: &'a [u8], name: &'static str) -> Result<Option<&'a str>, HeadError> {
-        let named = |field: &&Field| text_at(text, field.name).is_some_and(|n| n.eq_ignore_ascii_case(name));
-        let mut values = self.fields.iter().filter(named).map(|field| text_at(text, field.value));
-        let first = values.next().flatten();
-        if values.next().is_some() { Err(HeadError::Repeated(name)) } else { Ok(first) }
+    /// The value of a known field.
+    fn value<'a>(&self, text: &'a [u8], which: usize) -> Option<&'a str> {
+        let field = self.fields.get((*self.known.get(which)?)?)?;
+        text_at(text, field.value)
     }
 
-    fn path(&self, text: &[u8], name: &'static str) -> Result<Vec<MsrpUri>, HeadError> {
-        let value = self.single(text, name)?.ok_or(HeadError::Missing(name))?;
-        let uris: Result<Vec<MsrpUri>, _> = value.split(' ').map(MsrpUri::parse).collect();
-        uris.map_err(|_| HeadError::Value(name))
-    }
-
-    fn head(&self, text: &Bytes, has_body: bool) -> Result<Head, HeadError> {
+    fn head(&mut self, text: &Bytes, has_body: bool, cache: &mut PathCache) -> Result<Head, HeadError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         let start = self.start.clone().ok_or(HeadError::StartLine)?;
-        for name in SINGLE {
-            self.single(text, name)?;
+        if let Some(name) = self.repeated.and_then(|which| KNOWN.get(which)) {
+            return Err(HeadError::Repeated(name));
         }
-        let value = |name| self.single(text, name);
-        let yes_or_no = |name| match value(name)?.map(str::to_ascii_lowercase).as_deref() {
-            Some("yes") => Ok(true),
-            Some("no") | None => Ok(false),
-            Some(_) => Err(HeadError::Value(name)),
+        let success_report = match self.value(text, SUCCESS_REPORT) {
+            Some(value) if value.eq_ignore_ascii_case("yes") => true,
+            Some(value) if !value.eq_ignore_ascii_case("no") => {
+                return Err(HeadError::Value("Success-Report"));
+            }
+            _ => false,
         };
-        let byte_range = match value("Byte-Range")? {
+        let byte_range = match self.value(text, BYTE_RANGE) {
             Some(range) => Some(ByteRange::parse(range).ok_or(HeadError::Value("Byte-Range"))?),
             None => None,
         };
-        let failure_report = match value("Failure-Report")? {
+        let failure_report = match self.value(text, FAILURE_REPORT) {
             Some(report) => FailureReport::read(report).ok_or(HeadError::Value("Failure-Report"))?,
             None => FailureReport::Yes,
         };
-        if value("Message-ID")?.is_some_and(|id| id.is_empty() || id.contains(' ')) {
+        if self.value(text, MESSAGE_ID).is_some_and(|id| id.is_empty() || id.contains(' ')) {
             return Err(HeadError::Value("Message-ID"));
         }
+        let to_path = self.value(text, TO_PATH).ok_or(HeadError::Missing("To-Path"))?;
+        let to_path = cached(&mut cache.to, to_path).ok_or(HeadError::Value("To-Path"))?;
+        let from_path = self.value(text, FROM_PATH).ok_or(HeadError::Missing("From-Path"))?;
+        let from_path = cached(&mut cache.from, from_path).ok_or(HeadError::Value("From-Path"))?;
         let head = Head {
-            transaction_id: self.transaction_id.clone(),
-            to_path: self.path(text, "To-Path")?,
-            from_path: self.path(text, "From-Path")?,
+            transaction_id: self.transaction_id,
+            to_path,
+            from_path,
             byte_range,
             failure_report,
-            success_report: yes_or_no("Success-Report")?,
-            status: report_status(value("Status")?)?,
+            success_report,
+            status: report_status(self.value(text, STATUS))?,
             has_body,
             fields: self.fields.clone(),
+            known: self.known,
             text: text.clone(),
             start,
         };
@@ -388,15 +512,17 @@ impl Reading {
             Some(StartLine::Response(_)) => true,
             None => false,
         };
-        let no =
-            self.single(text, "Failure-Report").ok().flatten().is_some_and(|v| v.eq_ignore_ascii_case("no"));
-        if silent || no || !is_ident(self.transaction_id.as_bytes()) {
+        let no = self.value(text, FAILURE_REPORT).is_some_and(|v| v.eq_ignore_ascii_case("no"));
+        let id = text_at(text, self.transaction_id).unwrap_or_default();
+        if silent || no || !is_ident(id.as_bytes()) {
             return None;
         }
-        Some((
-            self.path(text, "From-Path").ok()?.first()?.clone(),
-            self.path(text, "To-Path").ok()?.last()?.clone(),
-        ))
+        let twice = |which| self.repeated == Some(which);
+        if twice(TO_PATH) || twice(FROM_PATH) {
+            return None;
+        }
+        let (to, from) = (read_path(self.value(text, TO_PATH)?)?, read_path(self.value(text, FROM_PATH)?)?);
+        Some((from.first()?.clone(), to.last()?.clone()))
     }
 }
 
@@ -417,7 +543,7 @@ impl Head {
                 if self.message_id().is_none() {
                     return Err(HeadError::Missing("Message-ID"));
                 }
-                if self.field("Status").is_none() {
+                if self.known(STATUS).is_none() {
                     return Err(HeadError::Missing("Status"));
                 }
             }

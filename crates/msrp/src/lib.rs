@@ -82,6 +82,7 @@ mod limits;
 mod parser;
 mod ranges;
 mod reassembly;
+mod source;
 mod timers;
 mod uri;
 mod values;
@@ -89,8 +90,9 @@ mod write;
 
 pub use endpoint::{Config, Endpoint};
 pub use event::{
-    AbortReason, Action, Body, ChunkId, Event, Fault, FaultKind, IncomingId, LostReason, Matching, Outgoing,
-    Role, SendError, SendFailure, SendRefusal, SessionConfig, SessionError, SessionId, TransferId,
+    AbortReason, Action, Answering, AskedId, Body, ChunkId, Event, Fault, FaultKind, IncomingId, LostReason,
+    Matching, Outgoing, Overlap, RequestError, RequestId, Role, SendError, SendFailure, SendRefusal,
+    SessionConfig, SessionError, SessionId, SessionOptions, SupplyError, SupplyRefusal, TransferId,
 };
 pub use head::{BadHead, Head, HeadError, Method, StartLine};
 pub use limits::Limits;

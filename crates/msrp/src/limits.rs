@@ -38,7 +38,7 @@ pub struct Limits {
     pub max_empty: usize,
     /// `msrp.max_faults`: refused requests, one after the other; over it, the connection is closed. 1 to 1,024; default 32.
     pub max_faults: usize,
-    /// `msrp.chunk_idle`: how long an unfinished message may stand still. 1 s to 1 h; default 30 s.
+    /// `msrp.chunk_idle`: how long an unfinished message or a head that has begun may stand still. 1 s to 1 h; default 30 s.
     pub chunk_idle: Duration,
     /// `msrp.bind_timeout`: from the opening of a session to its being bound, and from an accepted connection to the
     /// first request of a known session. 1 s to 1 h; default 30 s.
@@ -51,6 +51,13 @@ pub struct Limits {
     pub max_chunk: u64,
     /// `msrp.window`: octets of one message sent and not yet answered. 2,048 to 2^32; default 2 MiB.
     pub window: u64,
+    /// `msrp.source`: octets of a message that are asked of its source ahead of what is written. 4,096 to 16 MiB;
+    /// default 32 KiB.
+    pub source: u64,
+    /// `msrp.max_unread`: octets kept of a connection while its taker cannot take more
+    /// ([`Endpoint::pause`](crate::Endpoint::pause)); over it, the connection is closed: its host should not read on.
+    /// 4 KiB to 16 MiB; default 256 KiB.
+    pub max_unread: usize,
     /// `msrp.turn`: octets of a message after which another waiting message gets its turn on the connection (a short
     /// one, a response or a report gets it after 2,048). 2,048 to 2^32; default 16 KiB.
     pub turn: u64,
@@ -78,6 +85,8 @@ impl Default for Limits {
             close_timeout: Duration::from_secs(5),
             max_chunk: 1024 * 1024,
             window: 2 * 1024 * 1024,
+            source: 32 * 1024,
+            max_unread: 256 * 1024,
             turn: 16 * 1024,
         }
     }
@@ -112,6 +121,8 @@ impl Limits {
             ("msrp.close_timeout", millis(self.close_timeout), 1, 60_000),
             ("msrp.max_chunk", self.max_chunk, 2048, 1 << 32),
             ("msrp.window", self.window, 2048, 1 << 32),
+            ("msrp.source", self.source, 4096, 1 << 24),
+            ("msrp.max_unread", wide(self.max_unread), 4096, 1 << 24),
             ("msrp.turn", self.turn, 2048, 1 << 32),
         ] {
             if value < min {

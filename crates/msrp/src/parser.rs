@@ -8,7 +8,7 @@ use core::fmt;
 use cpm_base::LimitExceeded;
 use memchr::{memchr, memmem};
 
-use crate::head::{BadHead, Head};
+use crate::head::{BadHead, Head, PathCache};
 use crate::limits::Limits;
 use crate::values::{ContinuationFlag, is_ident};
 
@@ -99,6 +99,9 @@ pub struct StreamParser {
     is_send: bool,
     /// For anything but a SEND: how much longer its body may get.
     body_left: Option<usize>,
+    paths: PathCache,
+    /// Looks for CRLF and seven hyphens.
+    marker: memmem::Finder<'static>,
 }
 
 /// What a search for the end-line finds.
@@ -130,6 +133,8 @@ impl StreamParser {
             not_body: 0,
             is_send: false,
             body_left: None,
+            paths: PathCache::default(),
+            marker: memmem::Finder::new(b"\r\n-------"),
         }
     }
 
@@ -138,6 +143,16 @@ impl StreamParser {
         if !matches!(self.state, State::Lost) && !octets.is_empty() {
             self.input.push_back(octets);
         }
+    }
+
+    /// Whether a head has begun and not ended.
+    pub(crate) fn in_head(&self) -> bool {
+        !self.head.is_empty()
+    }
+
+    /// How many octets have been pushed and not been looked at.
+    pub(crate) fn unread(&self) -> usize {
+        self.input.iter().fold(0, |sum, octets| sum.saturating_add(octets.len()))
     }
 
     /// The next frame; `None` until more octets come.
@@ -161,7 +176,6 @@ impl StreamParser {
                 Err(error) => {
                     self.state = State::Lost;
                     self.end = None;
-                    self.end = None;
                     self.input = VecDeque::new();
                     self.head = Vec::new();
                     self.held = Vec::new();
@@ -173,6 +187,11 @@ impl StreamParser {
 
     /// Takes lines from the input until the head is whole.
     fn read_head(&mut self) -> Result<Option<Frame>, FramingError> {
+        if self.head.is_empty()
+            && let Some(frame) = self.read_head_at_once()?
+        {
+            return Ok(Some(frame));
+        }
         while let Some(chunk) = self.input.front_mut() {
             let take = memchr(b'\n', chunk).map_or(chunk.len(), |at| at.saturating_add(1));
             let length = self.head.len().saturating_add(take);
@@ -195,6 +214,58 @@ impl StreamParser {
             }
         }
         Ok(None)
+    }
+
+    /// A head that is there from its start to its end is read where it stands.
+    fn read_head_at_once(&mut self) -> Result<Option<Frame>, FramingError> {
+        let Some(chunk) = self.input.front() else { return Ok(None) };
+        let seen = chunk.get(..self.max_header.min(chunk.len())).unwrap_or_default();
+        let Some(at) = memchr(b'\n', seen) else { return Ok(None) };
+        let first = seen.get(..at).and_then(|line| line.strip_suffix(b"\r"));
+        // What is not as usual is left to the other way.
+        let Some(first) = first.filter(|line| transaction_id(line).is_ok()) else { return Ok(None) };
+        let transaction = transaction_id(first)?;
+        let is_send = first.ends_with(b" SEND");
+        let (mut start, mut lines) = (at.saturating_add(1), 1usize);
+        let (length, end, taken) = loop {
+            let rest = seen.get(start..).unwrap_or_default();
+            let Some(at) = memchr(b'\n', rest) else { return Ok(None) };
+            let next = start.saturating_add(at).saturating_add(1);
+            lines = lines.saturating_add(1);
+            if lines > self.max_lines {
+                return Ok(None);
+            }
+            match rest.get(..at).unwrap_or_default() {
+                b"\r" => break (start, None, next),
+                [b'-', ..] => {
+                    let line = rest.get(..at).and_then(|line| line.strip_suffix(b"\r")).unwrap_or_default();
+                    let id = line.strip_prefix(b"-------").and_then(|line| line.strip_prefix(transaction));
+                    if let Some([flag]) = id
+                        && let Some(flag) = ContinuationFlag::read(*flag)
+                    {
+                        break (start, Some(flag), next);
+                    }
+                }
+                _ => {}
+            }
+            start = next;
+        };
+        self.delimiter.clear();
+        self.delimiter.extend_from_slice(b"\r\n-------");
+        self.delimiter.extend_from_slice(transaction);
+        self.is_send = is_send;
+        let text = Bytes::copy_from_slice(seen.get(..length).unwrap_or_default());
+        self.advance(taken);
+        Ok(Some(self.head_is(text, end)))
+    }
+
+    fn advance(&mut self, count: usize) {
+        if let Some(chunk) = self.input.front_mut() {
+            chunk.advance(count.min(chunk.len()));
+            if chunk.is_empty() {
+                self.input.pop_front();
+            }
+        }
     }
 
     /// A line of the head is whole.
@@ -224,11 +295,15 @@ impl StreamParser {
 
     fn head_ends(&mut self, length: usize, end: Option<ContinuationFlag>) -> Frame {
         let text = Bytes::copy_from_slice(self.head.get(..length).unwrap_or_default());
-        self.head.clear();
+        self.head = Vec::new();
         self.line_start = 0;
         self.lines = 0;
+        self.head_is(text, end)
+    }
+
+    fn head_is(&mut self, text: Bytes, end: Option<ContinuationFlag>) -> Frame {
         self.end = end;
-        let head = Head::parse(text, end.is_none());
+        let head = Head::parse_with(text, end.is_none(), &mut self.paths);
         self.body_left = (!self.is_send).then_some(self.max_nonsend_body);
         if end.is_none() {
             self.state = State::Body;
@@ -267,7 +342,7 @@ impl StreamParser {
         let chunk = self.input.front_mut()?;
         let seen = chunk.get(..window.min(chunk.len())).unwrap_or_default();
         let all = seen.len() == chunk.len();
-        let piece = match find_end(seen, &self.delimiter) {
+        let piece = match find_end(seen, &self.marker, &self.delimiter) {
             Found::End(at, flag) if at <= self.piece => {
                 let piece = chunk.split_to(at);
                 chunk.advance(overlap.min(chunk.len()));
@@ -292,10 +367,16 @@ impl StreamParser {
     fn held_step(&mut self) -> Option<Bytes> {
         let overlap = self.delimiter.len().saturating_add(3);
         let chunk = self.input.front_mut()?;
+        // The empty line before a body that does not begin like an end-line is not of the body, and that is all.
+        if self.not_body == 2 && self.held.len() == 2 && chunk.first().is_some_and(|first| *first != b'-') {
+            self.not_body = 0;
+            self.held.clear();
+            return self.body_step();
+        }
         let held = self.held.len();
         let more = overlap.min(chunk.len());
         self.held.extend_from_slice(chunk.get(..more).unwrap_or_default());
-        let (body, keep) = match find_end(&self.held, &self.delimiter) {
+        let (body, keep) = match find_end(&self.held, &self.marker, &self.delimiter) {
             Found::End(at, flag) if at < held => {
                 chunk.advance(at.saturating_add(overlap).saturating_sub(held).min(chunk.len()));
                 self.end = Some(flag);
@@ -339,11 +420,23 @@ fn transaction_id(line: &[u8]) -> Result<&[u8], FramingError> {
     if is_ident(word) { Ok(word) } else { Err(FramingError::TransactionId) }
 }
 
+/// CRLF and seven hyphens.
+const MARKER: usize = 9;
+
 /// Looks for CRLF, hyphens, transaction id, flag, CRLF: the whole of it (threats B3).
-fn find_end(text: &[u8], delimiter: &[u8]) -> Found {
+fn find_end(text: &[u8], marker: &memmem::Finder<'_>, delimiter: &[u8]) -> Found {
     let mut from = 0usize;
-    while let Some(at) = memmem::find(text.get(from..).unwrap_or_default(), delimiter) {
+    while let Some(at) = marker.find(text.get(from..).unwrap_or_default()) {
         let at = from.saturating_add(at);
+        let id = delimiter.get(MARKER..).unwrap_or_default();
+        let behind = text.get(at.saturating_add(MARKER)..).unwrap_or_default();
+        if !behind.starts_with(id) {
+            if id.starts_with(behind) {
+                return Found::Maybe(at);
+            }
+            from = at.saturating_add(2);
+            continue;
+        }
         let after = text.get(at.saturating_add(delimiter.len())..).unwrap_or_default();
         match after {
             [flag, b'\r', b'\n', ..] => {

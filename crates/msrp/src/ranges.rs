@@ -32,6 +32,23 @@ impl Ranges {
         Ok(())
     }
 
+    /// The parts of `from..to` that are not there.
+    pub(crate) fn missing(&self, from: u64, to: u64) -> alloc::vec::Vec<(u64, u64)> {
+        let mut missing = alloc::vec::Vec::new();
+        let before = self.0.range(..=from).next_back().map_or(from, |(_, end)| (*end).max(from));
+        let mut at = before;
+        for (known_from, known_to) in self.0.range(from..to) {
+            if at < *known_from {
+                missing.push((at, *known_from));
+            }
+            at = at.max(*known_to);
+        }
+        if at < to {
+            missing.push((at, to));
+        }
+        missing
+    }
+
     /// Whether every position below `total` is there.
     pub(crate) fn covers(&self, total: u64) -> bool {
         total == 0 || self.0.get(&0).is_some_and(|to| *to >= total)
@@ -74,6 +91,17 @@ mod tests {
                 model[from as usize..(from + length) as usize].fill(true);
             }
             let whole = model.iter().take_while(|there| **there).count() as u64;
+            for (from, length) in [(0u64, 79u64), (5, 20), (33, 1), (40, 0)] {
+                let mut gone = vec![false; 80];
+                for (a, b) in ranges.missing(from, from + length) {
+                    prop_assert!(a < b);
+                    gone[a as usize..b as usize].fill(true);
+                }
+                for at in 0..80 {
+                    let inside = (from as usize..(from + length) as usize).contains(&at);
+                    prop_assert_eq!(gone[at], inside && !model[at]);
+                }
+            }
             for total in 0..80 {
                 prop_assert_eq!(ranges.covers(total), total <= whole);
             }

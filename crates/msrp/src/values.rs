@@ -146,6 +146,16 @@ impl Status {
     pub const UNSUPPORTED_MEDIA: Status = Status(415);
     /// A parameter is out of bounds.
     pub const OUT_OF_BOUNDS: Status = Status(423);
+    /// The relay wants to know who asks (RFC 4976 §5.1).
+    pub const UNAUTHORIZED: Status = Status(401);
+    /// The nickname is malformed (RFC 7701 §7.2).
+    pub const BAD_NICKNAME: Status = Status(424);
+    /// The nickname is taken (RFC 7701 §7.2).
+    pub const NICKNAME_RESERVED: Status = Status(425);
+    /// The chat room carries no private messages (RFC 7701 §6.2).
+    pub const NO_PRIVATE_MESSAGES: Status = Status(428);
+    /// What the request is for is not there (RFC 7701 §6.2).
+    pub const NOT_FOUND: Status = Status(404);
     /// There is no such session.
     pub const NO_SESSION: Status = Status(481);
     /// The method is unknown.
@@ -182,6 +192,7 @@ impl Status {
         match self.0 {
             200 => "OK",
             400 => "Bad Request",
+            401 => "Unauthorized",
             403 => "Forbidden",
             404 => "Not Found",
             408 => "Timeout",
@@ -205,6 +216,34 @@ impl fmt::Display for Status {
             "" => write!(f, "{:03}", self.0),
             comment => write!(f, "{:03} {comment}", self.0),
         }
+    }
+}
+
+/// The transaction id of a request of ours: 16 letters out of 32, 80 random bits (RFC 4975 §7.1 asks for 64).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tid([u8; Tid::LENGTH]);
+
+impl Tid {
+    pub(crate) const LENGTH: usize = 16;
+
+    pub(crate) fn new(high: u64, low: u64) -> Tid {
+        const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+        let bits = (u128::from(high) << 64) | u128::from(low);
+        let mut id = [b'a'; Tid::LENGTH];
+        for (place, shift) in id.iter_mut().zip((0u32..80).step_by(5)) {
+            let index = usize::try_from((bits >> shift) & 31).unwrap_or(0);
+            *place = LETTERS.get(index).copied().unwrap_or(b'a');
+        }
+        Tid(id)
+    }
+
+    /// That of a response, when it can be one of ours.
+    pub(crate) fn read(text: &str) -> Option<Tid> {
+        text.as_bytes().try_into().ok().map(Tid)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 

@@ -6,33 +6,44 @@ use alloc::vec::Vec;
 use crate::uri::MsrpUri;
 use crate::values::{ByteRange, ContinuationFlag, FailureReport, Status};
 
-/// `MSRP`, transaction, what follows it, and both paths.
-fn begin(transaction: &str, what: &str, to: &[MsrpUri], from: &MsrpUri) -> String {
-    let mut out = String::with_capacity(512);
-    for text in ["MSRP ", transaction, " ", what, "\r\nTo-Path:"] {
-        out.push_str(text);
+/// `MSRP`, transaction and what follows it.
+fn begin(out: &mut Vec<u8>, transaction: &str, what: &str) {
+    for text in ["MSRP ", transaction, " ", what, "\r\n"] {
+        out.extend_from_slice(text.as_bytes());
     }
-    for uri in to {
-        out.push(' ');
-        out.push_str(uri.as_str());
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &str) {
+    for text in [name, ": ", value, "\r\n"] {
+        out.extend_from_slice(text.as_bytes());
     }
-    field(&mut out, "\r\nFrom-Path: ", from.as_str());
+}
+
+/// To-Path and From-Path, as every request of a session begins with them.
+pub(crate) fn paths<'a>(
+    to: impl Iterator<Item = &'a MsrpUri>,
+    from: impl Iterator<Item = &'a MsrpUri>,
+) -> String {
+    let mut out = String::with_capacity(160);
+    path(&mut out, "To-Path:", to);
+    path(&mut out, "From-Path:", from);
     out
 }
 
-fn field(out: &mut String, name: &str, value: &str) {
+fn path<'a>(out: &mut String, name: &str, uris: impl Iterator<Item = &'a MsrpUri>) {
     out.push_str(name);
-    out.push_str(value);
+    for uri in uris {
+        out.push(' ');
+        out.push_str(uri.as_str());
+    }
     out.push_str("\r\n");
 }
 
-/// The end-line of a message without body.
-fn end(mut out: String, transaction: &str, flag: ContinuationFlag) -> Vec<u8> {
-    out.push_str("-------");
-    out.push_str(transaction);
-    out.push(char::from(flag.octet()));
-    out.push_str("\r\n");
-    out.into_bytes()
+/// An end-line.
+pub(crate) fn end(out: &mut Vec<u8>, transaction: &str, flag: ContinuationFlag) {
+    out.extend_from_slice(b"-------");
+    out.extend_from_slice(transaction.as_bytes());
+    out.extend_from_slice(&[flag.octet(), b'\r', b'\n']);
 }
 
 /// What a SEND says besides its paths.
@@ -43,69 +54,122 @@ pub(crate) struct SendFields<'a> {
     pub(crate) range: ByteRange,
 }
 
-fn send(transaction: &str, to: &[MsrpUri], from: &MsrpUri, fields: &SendFields<'_>) -> String {
-    let mut out = begin(transaction, "SEND", to, from);
-    field(&mut out, "Message-ID: ", fields.message_id);
+fn send(out: &mut Vec<u8>, transaction: &str, paths: &str, fields: &SendFields<'_>) {
+    begin(out, transaction, "SEND");
+    out.extend_from_slice(paths.as_bytes());
+    field(out, "Message-ID", fields.message_id);
     if fields.success_report {
-        out.push_str("Success-Report: yes\r\n");
+        field(out, "Success-Report", "yes");
     }
     match fields.failure_report {
         FailureReport::Yes => {}
-        FailureReport::No => out.push_str("Failure-Report: no\r\n"),
-        FailureReport::Partial => out.push_str("Failure-Report: partial\r\n"),
+        FailureReport::No => field(out, "Failure-Report", "no"),
+        FailureReport::Partial => field(out, "Failure-Report", "partial"),
     }
-    field(&mut out, "Byte-Range: ", &alloc::format!("{}", fields.range));
-    out
+    byte_range(out, fields.range);
+}
+
+fn byte_range(out: &mut Vec<u8>, range: ByteRange) {
+    out.extend_from_slice(b"Byte-Range: ");
+    number(out, Some(range.start));
+    out.push(b'-');
+    number(out, range.end);
+    out.push(b'/');
+    number(out, range.total);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Digits, or `*`.
+fn number(out: &mut Vec<u8>, n: Option<u64>) {
+    let Some(mut n) = n else { return out.push(b'*') };
+    let mut digits = [b'0'; 20];
+    let mut used = 0usize;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0'.saturating_add(u8::try_from(n % 10).unwrap_or(0));
+        used = used.saturating_add(1);
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len().saturating_sub(used)..).unwrap_or_default());
 }
 
 /// A SEND up to its body, the empty line included.
 pub(crate) fn send_head(
+    out: &mut Vec<u8>,
     transaction: &str,
-    to: &[MsrpUri],
-    from: &MsrpUri,
+    paths: &str,
     fields: &SendFields<'_>,
     content_type: &str,
-) -> Vec<u8> {
-    let mut out = send(transaction, to, from, fields);
-    field(&mut out, "Content-Type: ", content_type);
-    out.push_str("\r\n");
-    out.into_bytes()
+) {
+    send(out, transaction, paths, fields);
+    field(out, "Content-Type", content_type);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// A SEND without body. Its Byte-Range starts at 1, as that of all content that is not there (RFC 4975 §7.1.1).
 pub(crate) fn bodiless_send(
+    out: &mut Vec<u8>,
     transaction: &str,
-    to: &[MsrpUri],
-    from: &MsrpUri,
+    paths: &str,
     fields: &SendFields<'_>,
     flag: ContinuationFlag,
-) -> Vec<u8> {
-    end(send(transaction, to, from, fields), transaction, flag)
+) {
+    send(out, transaction, paths, fields);
+    end(out, transaction, flag);
 }
 
 /// A REPORT (RFC 4975 §7.1.2, §7.1.3).
 pub(crate) fn report(
+    out: &mut Vec<u8>,
     transaction: &str,
-    to: &[MsrpUri],
-    from: &MsrpUri,
+    paths: &str,
     message_id: &str,
     range: ByteRange,
     status: Status,
-) -> Vec<u8> {
-    let mut out = begin(transaction, "REPORT", to, from);
-    field(&mut out, "Message-ID: ", message_id);
-    field(&mut out, "Byte-Range: ", &alloc::format!("{range}"));
-    field(&mut out, "Status: 000 ", &alloc::format!("{status}"));
-    end(out, transaction, ContinuationFlag::End)
+) {
+    begin(out, transaction, "REPORT");
+    out.extend_from_slice(paths.as_bytes());
+    field(out, "Message-ID", message_id);
+    byte_range(out, range);
+    field(out, "Status", &alloc::format!("000 {status}"));
+    end(out, transaction, ContinuationFlag::End);
+}
+
+/// A request without body: AUTH (RFC 4976 §5.1), NICKNAME (RFC 7701 §7).
+pub(crate) fn request(
+    out: &mut Vec<u8>,
+    transaction: &str,
+    method: &str,
+    paths: &str,
+    fields: &[(String, String)],
+) {
+    begin(out, transaction, method);
+    out.extend_from_slice(paths.as_bytes());
+    for (name, value) in fields {
+        field(out, name, value);
+    }
+    end(out, transaction, ContinuationFlag::End);
 }
 
 /// A response (RFC 4975 §7.2).
-pub(crate) fn response(transaction: &str, status: Status, to: &MsrpUri, from: &MsrpUri) -> Vec<u8> {
-    let out = begin(transaction, &alloc::format!("{status}"), core::slice::from_ref(to), from);
-    end(out, transaction, ContinuationFlag::End)
-}
-
-/// The end-line behind a body: the CRLF before it is not of the body.
-pub(crate) fn end_line(transaction: &str, flag: ContinuationFlag) -> Vec<u8> {
-    end(String::from("\r\n"), transaction, flag)
+pub(crate) fn response(out: &mut Vec<u8>, transaction: &str, status: Status, to: &[MsrpUri], from: &MsrpUri) {
+    for text in ["MSRP ", transaction, " "] {
+        out.extend_from_slice(text.as_bytes());
+    }
+    number(out, Some(u64::from(status.code())));
+    if !status.comment().is_empty() {
+        out.push(b' ');
+        out.extend_from_slice(status.comment().as_bytes());
+    }
+    out.extend_from_slice(b"\r\nTo-Path:");
+    for uri in to {
+        out.push(b' ');
+        out.extend_from_slice(uri.as_str().as_bytes());
+    }
+    out.extend_from_slice(b"\r\nFrom-Path: ");
+    out.extend_from_slice(from.as_str().as_bytes());
+    out.extend_from_slice(b"\r\n");
+    end(out, transaction, ContinuationFlag::End);
 }

@@ -1,21 +1,21 @@
 //! A connection: what is read from it, what waits to be written to it.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::String;
-use bytes::Bytes;
-use cpm_base::{FlowId, Target};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use cpm_base::{FlowId, Instant, Target};
 
-use super::TransactionKey;
 use super::receive::Inbound;
-use super::transmit::Writing;
-use crate::event::{ChunkId, SessionId, TransferId};
+use super::transmit::ChunkWriter;
+use crate::event::{RequestId, SessionId, TransferId};
 use crate::limits::Limits;
 use crate::parser::StreamParser;
+use crate::uri::MsrpUri;
+use crate::values::Tid;
 
 /// A request of ours that waits for its response.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Transaction {
-    pub(super) flow: FlowId,
-    pub(super) id: String,
     pub(super) kind: TransactionKind,
     /// Answered with 200 before it was written to its end.
     pub(super) answered: bool,
@@ -27,6 +27,48 @@ pub(super) enum TransactionKind {
     Bind(SessionId),
     /// A chunk of so many octets.
     Chunk(TransferId, u64),
+    /// Something that our user asked for.
+    Request(RequestId),
+}
+
+/// Octets that are written from the front.
+#[derive(Default)]
+pub(super) struct Buffer {
+    octets: Vec<u8>,
+    from: usize,
+}
+
+/// Up to this many octets a buffer keeps its memory when it is empty.
+const KEPT: usize = 1024;
+
+impl Buffer {
+    pub(super) fn is_empty(&self) -> bool {
+        self.octets.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.octets.len().saturating_sub(self.from)
+    }
+
+    /// To append to.
+    pub(super) fn end(&mut self) -> &mut Vec<u8> {
+        &mut self.octets
+    }
+
+    /// Moves at most `max` octets to `out`.
+    pub(super) fn put(&mut self, max: usize, out: &mut Vec<u8>) {
+        let to = self.from.saturating_add(max).min(self.octets.len());
+        out.extend_from_slice(self.octets.get(self.from..to).unwrap_or_default());
+        self.from = to;
+        if self.from == self.octets.len() {
+            self.from = 0;
+            if self.octets.capacity() > KEPT {
+                self.octets = Vec::new();
+            } else {
+                self.octets.clear();
+            }
+        }
+    }
 }
 
 pub(super) struct Connection {
@@ -36,20 +78,28 @@ pub(super) struct Connection {
     /// Where it leads to, when we opened it.
     pub(super) target: Option<Target>,
     pub(super) sessions: BTreeSet<SessionId>,
-    /// Responses, reports and first requests to be written.
-    pub(super) control: VecDeque<Bytes>,
-    /// How many octets these are.
-    pub(super) control_octets: usize,
-    /// What has been begun and has to be written to its end before anything else.
-    pub(super) writing: Option<Writing>,
-    /// Messages that may send their next chunk, in turn.
-    pub(super) ready: VecDeque<TransferId>,
-    /// Messages that wait for answers before they may send more.
-    pub(super) blocked: BTreeSet<TransferId>,
-    /// Our requests by transaction id.
-    pub(super) transactions: BTreeMap<String, TransactionKey>,
-    /// Chunks of the peer that wait for the answer of our user.
-    pub(super) answers: BTreeSet<ChunkId>,
+    /// The session of the last request: the next one is mostly for it.
+    pub(super) last_request: Option<(Arc<[MsrpUri]>, Arc<[MsrpUri]>, SessionId)>,
+    /// What has to be written before anything else.
+    pub(super) begun: Buffer,
+    /// Responses, reports and first requests that wait for the end of a chunk.
+    pub(super) control: Buffer,
+    /// The chunk that is being written.
+    pub(super) chunk: Option<ChunkWriter>,
+    /// Messages that may send their next chunk, in turn: those that fit a short chunk, and the others.
+    pub(super) ready: [VecDeque<TransferId>; 2],
+    /// Whose turn it was last.
+    pub(super) long_was_last: bool,
+    /// Messages that wait until fewer requests of ours are unanswered.
+    pub(super) crowded: VecDeque<TransferId>,
+    /// Our requests that wait for their responses.
+    pub(super) transactions: BTreeMap<Tid, Transaction>,
+    /// When responses are overdue, oldest first; those that came meanwhile included.
+    pub(super) overdue: VecDeque<(Instant, Tid)>,
+    /// How many chunks of the peer wait for the answer of our user.
+    pub(super) answers: usize,
+    /// Messages coming in whose taker cannot take more at the moment: nothing is read.
+    pub(super) paused: BTreeSet<crate::event::IncomingId>,
     /// Refused requests since the last good one.
     pub(super) faults: usize,
     /// Chunks without octets since the last one with some.
@@ -58,6 +108,12 @@ pub(super) struct Connection {
     pub(super) closing: bool,
     /// The host knows that there is something to write.
     pub(super) announced: bool,
+    /// A request of our user keeps it open.
+    pub(super) requests: usize,
+    /// A relay registration keeps it open.
+    pub(super) held: bool,
+    /// A head has begun and has a deadline.
+    pub(super) head_begun: bool,
 }
 
 impl Connection {
@@ -67,42 +123,56 @@ impl Connection {
             inbound: None,
             target,
             sessions: BTreeSet::new(),
-            control: VecDeque::new(),
-            control_octets: 0,
-            writing: None,
-            ready: VecDeque::new(),
-            blocked: BTreeSet::new(),
+            last_request: None,
+            begun: Buffer::default(),
+            control: Buffer::default(),
+            chunk: None,
+            ready: [VecDeque::new(), VecDeque::new()],
+            long_was_last: true,
+            crowded: VecDeque::new(),
             transactions: BTreeMap::new(),
-            answers: BTreeSet::new(),
+            overdue: VecDeque::new(),
+            answers: 0,
+            paused: BTreeSet::new(),
             faults: 0,
             empty_chunks: 0,
             closing: false,
             announced: false,
+            requests: 0,
+            held: false,
+            head_begun: false,
         }
     }
 
     pub(super) fn has_output(&self) -> bool {
-        self.writing.is_some() || !self.control.is_empty() || !self.ready.is_empty()
+        let chunk_goes_on = self.chunk.as_ref().is_some_and(|chunk| !chunk.starving);
+        !self.begun.is_empty() || chunk_goes_on || self.others_wait()
     }
 
-    pub(super) fn push_control(&mut self, message: Bytes) {
-        self.control_octets = self.control_octets.saturating_add(message.len());
-        self.control.push_back(message);
+    /// Whether something waits for the end of the chunk that is being written.
+    pub(super) fn others_wait(&self) -> bool {
+        !self.control.is_empty() || self.ready.iter().any(|ready| !ready.is_empty())
     }
 
-    pub(super) fn pop_control(&mut self) -> Option<Bytes> {
-        let message = self.control.pop_front()?;
-        self.control_octets = self.control_octets.saturating_sub(message.len());
-        Some(message)
+    /// The next message whose turn it is: short ones and others alternate.
+    pub(super) fn next_ready(&mut self) -> Option<TransferId> {
+        let [short, long] = &mut self.ready;
+        let short_first = self.long_was_last || long.is_empty();
+        let next = if short_first { short.pop_front() } else { None };
+        self.long_was_last = next.is_none();
+        next.or_else(|| long.pop_front())
     }
 
     /// Whether a chunk of this message is being written.
     pub(super) fn is_writing(&self, transfer: TransferId) -> bool {
-        matches!(&self.writing, Some(Writing::Chunk(chunk)) if chunk.transfer() == transfer)
+        self.chunk.as_ref().is_some_and(|chunk| chunk.transfer == transfer)
     }
 
-    /// Whether this request is being written.
-    pub(super) fn is_writing_request(&self, key: TransactionKey) -> bool {
-        matches!(&self.writing, Some(Writing::Chunk(chunk)) if chunk.key() == key)
+    /// Whether somebody needs it.
+    pub(super) fn is_needed(&self) -> bool {
+        !self.sessions.is_empty() || self.requests > 0 || self.held
     }
 }
+
+/// A request, wherever it was sent.
+pub(super) type RequestKey = (FlowId, Tid);

@@ -2,18 +2,19 @@
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
+use alloc::sync::Arc;
 use bytes::Bytes;
 use cpm_base::{CloseReason, FlowId, Instant, LimitExceeded, Now};
 
 use super::receive::{Inbound, Reply};
 use super::{Endpoint, Timer};
-use crate::event::{AbortReason, ChunkId, Event, FaultKind, IncomingId, LostReason, SessionId};
+use crate::event::{
+    AbortReason, Answering, ChunkId, Event, FaultKind, IncomingId, LostReason, Overlap, SessionId,
+};
 use crate::head::Head;
 use crate::ranges::Ranges;
 use crate::uri::MsrpUri;
 use crate::values::{ByteRange, ContinuationFlag, Status};
-use crate::write;
 
 fn wide(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
@@ -29,6 +30,8 @@ pub(super) struct Answer {
 /// A message coming in.
 pub(super) struct Incoming {
     pub(super) session: SessionId,
+    /// Where its last chunk came.
+    pub(super) flow: Option<FlowId>,
     message_id: String,
     /// The length that its chunks declare.
     total: Option<u64>,
@@ -37,7 +40,7 @@ pub(super) struct Incoming {
     ranges: Ranges,
     last_activity: Instant,
     /// From-Path of its first chunk, when a success report is wanted.
-    report_to: Option<Vec<MsrpUri>>,
+    report_to: Option<Arc<[MsrpUri]>>,
     /// Chunks that wait for our user's answer.
     unanswered: usize,
     state: IncomingState,
@@ -55,6 +58,10 @@ enum IncomingState {
 impl Incoming {
     pub(super) fn is_open(&self) -> bool {
         self.state == IncomingState::Open
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.state == IncomingState::Complete
     }
 }
 
@@ -74,6 +81,7 @@ impl Endpoint {
         let Some(incoming) = known else { return self.on_first_chunk(now, flow, session, head, reply) };
         let Some(message) = self.incoming.get_mut(&incoming) else { return Inbound::Skip };
         message.last_activity = now.mono;
+        message.flow = Some(flow);
         if let IncomingState::Refused(status) = message.state {
             self.answer(now, flow, &reply, status);
             return Inbound::Skip;
@@ -102,6 +110,12 @@ impl Endpoint {
             self.answer(now, flow, &reply, Status::STOP);
             return Inbound::Skip;
         }
+        let content_type = head.content_type().unwrap_or_default();
+        if !session.options.takes(content_type) {
+            self.fault(flow, FaultKind::MediaType);
+            self.answer(now, flow, &reply, Status::UNSUPPORTED_MEDIA);
+            return Inbound::Skip;
+        }
         let incoming = IncomingId(self.next_id());
         let message_id = head.message_id().unwrap_or_default().to_string();
         if let Some(session) = self.sessions.get_mut(&id) {
@@ -110,23 +124,24 @@ impl Endpoint {
         }
         let message = Incoming {
             session: id,
+            flow: Some(flow),
             message_id: message_id.clone(),
             total: range.total,
             ended: None,
             ranges: Ranges::default(),
             last_activity: now.mono,
-            report_to: head.success_report().then(|| head.from_path().to_vec()),
+            report_to: head.success_report().then(|| head.shared_from_path().clone()),
             unanswered: 0,
             state: IncomingState::Open,
         };
         self.incoming.insert(incoming, message);
-        self.timers.set(Timer::Idle(incoming), now.mono.plus(self.limits.chunk_idle));
+        self.fresh.push(incoming);
         self.metrics.count("msrp.messages_in");
         self.event(Event::Incoming {
             session: id,
             transfer: incoming,
             message_id,
-            content_type: head.content_type().unwrap_or_default().to_string(),
+            content_type: content_type.to_string(),
             total: range.total,
             head: Box::new(head),
         });
@@ -140,17 +155,47 @@ impl Endpoint {
         *received = received.saturating_add(wide(octets.len()));
         let end = offset.saturating_add(wide(octets.len()));
         connection.empty_chunks = 0;
-        let verdict = match self.incoming.get_mut(&transfer) {
+        let max_gaps = self.limits.max_gaps;
+                let verdict = match self.incoming.get_mut(&transfer) {
             None => Verdict::Forgotten,
             Some(message) => {
                 message.last_activity = now.mono;
-                let max = self.sessions.get(&message.session).map_or(0, |s| s.config.max_message);
-                message.takes(end, max)
+                let session = self.sessions.get(&message.session);
+                let first_stands = session.is_some_and(|s| s.options.overlap == Overlap::FirstStands);
+                let verdict = message.takes(end, session.map_or(0, |s| s.config.max_message));
+                if matches!(verdict, Verdict::Good) && first_stands {
+                    return self.deliver_new(now, flow, transfer, offset, octets);
+                }
+                match (verdict, message.ranges.insert(offset, end, max_gaps)) {
+                    (Verdict::Good, Err(limit)) => Verdict::Limit(limit),
+                    (verdict, _) => verdict,
+                }
             }
         };
         if matches!(verdict, Verdict::Good) {
             return self.event(Event::Data { transfer, offset, bytes: octets });
         }
+        self.stop_chunk(now, flow, transfer, verdict);
+    }
+
+    /// Threats B6: positions that were delivered are not delivered again.
+    fn deliver_new(&mut self, now: Now, flow: FlowId, transfer: IncomingId, offset: u64, octets: Bytes) {
+        let end = offset.saturating_add(wide(octets.len()));
+        let Some(message) = self.incoming.get_mut(&transfer) else { return };
+        let missing = message.ranges.missing(offset, end);
+        if let Err(limit) = message.ranges.insert(offset, end, self.limits.max_gaps) {
+            return self.stop_chunk(now, flow, transfer, Verdict::Limit(limit));
+        }
+        for (from, to) in missing {
+            let at = |position: u64| usize::try_from(position.saturating_sub(offset)).unwrap_or(usize::MAX);
+            let bytes = octets.slice(at(from).min(octets.len())..at(to).min(octets.len()));
+            self.event(Event::Data { transfer, offset: from, bytes });
+        }
+    }
+
+    /// No more of the chunk that is coming in.
+    fn stop_chunk(&mut self, now: Now, flow: FlowId, transfer: IncomingId, verdict: Verdict) {
+        let Some(connection) = self.connections.get_mut(&flow) else { return };
         let Some(Inbound::Chunk { reply, .. }) = connection.inbound.replace(Inbound::Skip) else { return };
         match verdict {
             Verdict::Good | Verdict::Forgotten => {}
@@ -214,7 +259,6 @@ impl Endpoint {
         if last == ContinuationFlag::More && range.0 == range.1 && self.too_many_empty(now, flow) {
             return;
         }
-        let max_gaps = self.limits.max_gaps;
         let Some(message) = self.incoming.get_mut(&incoming) else { return };
         if let IncomingState::Refused(status) = message.state {
             return self.answer(now, flow, &reply, status);
@@ -224,8 +268,7 @@ impl Endpoint {
             self.answer(now, flow, &reply, Status::OK);
             return self.aborted_by_peer(session, Some(&message_id));
         }
-        match message.chunk(range, last, max_gaps) {
-            Err(Verdict::Limit(limit)) => return self.too_much(now, flow, incoming, &reply, limit),
+        match message.chunk(range, last) {
             Err(_) => return self.contradiction(now, flow, incoming, &reply),
             Ok(mismatch) if mismatch => self.metrics.count("msrp.total_mismatch"),
             Ok(_) => {}
@@ -257,13 +300,13 @@ impl Endpoint {
         last: ContinuationFlag,
     ) {
         let (waiting, max) =
-            (self.connections.get(&flow).map_or(0, |c| c.answers.len()), self.limits.max_outstanding);
+            (self.connections.get(&flow).map_or(0, |c| c.answers), self.limits.max_outstanding);
         if let Err(limit) = LimitExceeded::check("msrp.max_outstanding", waiting.saturating_add(1), max) {
             return self.too_much(now, flow, incoming, &reply, limit);
         }
         let chunk = ChunkId(self.next_id());
         if let Some(connection) = self.connections.get_mut(&flow) {
-            connection.answers.insert(chunk);
+            connection.answers = connection.answers.saturating_add(1);
         }
         self.answers.insert(chunk, Answer { flow, incoming, reply });
         let Some(message) = self.incoming.get_mut(&incoming) else { return };
@@ -276,19 +319,30 @@ impl Endpoint {
             if let Some(session) = self.sessions.get_mut(&message.session) {
                 session.incoming.remove(&message.message_id);
             }
-            self.timers.cancel(Timer::Idle(incoming));
+            if !self.fresh.contains(&incoming) {
+                self.timers.cancel(Timer::Idle(incoming));
+            }
         }
+        let at_once = self.sessions.get(&message.session).map(|s| s.options.answering);
         self.metrics.count("msrp.chunks_in");
         self.event(Event::ChunkEnd { transfer: incoming, chunk, range, last, complete });
+        if at_once == Some(Answering::AtOnce) {
+            self.answer_chunk(now, chunk, Status::OK);
+        }
     }
 
     /// Answers a chunk. Nothing is sent where the sender wants no such answer (Failure-Report), or where the connection
     /// is gone. 200 to all chunks of a whole message sends the success report too, where that was asked for; anything
     /// else refuses the message, and its further chunks get the same answer.
     pub fn respond(&mut self, now: Now, chunk: ChunkId, status: Status) {
+        self.answer_chunk(now, chunk, status);
+        self.read_on(now);
+    }
+
+    fn answer_chunk(&mut self, now: Now, chunk: ChunkId, status: Status) {
         let Some(answer) = self.answers.remove(&chunk) else { return };
         if let Some(connection) = self.connections.get_mut(&answer.flow) {
-            connection.answers.remove(&chunk);
+            connection.answers = connection.answers.saturating_sub(1);
         }
         self.answer(now, answer.flow, &answer.reply, status);
         let Some(message) = self.incoming.get_mut(&answer.incoming) else { return };
@@ -308,20 +362,24 @@ impl Endpoint {
     /// RFC 4975 §7.1.3: one report for the whole message.
     fn success_report(&mut self, now: Now, message: &Incoming) {
         let (Some(to), Some(total)) = (&message.report_to, message.ended) else { return };
-        let id = self.new_transaction_id();
-        let Some(session) = self.sessions.get(&message.session) else { return };
-        let Some(flow) = session.flow() else { return };
+        let by_user = |s: &super::Session| s.options.answering == Answering::ReleasedWithoutReports;
+        if self.sessions.get(&message.session).is_none_or(by_user) {
+            return;
+        }
         let range = ByteRange { start: 1, end: Some(total), total: Some(total) };
-        let from = &session.config.local_path;
-        let octets = write::report(&id, to, from, &message.message_id, range, Status::OK);
-        self.metrics.count("msrp.reports_out");
-        self.control(now, flow, octets);
+        // Without a connection there is nobody to tell.
+        let _ = self.report(now, message.session, to, &message.message_id, range, Status::OK);
     }
 
     /// Threats B9: an unfinished message that stands still is dropped.
     pub(super) fn incoming_idle(&mut self, now: Now, incoming: IncomingId) {
         let Some(message) = self.incoming.get(&incoming) else { return };
-        let due = message.last_activity.plus(self.limits.chunk_idle);
+        let mut due = message.last_activity.plus(self.limits.chunk_idle);
+        let flow = message.flow.and_then(|flow| self.connections.get(&flow));
+        if flow.is_some_and(|connection| !connection.paused.is_empty()) {
+            // It is we who do not read.
+            due = now.mono.plus(self.limits.chunk_idle);
+        }
         if due > now.mono {
             return self.timers.set(Timer::Idle(incoming), due);
         }
@@ -333,7 +391,16 @@ impl Endpoint {
 
     pub(super) fn forget_incoming(&mut self, incoming: IncomingId) -> Option<Incoming> {
         let message = self.incoming.remove(&incoming)?;
-        self.timers.cancel(Timer::Idle(incoming));
+        if !message.is_whole() {
+            self.timers.cancel(Timer::Idle(incoming));
+        }
+        if let Some(flow) = message.flow
+            && let Some(connection) = self.connections.get_mut(&flow)
+            && connection.paused.remove(&incoming)
+            && connection.paused.is_empty()
+        {
+            self.unread.push(flow);
+        }
         if let Some(session) = self.sessions.get_mut(&message.session) {
             session.messages.remove(&incoming);
             if session.incoming.get(&message.message_id) == Some(&incoming) {
@@ -368,8 +435,7 @@ impl Incoming {
 
     /// A chunk is in; says whether it ends the message elsewhere than was declared. The last chunk defines the length
     /// (RFC 4975 §7.3.1); that nothing may stand behind it is checked.
-    fn chunk(&mut self, range: (u64, u64), last: ContinuationFlag, max_gaps: usize) -> Result<bool, Verdict> {
-        self.ranges.insert(range.0, range.1, max_gaps).map_err(Verdict::Limit)?;
+    fn chunk(&mut self, range: (u64, u64), last: ContinuationFlag) -> Result<bool, Verdict> {
         if last != ContinuationFlag::End {
             return Ok(false);
         }

@@ -1,36 +1,62 @@
 //! Receiving: requests find their session, chunks become events, answers go out when the user releases them
 //! (RFC 4975 §7.2, §7.3).
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use cpm_base::{CloseReason, FlowId, LimitExceeded, Now};
 
-use super::connection::TransactionKind;
+use super::connection::{Connection, TransactionKind};
 use super::{Binding, Endpoint, Timer};
-use crate::event::{Event, FaultKind, IncomingId, LostReason, Matching, SendFailure, SessionId, TransferId};
+use crate::event::{
+    AskedId, Event, FaultKind, IncomingId, LostReason, Matching, SendFailure, SessionId, TransferId,
+};
 use crate::head::{BadHead, Head, Method, StartLine};
 use crate::parser::{Frame, FramingError};
 use crate::uri::MsrpUri;
-use crate::values::{ContinuationFlag, FailureReport, Status};
+use crate::values::{ContinuationFlag, FailureReport, Status, Tid};
 use crate::write;
 
 /// What is needed to answer a request.
 #[derive(Clone)]
 pub(super) struct Reply {
-    id: String,
-    to: MsrpUri,
-    from: MsrpUri,
+    id: Ident,
+    /// The path back: to the first hop for a SEND, to the sender for anything else (RFC 4975 §7.2).
+    to: Arc<[MsrpUri]>,
+    /// Its To-Path, whose last URI is ours.
+    from: Arc<[MsrpUri]>,
+    first_hop: bool,
     failure_report: FailureReport,
     /// REPORTs are never answered (RFC 4975 §7.1.2).
     report: bool,
+}
+
+/// A transaction id of a peer: at most 32 octets (RFC 4975 §9).
+#[derive(Clone, Copy)]
+struct Ident {
+    octets: [u8; 32],
+    length: usize,
+}
+
+impl Ident {
+    fn new(text: &str) -> Option<Ident> {
+        let mut octets = [0; 32];
+        octets.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(Ident { octets, length: text.len() })
+    }
+
+    fn as_str(&self) -> &str {
+        self.octets.get(..self.length).and_then(|octets| core::str::from_utf8(octets).ok()).unwrap_or_default()
+    }
 }
 
 /// What is being received on a connection.
 pub(super) enum Inbound {
     /// Whatever it is, it has been dealt with.
     Skip,
-    Response(String, Status),
+    Response(Option<Tid>, Status, Option<Box<Head>>),
     /// A SEND without body.
     Bodiless(SessionId, Option<String>, Reply),
     /// A SEND with a body: the position of its first octet, and how many have come.
@@ -49,9 +75,10 @@ fn wide(n: usize) -> u64 {
 impl Reply {
     fn to(head: &Head) -> Option<Reply> {
         Some(Reply {
-            id: head.transaction_id().to_string(),
-            to: head.from_path().first()?.clone(),
-            from: head.to_path().last()?.clone(),
+            id: Ident::new(head.transaction_id())?,
+            to: head.shared_from_path().clone(),
+            from: head.shared_to_path().clone(),
+            first_hop: *head.start() == StartLine::Request(Method::Send),
             failure_report: head.failure_report(),
             report: *head.start() == StartLine::Request(Method::Report),
         })
@@ -64,7 +91,22 @@ impl Endpoint {
         let Some(connection) = self.connections.get_mut(&flow) else { return };
         self.metrics.add("msrp.octets_in", wide(octets.len()));
         connection.parser.push(octets);
-        while let Some(frame) = self.connections.get_mut(&flow).and_then(|c| c.parser.next()) {
+        if !connection.paused.is_empty() {
+            let unread = connection.parser.unread();
+            if let Err(limit) = LimitExceeded::check("msrp.max_unread", unread, self.limits.max_unread) {
+                self.fault(flow, FaultKind::Limit(limit));
+                self.close_in_fault(now, flow, CloseReason::ProtocolError, LostReason::Limit(limit));
+            }
+            return self.read_on(now);
+        }
+        self.read(now, flow);
+        self.read_on(now);
+    }
+
+    /// Takes in what was brought, until it is used up or the connection is paused.
+    pub(super) fn read(&mut self, now: Now, flow: FlowId) {
+        let next = |c: &mut Connection| if c.paused.is_empty() { c.parser.next() } else { None };
+        while let Some(frame) = self.connections.get_mut(&flow).and_then(next) {
             match frame {
                 Frame::Head(head) => self.on_head(now, flow, head),
                 Frame::BadHead(bad) => self.on_bad_head(now, flow, *bad),
@@ -73,6 +115,7 @@ impl Endpoint {
                 Frame::Lost(error) => self.on_framing_lost(now, flow, error),
             }
         }
+        self.set_read_deadlines(now, flow);
     }
 
     /// Threats B1, B5: nothing on this connection can be understood any more.
@@ -82,10 +125,12 @@ impl Endpoint {
     }
 
     fn on_bad_head(&mut self, now: Now, flow: FlowId, bad: BadHead) {
-        let reply = bad.answer.map(|(to, from)| Reply {
-            id: bad.transaction_id,
-            to,
-            from,
+        let id = Ident::new(&bad.transaction_id);
+        let reply = id.zip(bad.answer).map(|(id, (to, from))| Reply {
+            id,
+            to: Arc::from([to]),
+            from: Arc::from([from]),
+            first_hop: true,
             failure_report: FailureReport::Yes,
             report: false,
         });
@@ -101,10 +146,18 @@ impl Endpoint {
 
     fn on_head(&mut self, now: Now, flow: FlowId, head: Head) {
         let inbound = match head.start() {
-            StartLine::Response(status) => Inbound::Response(head.transaction_id().to_string(), *status),
+            StartLine::Response(status) => self.on_response_head(flow, *status, head),
             StartLine::Request(method) => self.on_request(now, flow, method.clone(), head),
         };
         self.set_inbound(flow, inbound);
+    }
+
+    /// The head of a response is kept for those who asked for it.
+    fn on_response_head(&self, flow: FlowId, status: Status, head: Head) -> Inbound {
+        let tid = Tid::read(head.transaction_id());
+        let known = self.connections.get(&flow).zip(tid).and_then(|(c, tid)| c.transactions.get(&tid));
+        let wanted = known.is_some_and(|t| matches!(t.kind, TransactionKind::Request(_)));
+        Inbound::Response(tid, status, wanted.then(|| Box::new(head)))
     }
 
     /// RFC 4975 §7.3: first the session, then the method.
@@ -122,10 +175,39 @@ impl Endpoint {
                 self.on_report(session, &head);
                 Inbound::Skip
             }
-            Method::Other(name) => {
-                self.refuse(now, flow, Some(&reply), Status::UNKNOWN_METHOD, FaultKind::UnknownMethod(name))
+            Method::Nickname if self.takes_nicknames(session) => self.on_nickname(now, flow, session, head, reply),
+            method => {
+                let fault = FaultKind::UnknownMethod(method.to_string());
+                self.refuse(now, flow, Some(&reply), Status::UNKNOWN_METHOD, fault)
             }
         }
+    }
+
+    fn takes_nicknames(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|session| session.options.nicknames)
+    }
+
+    /// RFC 7701 §7.2. What cannot be read is malformed: 424.
+    fn on_nickname(
+        &mut self,
+        now: Now,
+        flow: FlowId,
+        session: SessionId,
+        head: Head,
+        reply: Reply,
+    ) -> Inbound {
+        if head.use_nickname().is_none() {
+            self.answer(now, flow, &reply, Status::BAD_NICKNAME);
+            return Inbound::Skip;
+        }
+        let (count, max) = (self.asked.values().filter(|(on, _)| *on == flow).count(), self.limits.max_outstanding);
+        if let Err(limit) = LimitExceeded::check("msrp.max_outstanding", count.saturating_add(1), max) {
+            return self.refuse(now, flow, Some(&reply), Status::FORBIDDEN, FaultKind::Limit(limit));
+        }
+        let asked = AskedId(self.next_id());
+        self.asked.insert(asked, (flow, reply));
+        self.event(Event::Asked { session, asked, head: Box::new(head) });
+        Inbound::Skip
     }
 
     /// Answers no, and closes the connection when that happens too often without a good request in between.
@@ -157,6 +239,14 @@ impl Endpoint {
     // req: 5.2.1.4.1-p3.2
     // req: 5.2.1.4.1-p3.3
     fn session_for(&mut self, flow: FlowId, head: &Head) -> Result<SessionId, (Status, FaultKind)> {
+        if let Some(connection) = self.connections.get_mut(&flow)
+            && let Some((to, from, id)) = &connection.last_request
+            && Arc::ptr_eq(to, head.shared_to_path())
+            && Arc::ptr_eq(from, head.shared_from_path())
+        {
+            connection.faults = 0;
+            return Ok(*id);
+        }
         let unknown = || (Status::NO_SESSION, FaultKind::UnknownSession);
         let [to] = head.to_path() else { return Err(unknown()) };
         let (id, session) = self.session_by_id(to).ok_or_else(unknown)?;
@@ -183,6 +273,9 @@ impl Endpoint {
             });
         }
         self.bind(flow, id);
+        if let Some(connection) = self.connections.get_mut(&flow) {
+            connection.last_request = Some((head.shared_to_path().clone(), head.shared_from_path().clone(), id));
+        }
         Ok(id)
     }
 
@@ -220,7 +313,7 @@ impl Endpoint {
         session.binding = Binding::Bound(flow);
         if before != Some(flow) {
             let transfers: Vec<TransferId> = session.transfers.iter().copied().collect();
-            self.move_transfers(before, flow, transfers);
+            self.move_transfers(before, transfers);
         }
         self.metrics.count("msrp.sessions_bound");
         self.event(Event::Bound { session: id });
@@ -233,7 +326,11 @@ impl Endpoint {
         let sending = |transfer: &&TransferId| {
             self.transfers.get(transfer).is_some_and(|sending| sending.message_id() == message_id)
         };
-        let transfer = self.sessions.get(&session).and_then(|s| s.transfers.iter().find(sending)).copied();
+        let on_its_way = self.sessions.get(&session).and_then(|s| s.transfers.iter().find(sending)).copied();
+        let sent = |s: &super::Session| {
+            s.unreported.iter().find(|(id, _)| id == message_id).map(|(_, transfer)| *transfer)
+        };
+        let transfer = on_its_way.or_else(|| self.sessions.get(&session).and_then(sent));
         let status = head.report_status();
         let (message_id, range) = (message_id.to_string(), head.byte_range());
         self.event(Event::Report { session, transfer, message_id, range, status });
@@ -246,7 +343,7 @@ impl Endpoint {
         let Some(connection) = self.connections.get_mut(&flow) else { return };
         match connection.inbound.take() {
             None | Some(Inbound::Skip) => {}
-            Some(Inbound::Response(id, status)) => self.on_response(now, flow, &id, status),
+            Some(Inbound::Response(tid, status, head)) => self.on_response(now, flow, tid, status, head),
             Some(Inbound::Bodiless(session, message_id, reply)) => {
                 if flag == ContinuationFlag::Abort {
                     self.aborted_by_peer(session, message_id.as_deref());
@@ -266,15 +363,18 @@ impl Endpoint {
             return;
         }
         self.metrics.count("msrp.responses_out");
-        self.control(now, flow, write::response(&reply.id, status, &reply.to, &reply.from));
+        let to = if reply.first_hop { reply.to.get(..1).unwrap_or_default() } else { &*reply.to };
+        let Some(from) = reply.from.last() else { return };
+        self.control(now, flow, |out| write::response(out, reply.id.as_str(), status, to, from));
     }
 
-    /// Queues a response or report. A peer that reads none of them is not waited for (threats B11).
-    pub(super) fn control(&mut self, now: Now, flow: FlowId, octets: Vec<u8>) {
+    /// Writes a response, request or report behind those that wait. A peer that reads none of them is not waited for
+    /// (threats B11).
+    pub(super) fn control(&mut self, now: Now, flow: FlowId, write: impl FnOnce(&mut Vec<u8>)) {
         let max = self.limits.max_output;
         let Some(connection) = self.connections.get_mut(&flow) else { return };
-        connection.push_control(Bytes::from(octets));
-        match LimitExceeded::check("msrp.max_output", connection.control_octets, max) {
+        write(connection.control.end());
+        match LimitExceeded::check("msrp.max_output", connection.control.len(), max) {
             Ok(()) => self.wants_write(flow),
             Err(limit) => {
                 self.fault(flow, FaultKind::Limit(limit));
@@ -283,21 +383,32 @@ impl Endpoint {
         }
     }
 
-    fn on_response(&mut self, now: Now, flow: FlowId, id: &str, status: Status) {
+    fn on_response(
+        &mut self,
+        now: Now,
+        flow: FlowId,
+        tid: Option<Tid>,
+        status: Status,
+        head: Option<Box<Head>>,
+    ) {
         self.metrics.count("msrp.responses_in");
-        let key = self.connections.get(&flow).and_then(|c| c.transactions.get(id)).copied();
-        let Some((key, kind)) = key.and_then(|key| Some((key, self.transactions.get(&key)?.kind))) else {
-            return self.fault(flow, FaultKind::UnexpectedResponse);
-        };
+        let connection = self.connections.get(&flow).zip(tid);
+        let known = connection.and_then(|(c, tid)| Some((tid, c.transactions.get(&tid)?.kind)));
+        let Some((tid, kind)) = known else { return self.fault(flow, FaultKind::UnexpectedResponse) };
         match kind {
-            TransactionKind::Chunk(..) => self.chunk_answered(now, flow, key, status),
+            TransactionKind::Chunk(..) => self.chunk_answered(now, flow, tid, status),
             TransactionKind::Bind(session) => {
-                self.unregister(key);
+                self.unregister(flow, &tid);
                 if status.is_success() {
                     self.confirm(session, flow);
                 } else if self.sessions.get(&session).is_some_and(|s| s.flow() == Some(flow)) {
                     self.lose_session(now, session, LostReason::Refused(status));
                 }
+            }
+            TransactionKind::Request(request) => {
+                self.unregister(flow, &tid);
+                self.request_over(request, head);
+                self.release(now, flow);
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::event::Body;
 use crate::event::Outgoing;
 use crate::values::Status;
 use alloc::string::ToString;
+use bytes::Bytes;
 use alloc::{format, vec};
 use cpm_base::{DateTime, Instant, Transport, Trust};
 
@@ -62,13 +63,13 @@ fn message(body: impl Into<Bytes>) -> Outgoing {
 /// Every store of an endpoint that has nothing to do is empty.
 fn assert_quiet(endpoint: &Endpoint) {
     assert_eq!(endpoint.next_timeout(), None);
-    assert!(endpoint.transfers.is_empty() && endpoint.transactions.is_empty());
+    assert!(endpoint.transfers.is_empty() && endpoint.requests.is_empty() && endpoint.asked.is_empty());
     assert!(endpoint.incoming.is_empty() && endpoint.answers.is_empty() && endpoint.opening.is_empty());
     for connection in endpoint.connections.values() {
         assert!(
-            !connection.has_output() && connection.transactions.is_empty() && connection.answers.is_empty()
+            !connection.has_output() && connection.transactions.is_empty() && connection.answers == 0
         );
-        assert!(connection.blocked.is_empty() && connection.control_octets == 0);
+        assert!(connection.crowded.is_empty() && connection.control.len() == 0 && connection.paused.is_empty());
     }
     for session in endpoint.sessions.values() {
         assert!(session.transfers.is_empty() && session.incoming.is_empty() && session.messages.is_empty());

@@ -1,21 +1,20 @@
 //! Sending: messages wait in turn, chunks are cut when the connection can take them (RFC 4975 §7.1.1).
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use cpm_base::{CloseReason, FlowId, LimitExceeded, Now};
-use memchr::memmem;
 
-use super::connection::TransactionKind;
-use super::{Endpoint, Timer, TransactionKey};
+use super::connection::{Connection, RequestKey, TransactionKind};
+use super::{Endpoint, Timer};
 use crate::event::{
-    Body, Event, LostReason, Outgoing, SendError, SendFailure, SendRefusal, SessionId, TransferId,
+    Event, LostReason, Outgoing, SendError, SendFailure, SendRefusal, SessionId, SupplyError, SupplyRefusal,
+    TransferId,
 };
 use crate::head::is_media_type;
-use crate::values::{ByteRange, ContinuationFlag, FailureReport, Status, is_ident};
+use crate::source::{Misfit, Next, Source};
+use crate::values::{ByteRange, ContinuationFlag, FailureReport, Status, Tid, is_ident};
 use crate::write::{self, SendFields};
 
 /// Chunks longer than this have to be ready to be interrupted, and none is interrupted earlier (RFC 4975 §7.1.1).
@@ -25,15 +24,20 @@ const UNINTERRUPTED: u64 = 2048;
 pub(super) struct Transfer {
     session: SessionId,
     message_id: String,
-    outgoing: Outgoing,
-    /// Octets in finished chunks.
-    position: u64,
+    content_type: String,
+    success_report: bool,
+    failure_report: FailureReport,
+    source: Source,
     /// Octets answered with 200, or written where no answer is wanted.
     acknowledged: u64,
     /// Octets in finished chunks whose answers are awaited.
     in_flight: u64,
     /// Requests whose answers are awaited.
-    open: BTreeSet<TransactionKey>,
+    open: Vec<RequestKey>,
+    /// It waits for its turn on its session's connection.
+    queued: bool,
+    /// All is written, the last end-line included.
+    finished: bool,
 }
 
 impl Transfer {
@@ -41,58 +45,47 @@ impl Transfer {
         &self.message_id
     }
 
-    fn length(&self) -> u64 {
-        wide(self.outgoing.body.len())
-    }
-
-    fn remaining(&self) -> u64 {
-        self.length().saturating_sub(self.position)
+    fn is_short(&self) -> bool {
+        self.source.remaining().is_some_and(|remaining| remaining <= UNINTERRUPTED)
     }
 
     fn fields(&self, range: ByteRange) -> SendFields<'_> {
         SendFields {
             message_id: &self.message_id,
-            success_report: self.outgoing.success_report,
-            failure_report: self.outgoing.failure_report,
+            success_report: self.success_report,
+            failure_report: self.failure_report,
             range,
         }
     }
+
+    fn is_acknowledged(&self) -> bool {
+        self.finished && (self.failure_report != FailureReport::Yes || self.open.is_empty())
+    }
 }
 
-/// What has been begun on a connection.
-pub(super) enum Writing {
-    Control(Bytes),
-    Chunk(Box<ChunkWriter>),
-}
-
-/// A chunk on its way: head, body, end-line.
+/// A chunk on its way, between its head and its end-line.
 pub(super) struct ChunkWriter {
-    transfer: TransferId,
-    key: TransactionKey,
-    /// Seven hyphens and the transaction id: what the body must not hold.
-    forbidden: String,
-    head: Bytes,
-    body: Bytes,
+    pub(super) transfer: TransferId,
+    pub(super) id: Tid,
     start: u64,
     position: u64,
     /// Where the chunk ends at the latest.
     limit: u64,
     interruptible: bool,
-    /// The end-line, once the body is done.
-    tail: Option<Bytes>,
+    /// Its source has nothing at the moment.
+    pub(super) starving: bool,
+    /// Its end-line, once that waits to be written.
+    end: Option<ContinuationFlag>,
 }
 
 fn wide(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }
 
-fn narrow(n: u64) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
-}
-
 impl Endpoint {
     /// Takes a message to be sent. It goes out when the session has its connection; [`Event::Sent`] or
-    /// [`Event::SendFailed`] ends it.
+    /// [`Event::SendFailed`] ends it. Octets of a [`Body::Source`](crate::Body::Source) are asked for by
+    /// [`Event::Wants`] when the message's turn comes.
     ///
     /// # Errors
     /// See [`SendRefusal`]; the message is given back.
@@ -106,26 +99,26 @@ impl Endpoint {
             return Err(SendError { why, outgoing: Box::new(outgoing) });
         }
         let id = TransferId(self.next_id());
-        let message_id = outgoing.message_id.clone().unwrap_or_else(|| self.random.public_token(26));
+        let message_id = outgoing.message_id.unwrap_or_else(|| self.new_message_id());
         let transfer = Transfer {
             session,
             message_id,
-            outgoing,
-            position: 0,
+            content_type: outgoing.content_type,
+            success_report: outgoing.success_report,
+            failure_report: outgoing.failure_report,
+            source: Source::new(outgoing.body),
             acknowledged: 0,
             in_flight: 0,
-            open: BTreeSet::new(),
+            open: Vec::new(),
+            queued: false,
+            finished: false,
         };
         self.transfers.insert(id, transfer);
         self.metrics.count("msrp.messages_out");
-        let Some(known) = self.sessions.get_mut(&session) else { return Ok(id) };
-        known.transfers.insert(id);
-        if let Some(flow) = known.flow() {
-            if let Some(connection) = self.connections.get_mut(&flow) {
-                connection.ready.push_back(id);
-            }
-            self.wants_write(flow);
+        if let Some(known) = self.sessions.get_mut(&session) {
+            known.transfers.insert(id);
         }
+        self.queue(id);
         Ok(id)
     }
 
@@ -144,6 +137,56 @@ impl Endpoint {
         if one_line && is_media_type(&outgoing.content_type) { Ok(()) } else { Err(SendRefusal::ContentType) }
     }
 
+    /// Octets of a message, as [`Event::Wants`] asked for them: they follow one another, in as many pieces as you like.
+    /// `last` ends a message of unknown length; with a known one it is allowed with the last octet.
+    ///
+    /// # Errors
+    /// See [`SupplyRefusal`]; the octets are given back and nothing has changed.
+    pub fn supply(
+        &mut self,
+        _now: Now,
+        transfer: TransferId,
+        octets: Bytes,
+        last: bool,
+    ) -> Result<(), SupplyError> {
+        let refused = |why, octets| Err(SupplyError { why, octets });
+        let Some(sending) = self.transfers.get_mut(&transfer) else {
+            return refused(SupplyRefusal::NoTransfer, octets);
+        };
+        match sending.source.supply(octets.clone(), last) {
+            Err(Misfit::NotAsked) => return refused(SupplyRefusal::NotAsked, octets),
+            Err(Misfit::Length) => return refused(SupplyRefusal::Length, octets),
+            Ok(()) => {}
+        }
+        let session = self.sessions.get(&sending.session);
+        let (flow, own) = (session.and_then(super::Session::flow), session.and_then(|s| s.own));
+        for flow in flow.into_iter().chain(own) {
+            if let Some(connection) = self.connections.get_mut(&flow)
+                && let Some(chunk) = connection.chunk.as_mut().filter(|chunk| chunk.transfer == transfer)
+            {
+                chunk.starving = false;
+                self.wants_write(flow);
+                return Ok(());
+            }
+        }
+        self.queue(transfer);
+        Ok(())
+    }
+
+    /// Puts a message in turn on the connection of its session, if it has one and the message is not there yet.
+    pub(super) fn queue(&mut self, id: TransferId) {
+        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        let Some(flow) = self.sessions.get(&transfer.session).and_then(super::Session::flow) else { return };
+        let Some(connection) = self.connections.get_mut(&flow) else { return };
+        if transfer.queued || transfer.finished || connection.is_writing(id) {
+            return;
+        }
+        transfer.queued = true;
+        let [short, long] = &mut connection.ready;
+        if transfer.is_short() { short.push_back(id) } else { long.push_back(id) }
+        self.wants_write(flow);
+    }
+
     /// The Message-ID of a message on its way.
     #[must_use]
     pub fn message_id(&self, transfer: TransferId) -> Option<&str> {
@@ -157,21 +200,18 @@ impl Endpoint {
         let flow = session.and_then(super::Session::flow);
         let flows = flow.into_iter().chain(session.and_then(|s| s.own));
         let writing = flows.filter_map(|flow| self.connections.get(&flow)).any(|c| c.is_writing(id));
-        if let (Some(flow), false, true) = (flow, writing, transfer.position > 0 && transfer.remaining() > 0)
-        {
-            let session = transfer.session;
-            let range = ByteRange { start: 1, end: Some(0), total: Some(transfer.length()) };
+        let begun = transfer.source.taken() > 0 && !transfer.finished;
+        if let (Some(flow), Some(session), false, true) = (flow, session, writing, begun) {
+            let range = ByteRange { start: 1, end: Some(0), total: transfer.source.length() };
             let fields = SendFields {
                 failure_report: FailureReport::No,
                 success_report: false,
                 ..transfer.fields(range)
             };
-            let transaction = self.random.public_token(16);
-            if let Some(config) = self.sessions.get(&session).map(|s| &s.config) {
-                let (to, from) = (&config.remote_path, &config.local_path);
-                let octets = write::bodiless_send(&transaction, to, from, &fields, ContinuationFlag::Abort);
-                self.control(now, flow, octets);
-            }
+            let tid = Tid::new(self.random.public_u64(), self.random.public_u64());
+            let mut octets = Vec::new();
+            write::bodiless_send(&mut octets, tid.as_str(), &session.paths, &fields, ContinuationFlag::Abort);
+            self.control(now, flow, |out| out.extend_from_slice(&octets));
         }
         self.fail_transfer(id, None, SendFailure::Aborted);
     }
@@ -186,56 +226,65 @@ impl Endpoint {
 
     fn remove_transfer(&mut self, id: TransferId) -> bool {
         let Some(transfer) = self.transfers.remove(&id) else { return false };
-        for key in transfer.open {
-            self.unregister(key);
+        for (flow, tid) in transfer.open {
+            self.unregister(flow, &tid);
         }
         let Some(session) = self.sessions.get_mut(&transfer.session) else { return true };
         session.transfers.remove(&id);
-        if let Some(connection) = session.flow().and_then(|flow| self.connections.get_mut(&flow)) {
-            connection.ready.retain(|ready| *ready != id);
-            connection.blocked.remove(&id);
+        // It is passed over where it waits for its turn. A chunk of it has to be ended.
+        if let Some(flow) = session.flow()
+            && let Some(connection) = self.connections.get_mut(&flow)
+        {
+            if transfer.queued {
+                connection.ready.iter_mut().for_each(|ready| ready.retain(|ready| *ready != id));
+            }
+            connection.crowded.retain(|crowded| *crowded != id);
+            if let Some(chunk) = connection.chunk.as_mut().filter(|chunk| chunk.transfer == id) {
+                chunk.starving = false;
+                self.wants_write(flow);
+            }
         }
         true
     }
 
     /// Messages go on another connection than before, or on their first. A chunk that is being written is finished where
     /// it was begun.
-    pub(super) fn move_transfers(
-        &mut self,
-        from: Option<FlowId>,
-        to: FlowId,
-        mut transfers: Vec<TransferId>,
-    ) {
-        if let Some(connection) = from.and_then(|flow| self.connections.get_mut(&flow)) {
-            connection.ready.retain(|id| !transfers.contains(id));
-            connection.blocked.retain(|id| !transfers.contains(id));
-            transfers.retain(|id| !connection.is_writing(*id));
+    pub(super) fn move_transfers(&mut self, from: Option<FlowId>, transfers: Vec<TransferId>) {
+        let old = from.and_then(|flow| self.connections.get_mut(&flow));
+        let mut writing = None;
+        if let Some(connection) = old {
+            connection.ready.iter_mut().for_each(|ready| ready.retain(|id| !transfers.contains(id)));
+            connection.crowded.retain(|id| !transfers.contains(id));
+            writing = connection.chunk.as_ref().map(|chunk| chunk.transfer);
         }
-        if let Some(connection) = self.connections.get_mut(&to) {
-            connection.ready.extend(transfers);
+        for id in transfers {
+            if let Some(transfer) = self.transfers.get_mut(&id).filter(|_| writing != Some(id)) {
+                transfer.queued = false;
+                self.queue(id);
+            }
         }
     }
 
     /// The response to a chunk (RFC 4975 §7.1.1, §10).
-    pub(super) fn chunk_answered(&mut self, now: Now, flow: FlowId, key: TransactionKey, status: Status) {
-        let Some(transaction) = self.transactions.get_mut(&key) else { return };
+    pub(super) fn chunk_answered(&mut self, now: Now, flow: FlowId, tid: Tid, status: Status) {
+        let Some(connection) = self.connections.get_mut(&flow) else { return };
+        let Some(transaction) = connection.transactions.get_mut(&tid) else { return };
         let TransactionKind::Chunk(id, octets) = transaction.kind else { return };
         let session = self.transfers.get(&id).map(|t| t.session);
         if status.is_success() {
+            // It waits until the chunk is written.
+            let writing = connection.chunk.as_ref().is_some_and(|chunk| chunk.id == tid);
+            transaction.answered |= writing;
             if let Some(session) = session {
                 self.confirm(session, flow);
             }
-            if self.connections.get(&flow).is_some_and(|c| c.is_writing_request(key)) {
-                // It waits until the chunk is written.
-                if let Some(transaction) = self.transactions.get_mut(&key) {
-                    transaction.answered = true;
-                }
-                return;
+            if !writing {
+                self.unregister(flow, &tid);
+                self.acknowledged(id, (flow, tid), octets);
             }
-            self.unregister(key);
-            return self.acknowledged(id, key, octets);
+            return;
         }
-        self.unregister(key);
+        self.unregister(flow, &tid);
         let why = if status == Status::TIMEOUT { SendFailure::Timeout } else { SendFailure::Refused };
         if self.transfers.contains_key(&id) {
             self.fail_transfer(id, Some(status), why);
@@ -248,44 +297,66 @@ impl Endpoint {
         }
     }
 
-    fn acknowledged(&mut self, id: TransferId, key: TransactionKey, octets: u64) {
+    fn acknowledged(&mut self, id: TransferId, key: RequestKey, octets: u64) {
         let Some(transfer) = self.transfers.get_mut(&id) else { return };
-        transfer.open.remove(&key);
+        transfer.open.retain(|open| *open != key);
         transfer.in_flight = transfer.in_flight.saturating_sub(octets);
-        if transfer.outgoing.failure_report == FailureReport::Yes {
+        if transfer.failure_report == FailureReport::Yes {
             self.progress(id, octets);
         }
     }
 
-    /// So many octets more have been taken; perhaps the message is done.
+    /// So many octets more have been taken; perhaps the message is done. If not, there is room in its window again.
     fn progress(&mut self, id: TransferId, octets: u64) {
         let Some(transfer) = self.transfers.get_mut(&id) else { return };
         transfer.acknowledged = transfer.acknowledged.saturating_add(octets);
         let acknowledged = transfer.acknowledged;
-        let yes = transfer.outgoing.failure_report == FailureReport::Yes;
-        let done = transfer.remaining() == 0 && (!yes || transfer.open.is_empty());
-        self.event(Event::Progress { transfer: id, acknowledged });
-        if done {
-            // Where only bad answers were wanted, those that may come are still waited for.
-            if let (false, Some(transfer)) = (yes, self.transfers.get_mut(&id)) {
-                transfer.open.clear();
-            }
-            self.remove_transfer(id);
-            self.metrics.count("msrp.messages_sent");
-            self.event(Event::Sent { transfer: id });
+        let done = transfer.is_acknowledged();
+        self.actions.push_back(crate::Action::Event(Event::Progress { transfer: id, acknowledged }));
+        if !done {
+            return self.queue(id);
         }
+        // Where only bad answers were wanted, those that may come are still waited for.
+        transfer.open.clear();
+        if transfer.success_report
+            && let Some(session) = self.sessions.get_mut(&transfer.session)
+        {
+            session.await_report(&transfer.message_id, id, self.limits.max_queued);
+        }
+        self.remove_transfer(id);
+        self.metrics.count("msrp.messages_sent");
+        self.event(Event::Sent { transfer: id });
     }
 
     /// RFC 4975 §7.1.1: no answer within 30 seconds from the last octet.
-    pub(super) fn response_overdue(&mut self, key: TransactionKey) {
-        let Some(transaction) = self.unregister(key) else { return };
-        let TransactionKind::Chunk(id, _) = transaction.kind else { return };
-        let awaited = |t: &Transfer| t.outgoing.failure_report == FailureReport::Yes;
-        if self.transfers.get(&id).is_some_and(awaited) {
-            self.metrics.count("msrp.response_timeouts");
-            self.fail_transfer(id, None, SendFailure::Timeout);
-        } else if let Some(transfer) = self.transfers.get_mut(&id) {
-            transfer.open.remove(&key);
+    pub(super) fn responses_overdue(&mut self, now: Now, flow: FlowId) {
+        while let Some(connection) = self.connections.get_mut(&flow) {
+            let Some((due, tid)) = connection.overdue.front().copied() else { return };
+            let paused = !connection.paused.is_empty();
+            if connection.transactions.contains_key(&tid) && (due > now.mono || paused) {
+                // Where nothing is read, no answer can come: that is not the far side's fault.
+                let at = if paused { now.mono.plus(self.limits.response_timeout) } else { due };
+                return self.timers.set(Timer::Responses(flow), at.max(due));
+            }
+            connection.overdue.pop_front();
+            self.response_overdue(flow, tid);
+        }
+    }
+
+    fn response_overdue(&mut self, flow: FlowId, tid: Tid) {
+        let Some(transaction) = self.unregister(flow, &tid) else { return };
+        match transaction.kind {
+            TransactionKind::Chunk(id, _) => {
+                let awaited = |t: &Transfer| t.failure_report == FailureReport::Yes;
+                if self.transfers.get(&id).is_some_and(awaited) {
+                    self.metrics.count("msrp.response_timeouts");
+                    self.fail_transfer(id, None, SendFailure::Timeout);
+                } else if let Some(transfer) = self.transfers.get_mut(&id) {
+                    transfer.open.retain(|open| *open != (flow, tid));
+                }
+            }
+            TransactionKind::Request(request) => self.request_over(request, None),
+            TransactionKind::Bind(_) => {}
         }
     }
 
@@ -317,145 +388,143 @@ impl Endpoint {
     /// One step; false when there is nothing to write.
     fn transmit_step(&mut self, now: Now, flow: FlowId, space: usize, out: &mut Vec<u8>) -> bool {
         let Some(connection) = self.connections.get_mut(&flow) else { return false };
-        match connection.writing.take() {
-            Some(Writing::Control(mut octets)) => {
-                put(&mut octets, space, out);
-                if !octets.is_empty() {
-                    connection.writing = Some(Writing::Control(octets));
-                }
-                true
+        if !connection.begun.is_empty() {
+            connection.begun.put(space, out);
+            if let (true, Some(chunk)) = (connection.begun.is_empty(), &connection.chunk)
+                && chunk.end.is_some()
+            {
+                self.chunk_written(now, flow);
             }
-            Some(Writing::Chunk(chunk)) => {
-                self.write_chunk(now, flow, chunk, space, out);
-                true
-            }
-            None => {
-                if let Some(octets) = connection.pop_control() {
-                    connection.writing = Some(Writing::Control(octets));
-                    return true;
-                }
-                let Some(next) = connection.ready.pop_front() else { return false };
-                self.begin_chunk(flow, next);
-                true
-            }
+            return true;
         }
+        if connection.chunk.is_some() {
+            return self.write_chunk(flow, space, out);
+        }
+        if !connection.control.is_empty() {
+            core::mem::swap(&mut connection.begun, &mut connection.control);
+            return true;
+        }
+        let Some(next) = connection.next_ready() else { return false };
+        self.begin_chunk(flow, next);
+        true
     }
 
-    /// Cuts the next chunk of a message, or lets the message wait for answers.
+    /// Cuts the next chunk of a message, or lets the message wait: for answers, for room, for its source.
     fn begin_chunk(&mut self, flow: FlowId, id: TransferId) {
-        let Some(transfer) = self.transfers.get(&id) else { return };
+        let window = self.limits.source;
+        let Some(transfer) = self.transfers.get_mut(&id) else { return };
         let Some(session) = self.sessions.get(&transfer.session) else { return };
+        let Some(connection) = self.connections.get_mut(&flow) else { return };
+        transfer.queued = false;
+        let source = &mut transfer.source;
         let longest = session.config.max_chunk.unwrap_or(u64::MAX).min(self.limits.max_chunk);
-        let room = self.limits.window.saturating_sub(transfer.in_flight);
-        let remaining = transfer.remaining();
+        let remaining = source.remaining().unwrap_or(u64::MAX);
         let least = remaining.min(longest).min(UNINTERRUPTED);
-        let outstanding = self.connections.get(&flow).map_or(0, |c| c.transactions.len());
-        if room < least || outstanding >= self.limits.max_outstanding {
-            if let Some(connection) = self.connections.get_mut(&flow) {
-                connection.blocked.insert(id);
+        if source.available() < least && !source.has_all() {
+            if let Some((offset, max)) = source.wants(window) {
+                self.event(Event::Wants { transfer: id, offset, max });
             }
             return;
         }
-        let (start, size) = (transfer.position, remaining.min(longest).min(room));
+        // Where nothing is read the answers cannot come that would open the window: the connection holds back.
+        let in_flight = if connection.paused.is_empty() { transfer.in_flight } else { 0 };
+        let room = self.limits.window.saturating_sub(in_flight);
+        if room < least {
+            return; // until an answer comes
+        }
+        if connection.transactions.len() >= self.limits.max_outstanding {
+            return connection.crowded.push_back(id);
+        }
+        let (start, size) = (source.taken(), remaining.min(longest).min(room));
         let limit = start.saturating_add(size);
         let interruptible = size > UNINTERRUPTED;
         let range = ByteRange {
-            start: if transfer.length() == 0 { 1 } else { start.saturating_add(1) },
+            start: if source.length() == Some(0) { 1 } else { start.saturating_add(1) },
             end: (!interruptible).then_some(limit),
-            total: Some(transfer.length()),
+            total: source.length(),
         };
-        let Body::Octets(body) = transfer.outgoing.body.clone();
-        let transaction = self.transaction_id_not_in(&body, start, limit);
-        let (Some(transfer), Some(session)) =
-            (self.transfers.get(&id), self.transfers.get(&id).and_then(|t| self.sessions.get(&t.session)))
-        else {
-            return;
+        // RFC 4975 §7.1: the end-line must not be in the body. What can be interrupted is looked at as it is written,
+        // and here as far as it is written for sure.
+        let tid = loop {
+            let tid = Tid::new(self.random.public_u64(), self.random.public_u64());
+            if !source.holds(size.min(UNINTERRUPTED), &self.dashes, &tid) {
+                break tid;
+            }
+            self.metrics.count("msrp.end_lines_avoided");
         };
-        let (to, from) = (&session.config.remote_path, &session.config.local_path);
-        let head = write::send_head(
-            &transaction,
-            to,
-            from,
+        write::send_head(
+            connection.begun.end(),
+            tid.as_str(),
+            &session.paths,
             &transfer.fields(range),
-            &transfer.outgoing.content_type,
+            &transfer.content_type,
         );
-        let forbidden = format!("-------{transaction}");
-        let key = self.register(flow, transaction, TransactionKind::Chunk(id, 0));
-        if let Some(transfer) = self.transfers.get_mut(&id) {
-            transfer.open.insert(key);
-        }
-        let chunk = ChunkWriter {
+        transfer.open.push((flow, tid));
+        connection.chunk = Some(ChunkWriter {
             transfer: id,
-            key,
-            forbidden,
-            head: Bytes::from(head),
-            body,
+            id: tid,
             start,
             position: start,
             limit,
             interruptible,
-            tail: None,
-        };
+            starving: false,
+            end: None,
+        });
         self.metrics.count("msrp.chunks_out");
-        if let Some(connection) = self.connections.get_mut(&flow) {
-            connection.writing = Some(Writing::Chunk(Box::new(chunk)));
-        }
+        self.register(flow, tid, TransactionKind::Chunk(id, 0));
     }
 
-    /// RFC 4975 §7.1: the end-line must not be in the body. What can be interrupted is looked at as it is written, and
-    /// here as far as it is written for sure.
-    fn transaction_id_not_in(&mut self, body: &[u8], start: u64, limit: u64) -> String {
-        let to = limit.min(start.saturating_add(UNINTERRUPTED).saturating_add(64));
-        let sure = body.get(narrow(start)..narrow(to)).unwrap_or_default();
-        loop {
-            let id = self.new_transaction_id();
-            if memmem::find(sure, format!("-------{id}").as_bytes()).is_none() {
-                return id;
-            }
-            self.metrics.count("msrp.end_lines_avoided");
-        }
-    }
-
-    fn write_chunk(
-        &mut self,
-        now: Now,
-        flow: FlowId,
-        mut chunk: Box<ChunkWriter>,
-        space: usize,
-        out: &mut Vec<u8>,
-    ) {
-        if !chunk.head.is_empty() {
-            put(&mut chunk.head, space, out);
-        } else if let Some(tail) = &mut chunk.tail {
-            put(tail, space, out);
-            if tail.is_empty() {
-                return self.chunk_written(now, flow, &chunk);
-            }
-        } else {
-            let wanted = self.transfers.contains_key(&chunk.transfer);
-            let turn = if wanted { self.turn(flow) } else { 0 };
-            if chunk.write_body(turn, space, out) {
-                let flag = match wanted {
-                    false => ContinuationFlag::Abort,
-                    true if chunk.position >= wide(chunk.body.len()) => ContinuationFlag::End,
-                    true => ContinuationFlag::More,
-                };
-                let transaction = chunk.forbidden.strip_prefix("-------").unwrap_or_default();
-                chunk.tail = Some(Bytes::from(write::end_line(transaction, flag)));
+    /// Octets of the body, or the end of the chunk; false when the source has nothing at the moment.
+    fn write_chunk(&mut self, flow: FlowId, space: usize, out: &mut Vec<u8>) -> bool {
+        let turn = self.turn(flow);
+        let Some(connection) = self.connections.get_mut(&flow) else { return false };
+        let others_wait = connection.others_wait();
+        let Some(chunk) = &mut connection.chunk else { return false };
+        let Some(transfer) = self.transfers.get_mut(&chunk.transfer) else {
+            return end_chunk(connection, ContinuationFlag::Abort);
+        };
+        let source = &mut transfer.source;
+        let written = chunk.position.saturating_sub(chunk.start);
+        let turn_left = if chunk.interruptible { turn.saturating_sub(written) } else { u64::MAX };
+        let left = chunk.limit.saturating_sub(chunk.position);
+        let max = space.min(usize::try_from(turn_left).unwrap_or(usize::MAX));
+        let mut over = turn_left == 0 || left == 0 || source.remaining() == Some(0);
+        if !over {
+            let count = match source.next(max, left, &self.dashes, &chunk.id) {
+                Next::Octets(count) => count,
+                Next::EndLine(at) => {
+                    over = at == 0;
+                    chunk.limit = chunk.position.saturating_add(wide(at));
+                    at
+                }
+            };
+            source.take(count, out);
+            chunk.position = chunk.position.saturating_add(wide(count));
+            chunk.starving = count == 0 && !over;
+            // Nothing there to go on with: whoever waits does not wait for the source too.
+            over |= chunk.starving && others_wait;
+            if let Some((offset, max)) = source.wants(self.limits.source) {
+                self.actions.push_back(crate::Action::Event(Event::Wants {
+                    transfer: chunk.transfer,
+                    offset,
+                    max,
+                }));
             }
         }
-        if let Some(connection) = self.connections.get_mut(&flow) {
-            connection.writing = Some(Writing::Chunk(chunk));
+        if over {
+            let whole = source.remaining() == Some(0);
+            return end_chunk(connection, if whole { ContinuationFlag::End } else { ContinuationFlag::More });
         }
+        !chunk.starving
     }
 
     /// How many octets a chunk may have before what waits on this connection gets its turn.
     fn turn(&self, flow: FlowId) -> u64 {
         let Some(connection) = self.connections.get(&flow) else { return u64::MAX };
-        let short = |id: &TransferId| self.transfers.get(id).is_some_and(|t| t.remaining() <= UNINTERRUPTED);
-        if !connection.control.is_empty() || connection.ready.iter().any(short) {
+        let [short, long] = &connection.ready;
+        if !connection.control.is_empty() || !short.is_empty() {
             UNINTERRUPTED
-        } else if connection.ready.is_empty() {
+        } else if long.is_empty() {
             u64::MAX
         } else {
             self.limits.turn
@@ -463,89 +532,59 @@ impl Endpoint {
     }
 
     /// The end-line of a chunk is written.
-    fn chunk_written(&mut self, now: Now, flow: FlowId, chunk: &ChunkWriter) {
-        let octets = chunk.position.saturating_sub(chunk.start);
-        let Some(transfer) = self.transfers.get_mut(&chunk.transfer) else { return };
-        transfer.position = chunk.position;
-        let (more, wants, session) =
-            (transfer.remaining() > 0, transfer.outgoing.failure_report, transfer.session);
+    fn chunk_written(&mut self, now: Now, flow: FlowId) {
+        let Some(connection) = self.connections.get_mut(&flow) else { return };
+        let Some(chunk) = connection.chunk.take() else { return };
+        let (id, tid, octets) = (chunk.transfer, chunk.id, chunk.position.saturating_sub(chunk.start));
+        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        transfer.finished = chunk.end == Some(ContinuationFlag::End);
+        let wants = transfer.failure_report;
         if wants == FailureReport::Yes {
             transfer.in_flight = transfer.in_flight.saturating_add(octets);
         }
-        if more {
-            let next = self.sessions.get(&session).and_then(super::Session::flow).unwrap_or(flow);
-            if let Some(connection) = self.connections.get_mut(&next) {
-                connection.ready.push_back(chunk.transfer);
-            }
-            self.wants_write(next);
-        }
         let mut answered = false;
-        if let Some(transaction) = self.transactions.get_mut(&chunk.key) {
-            transaction.kind = TransactionKind::Chunk(chunk.transfer, octets);
+        if let Some(transaction) = connection.transactions.get_mut(&tid) {
+            transaction.kind = TransactionKind::Chunk(id, octets);
             answered = transaction.answered;
         }
         match wants {
             FailureReport::Yes if answered => {
-                self.unregister(chunk.key);
-                self.acknowledged(chunk.transfer, chunk.key, octets);
+                self.unregister(flow, &tid);
+                self.acknowledged(id, (flow, tid), octets);
             }
-            FailureReport::Yes => self.await_response(now, chunk.key),
+            FailureReport::Yes => {
+                self.await_response(now, flow, tid);
+                self.queue(id);
+            }
             FailureReport::Partial => {
-                self.await_response(now, chunk.key);
-                self.progress(chunk.transfer, octets);
+                self.await_response(now, flow, tid);
+                self.progress(id, octets);
             }
             FailureReport::No => {
-                self.unregister(chunk.key);
-                if let Some(transfer) = self.transfers.get_mut(&chunk.transfer) {
-                    transfer.open.remove(&chunk.key);
-                }
-                self.progress(chunk.transfer, octets);
+                self.unregister(flow, &tid);
+                self.acknowledged(id, (flow, tid), octets);
+                self.progress(id, octets);
             }
         }
     }
 
-    fn await_response(&mut self, now: Now, key: TransactionKey) {
-        self.timers.set(Timer::Response(key), now.mono.plus(self.limits.response_timeout));
-    }
-}
-
-impl ChunkWriter {
-    pub(super) fn transfer(&self) -> TransferId {
-        self.transfer
-    }
-
-    pub(super) fn key(&self) -> TransactionKey {
-        self.key
-    }
-
-    /// Writes octets of the body; true when it is done: at its limit, or interrupted after `turn` octets (0: the message
-    /// is not wanted any more).
-    fn write_body(&mut self, turn: u64, space: usize, out: &mut Vec<u8>) -> bool {
-        let written = self.position.saturating_sub(self.start);
-        let turn_left = if self.interruptible { turn.saturating_sub(written) } else { u64::MAX };
-        let wanted = self.limit.saturating_sub(self.position).min(turn_left).min(wide(space));
-        let from = narrow(self.position);
-        if self.interruptible && wanted > 0 {
-            // An end-line that begins within what is to be written: the chunk ends before it.
-            let ahead = wanted.saturating_add(wide(self.forbidden.len())).saturating_sub(1);
-            let to = narrow(self.limit.min(self.position.saturating_add(ahead)));
-            let seen = self.body.get(from..to).unwrap_or_default();
-            if let Some(at) = memmem::find(seen, self.forbidden.as_bytes()) {
-                self.limit = self.position.saturating_add(wide(at));
-            }
+    pub(super) fn await_response(&mut self, now: Now, flow: FlowId, tid: Tid) {
+        let due = now.mono.plus(self.limits.response_timeout);
+        let Some(connection) = self.connections.get_mut(&flow) else { return };
+        if connection.overdue.is_empty() {
+            self.timers.set(Timer::Responses(flow), due);
         }
-        let wanted = wanted.min(self.limit.saturating_sub(self.position));
-        let piece = self.body.get(from..from.saturating_add(narrow(wanted))).unwrap_or_default();
-        out.extend_from_slice(piece);
-        self.position = self.position.saturating_add(wide(piece.len()));
-        self.position >= self.limit
-            || (self.interruptible && self.position.saturating_sub(self.start) >= turn)
+        connection.overdue.push_back((due, tid));
     }
 }
 
-/// Moves as many octets as there is space for.
-fn put(octets: &mut Bytes, space: usize, out: &mut Vec<u8>) {
-    let count = space.min(octets.len());
-    out.extend_from_slice(octets.get(..count).unwrap_or_default());
-    octets.advance(count);
+/// The end-line of the chunk waits to be written.
+fn end_chunk(connection: &mut Connection, flag: ContinuationFlag) -> bool {
+    let Some(chunk) = &mut connection.chunk else { return false };
+    chunk.end = Some(flag);
+    chunk.starving = false;
+    let out = connection.begun.end();
+    out.extend_from_slice(b"\r\n");
+    write::end(out, chunk.id.as_str(), flag);
+    true
 }

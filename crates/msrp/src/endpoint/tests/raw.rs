@@ -579,7 +579,7 @@ fn a_success_report_follows_the_last_200() {
 fn an_answer_may_come_before_the_chunk_is_written() {
     for (code, sent) in [("200 OK", true), ("413 Stop", false)] {
         let mut raw = Raw::bound();
-        raw.endpoint.send(raw.now, raw.session, message(vec![b'x'; 5000])).unwrap();
+        raw.endpoint.send(raw.now, raw.session, message(vec![b'X'; 5000])).unwrap();
         let mut out = Vec::new();
         raw.endpoint.poll_transmit(raw.now, raw.flow, 3000, &mut out);
         let begun = String::from_utf8(out).unwrap();
@@ -588,7 +588,7 @@ fn an_answer_may_come_before_the_chunk_is_written() {
         let rest = raw.feed(answer.clone());
         let events = raw.take();
         if sent {
-            assert_eq!(rest.matches('x').count() + begun.matches('x').count(), 5000);
+            assert_eq!(rest.matches('X').count() + begun.matches('X').count(), 5000);
             assert!(rest.ends_with(&format!("-------{tid}$\r\n")));
             assert!(
                 matches!(events[..], [Event::Progress { acknowledged: 5000, .. }, Event::Sent { .. }]),
