@@ -13,11 +13,11 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use memchr::memmem;
 use cpm_base::{
     CloseReason, FlowId, FlowInfo, LimitExceeded, Metrics, Now, OpenError, OpenId, Protocol, Random, Seed,
     Target,
 };
+use memchr::memmem;
 
 use crate::event::{
     AbortReason, Action, AskedId, ChunkId, Event, Fault, FaultKind, IncomingId, LostReason, Matching,

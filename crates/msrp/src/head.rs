@@ -110,7 +110,7 @@ pub struct Head {
     transaction_id: (usize, usize),
     start: StartLine,
     fields: Vec<Field>,
-    known: [Option<usize>; KNOWN.len()],
+    known: [Option<u16>; KNOWN.len()],
     to_path: Arc<[MsrpUri]>,
     from_path: Arc<[MsrpUri]>,
     byte_range: Option<ByteRange>,
@@ -225,7 +225,7 @@ impl Head {
     }
 
     fn known(&self, which: usize) -> Option<&str> {
-        let field = self.fields.get((*self.known.get(which)?)?)?;
+        let field = self.fields.get(usize::from((*self.known.get(which)?)?))?;
         text_at(&self.text, field.value)
     }
 
@@ -359,7 +359,7 @@ struct Reading {
     start: Option<StartLine>,
     fields: Vec<Field>,
     /// Where the known fields are among them; where one of them stands twice.
-    known: [Option<usize>; KNOWN.len()],
+    known: [Option<u16>; KNOWN.len()],
     repeated: Option<usize>,
     fault: Option<HeadError>,
 }
@@ -446,7 +446,7 @@ impl Reading {
             if place.is_some() {
                 self.repeated = self.repeated.or(Some(which));
             } else {
-                *place = Some(self.fields.len());
+                *place = u16::try_from(self.fields.len()).ok();
             }
         }
         self.fields.push(Field { name: (from, from.saturating_add(colon)), value: (value_from, value_to) });
@@ -454,7 +454,7 @@ impl Reading {
 
     /// The value of a known field.
     fn value<'a>(&self, text: &'a [u8], which: usize) -> Option<&'a str> {
-        let field = self.fields.get((*self.known.get(which)?)?)?;
+        let field = self.fields.get(usize::from((*self.known.get(which)?)?))?;
         text_at(text, field.value)
     }
 

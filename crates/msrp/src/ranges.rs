@@ -92,7 +92,7 @@ mod tests {
             }
             let whole = model.iter().take_while(|there| **there).count() as u64;
             for (from, length) in [(0u64, 79u64), (5, 20), (33, 1), (40, 0)] {
-                let mut gone = vec![false; 80];
+                let mut gone = [false; 80];
                 for (a, b) in ranges.missing(from, from + length) {
                     prop_assert!(a < b);
                     gone[a as usize..b as usize].fill(true);

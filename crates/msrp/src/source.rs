@@ -52,14 +52,8 @@ pub(crate) enum Misfit {
 
 impl Source {
     pub(crate) fn new(body: Body) -> Source {
-        let mut source = Source {
-            pieces: VecDeque::new(),
-            taken: 0,
-            supplied: 0,
-            asked: 0,
-            total: None,
-            ended: false,
-        };
+        let mut source =
+            Source { pieces: VecDeque::new(), taken: 0, supplied: 0, asked: 0, total: None, ended: false };
         match body {
             Body::Octets(octets) => {
                 let length = wide(octets.len());

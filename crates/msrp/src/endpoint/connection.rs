@@ -79,7 +79,7 @@ pub(super) struct Connection {
     pub(super) target: Option<Target>,
     pub(super) sessions: BTreeSet<SessionId>,
     /// The session of the last request: the next one is mostly for it.
-    pub(super) last_request: Option<(Arc<[MsrpUri]>, Arc<[MsrpUri]>, SessionId)>,
+    pub(super) last_request: Option<(SharedPath, SharedPath, SessionId)>,
     /// What has to be written before anything else.
     pub(super) begun: Buffer,
     /// Responses, reports and first requests that wait for the end of a chunk.
@@ -173,6 +173,9 @@ impl Connection {
         !self.sessions.is_empty() || self.requests > 0 || self.held
     }
 }
+
+/// A path as it was read.
+type SharedPath = Arc<[MsrpUri]>;
 
 /// A request, wherever it was sent.
 pub(super) type RequestKey = (FlowId, Tid);

@@ -156,7 +156,7 @@ impl Endpoint {
         let end = offset.saturating_add(wide(octets.len()));
         connection.empty_chunks = 0;
         let max_gaps = self.limits.max_gaps;
-                let verdict = match self.incoming.get_mut(&transfer) {
+        let verdict = match self.incoming.get_mut(&transfer) {
             None => Verdict::Forgotten,
             Some(message) => {
                 message.last_activity = now.mono;

@@ -48,7 +48,10 @@ impl Ident {
     }
 
     fn as_str(&self) -> &str {
-        self.octets.get(..self.length).and_then(|octets| core::str::from_utf8(octets).ok()).unwrap_or_default()
+        self.octets
+            .get(..self.length)
+            .and_then(|octets| core::str::from_utf8(octets).ok())
+            .unwrap_or_default()
     }
 }
 
@@ -175,7 +178,9 @@ impl Endpoint {
                 self.on_report(session, &head);
                 Inbound::Skip
             }
-            Method::Nickname if self.takes_nicknames(session) => self.on_nickname(now, flow, session, head, reply),
+            Method::Nickname if self.takes_nicknames(session) => {
+                self.on_nickname(now, flow, session, head, reply)
+            }
             method => {
                 let fault = FaultKind::UnknownMethod(method.to_string());
                 self.refuse(now, flow, Some(&reply), Status::UNKNOWN_METHOD, fault)
@@ -200,7 +205,8 @@ impl Endpoint {
             self.answer(now, flow, &reply, Status::BAD_NICKNAME);
             return Inbound::Skip;
         }
-        let (count, max) = (self.asked.values().filter(|(on, _)| *on == flow).count(), self.limits.max_outstanding);
+        let (count, max) =
+            (self.asked.values().filter(|(on, _)| *on == flow).count(), self.limits.max_outstanding);
         if let Err(limit) = LimitExceeded::check("msrp.max_outstanding", count.saturating_add(1), max) {
             return self.refuse(now, flow, Some(&reply), Status::FORBIDDEN, FaultKind::Limit(limit));
         }
@@ -274,7 +280,8 @@ impl Endpoint {
         }
         self.bind(flow, id);
         if let Some(connection) = self.connections.get_mut(&flow) {
-            connection.last_request = Some((head.shared_to_path().clone(), head.shared_from_path().clone(), id));
+            connection.last_request =
+                Some((head.shared_to_path().clone(), head.shared_from_path().clone(), id));
         }
         Ok(id)
     }

@@ -8,8 +8,8 @@ use crate::event::Body;
 use crate::event::Outgoing;
 use crate::values::Status;
 use alloc::string::ToString;
-use bytes::Bytes;
 use alloc::{format, vec};
+use bytes::Bytes;
 use cpm_base::{DateTime, Instant, Transport, Trust};
 
 fn at(seconds: u64) -> Now {
@@ -66,10 +66,10 @@ fn assert_quiet(endpoint: &Endpoint) {
     assert!(endpoint.transfers.is_empty() && endpoint.requests.is_empty() && endpoint.asked.is_empty());
     assert!(endpoint.incoming.is_empty() && endpoint.answers.is_empty() && endpoint.opening.is_empty());
     for connection in endpoint.connections.values() {
+        assert!(!connection.has_output() && connection.transactions.is_empty() && connection.answers == 0);
         assert!(
-            !connection.has_output() && connection.transactions.is_empty() && connection.answers == 0
+            connection.crowded.is_empty() && connection.control.is_empty() && connection.paused.is_empty()
         );
-        assert!(connection.crowded.is_empty() && connection.control.len() == 0 && connection.paused.is_empty());
     }
     for session in endpoint.sessions.values() {
         assert!(session.transfers.is_empty() && session.incoming.is_empty() && session.messages.is_empty());

@@ -183,7 +183,11 @@ impl Endpoint {
         }
         transfer.queued = true;
         let [short, long] = &mut connection.ready;
-        if transfer.is_short() { short.push_back(id) } else { long.push_back(id) }
+        if transfer.is_short() {
+            short.push_back(id)
+        } else {
+            long.push_back(id)
+        }
         self.wants_write(flow);
     }
 
