@@ -86,6 +86,8 @@ pub(crate) fn parameters(text: &str, limits: &Limits) -> Result<Vec<Param>, Faul
     let mut params: Vec<Param> = Vec::new();
     let mut rest = skip_blanks(text, limits)?;
     while !rest.is_empty() {
+        LimitExceeded::check("mime.max_params", params.len().saturating_add(1), limits.max_params)
+            .map_err(Fault::Limit)?;
         rest = skip_blanks(rest.strip_prefix(';').ok_or(Fault::Syntax)?, limits)?;
         let (name, after) = token(rest)?;
         let after = skip_blanks(after, limits)?.strip_prefix('=').ok_or(Fault::Syntax)?;
@@ -97,8 +99,6 @@ pub(crate) fn parameters(text: &str, limits: &Limits) -> Result<Vec<Param>, Faul
         if get(&params, name).is_some() {
             return Err(Fault::Syntax);
         }
-        LimitExceeded::check("mime.max_params", params.len().saturating_add(1), limits.max_params)
-            .map_err(Fault::Limit)?;
         params.push(Param { name: String::from(name), value });
         rest = skip_blanks(after, limits)?;
     }

@@ -160,6 +160,26 @@ fn counts_are_taken_once() {
     assert_eq!(increasing, [true, true, false, false, true]);
 }
 
+/// threat: A20. Times at the end of all time, and lifetimes beyond it.
+#[test]
+fn no_time_overflows() {
+    let end = Instant::from_micros(u64::MAX);
+    for lifetime in [Duration::from_nanos(1), Duration::from_secs(300), Duration::MAX] {
+        let mut nonces = Nonces::new(NonceLimits { lifetime, ..NonceLimits::default() }).unwrap();
+        let credentials = Credentials { nonce: "a".into(), ..fixture().2 };
+        for now in [end, Instant::ZERO, end] {
+            nonces.issue(now, "a");
+            nonces.expire(now);
+        }
+        // At the end of time nothing is alive any more: a deadline cannot lie behind it.
+        assert_eq!(nonces.accept(end, &credentials), Err(NonceFault::Unknown));
+        nonces.issue(Instant::ZERO, "a");
+        let alive = nonces.accept(Instant::ZERO, &credentials).is_ok();
+        assert_eq!(alive, lifetime > Duration::from_nanos(999), "{lifetime:?}");
+    }
+}
+
+/// threat: A19. Nonces are kept in order, not in a table of hashes; their number is bounded whatever they look like.
 #[test]
 fn nonces_expire_and_are_bounded() {
     let at = |seconds| Instant::ZERO.plus(Duration::from_secs(seconds));

@@ -24,6 +24,7 @@ fn reads_what_rfc_2045_shows() {
     assert!(!odd.is("multipart") && !odd.is("multipart/mixed/") && !odd.is("text/plain"));
 }
 
+/// threat: A7, A8. Quotes, escapes and comments without an end among them.
 #[test]
 fn refuses_what_is_no_media_type() {
     for text in [
