@@ -247,6 +247,58 @@ fn wrong_usage() {
     assert!(out.contains("verdict: valid") && err.starts_with("cpm: /nowhere/\\u{1b}[1m: "), "{out}{err}");
 }
 
+/// What a NOTIFY says of a request that was referred is taken apart like a message, and may be malformed like one.
+#[test]
+fn fragments_of_messages() {
+    let notify = |fragment: &str| {
+        format!(
+            "NOTIFY sip:b@x SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\nMax-Forwards: 70\r\nFrom: <sip:a@x>;tag=1\r\n\
+             To: <sip:b@x>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 NOTIFY\r\nContact: <sip:a@h>\r\nEvent: refer\r\n\
+             Subscription-State: terminated;reason=noresource\r\nContent-Type: message/sipfrag;version=2.0\r\n\
+             Content-Length: {}\r\n\r\n{fragment}",
+            fragment.len()
+        )
+    };
+    for (fragment, status, lines) in [
+        (
+            "SIP/2.0 603 Not today\r\nX-Why: busy\r\n",
+            0,
+            &["    response=603 Not today", "    X-Why=busy"][..],
+        ),
+        ("SIP/2.0 200 OK", 0, &["    response=200 OK"]),
+        (
+            "INVITE tel:+1 SIP/2.0\r\nc: text/plain\r\n\r\nhi",
+            0,
+            &["    request=INVITE tel:+1", "        | hi"],
+        ),
+        ("SIP/2.0 OK\r\n", 1, &["    | SIP/2.0 OK", "fault at body"]),
+    ] {
+        let (found, out, _) = decode(&["-"], notify(fragment).as_bytes());
+        assert_eq!(found, status, "{out}");
+        for line in lines {
+            assert!(out.contains(line), "{line:?} is missing in\n{out}");
+        }
+        assert_eq!(json(&["--json", "-"], notify(fragment).as_bytes()).0, status);
+    }
+}
+
+/// Files that hold no SIP at all are invalid, a folder is no file; what is said about them is JSON all the same.
+#[test]
+fn what_is_no_message() {
+    let binary: Vec<u8> = (0..=255u8).cycle().take(3_000).collect();
+    let msrp = b"MSRP a786hjs2 SEND\r\nTo-Path: msrp://x:1/y;tcp\r\n\r\n-------a786hjs2$\r\n";
+    for octets in [&b""[..], b"\r\n\r\n", &binary, msrp, b"MESSAGE sip:b@x SIP/2.0\nVia: x\n\n"] {
+        for options in [&["--json", "-"][..], &["--json", "--stream", "-"]] {
+            let (status, found) = json(options, octets);
+            assert_eq!((status, &found[0]["valid"]), (1, &Value::Bool(false)), "{found}");
+        }
+        assert_eq!(decode(&["-"], octets).0, 1);
+    }
+    let (status, out, err) = decode(&[env!("CARGO_MANIFEST_DIR")], b"");
+    assert_eq!((status, &*out), (2, ""));
+    assert!(err.starts_with("cpm: "), "{err}");
+}
+
 /// The bodies of a message are not looked into without end.
 #[test]
 fn deep_and_many_bodies_end() {

@@ -8,7 +8,7 @@ use crate::message::Message;
 use crate::method::Method;
 use crate::name::HeaderName;
 use crate::status::StatusCode;
-use crate::text::{HeaderText, is_token_octet};
+use crate::text::{ByteStr, is_token_octet};
 use crate::typed::TypedHeader;
 use crate::uri::Uri;
 use alloc::vec::Vec;
@@ -41,8 +41,8 @@ pub struct Fragment {
 pub enum FragmentStart {
     /// Of a request.
     Request(Method, Uri),
-    /// Of a response.
-    Response(StatusCode),
+    /// Of a response: its status code and reason phrase.
+    Response(StatusCode, ByteStr),
 }
 
 impl Fragment {
@@ -70,7 +70,7 @@ impl Fragment {
             let mut read = head::read(&head, 0, head.len(), limits);
             let start = match core::mem::replace(&mut read.start, Err(ParseError::NotSip))? {
                 StartLine::Request(method, uri) => FragmentStart::Request(method, uri),
-                StartLine::Status(status, _) => FragmentStart::Response(status),
+                StartLine::Status(status, reason) => FragmentStart::Response(status, reason),
             };
             (Some(start), read)
         } else {
@@ -86,9 +86,9 @@ impl Fragment {
     /// The Status-Line alone, as the one who was referred tells how far its request is (RFC 3515 §2.4.5).
     #[must_use]
     pub fn of_status(status: StatusCode) -> Fragment {
-        let line = alloc::format!("SIP/2.0 {status} {}\r\n", HeaderText::sanitized(status.reason()).as_str());
+        let line = alloc::format!("SIP/2.0 {status} {}\r\n", status.reason());
         Fragment {
-            start: Some(FragmentStart::Response(status)),
+            start: Some(FragmentStart::Response(status, ByteStr::from(status.reason()))),
             headers: Headers::new(),
             body: Bytes::new(),
             wire: Bytes::from(line),
@@ -107,7 +107,7 @@ impl Fragment {
             }
             Message::Response(response) => {
                 let line = alloc::format!("SIP/2.0 {} {}\r\n", response.status(), response.reason());
-                (FragmentStart::Response(response.status()), line)
+                (FragmentStart::Response(response.status(), ByteStr::from(response.reason())), line)
             }
         };
         let mut wire = Vec::with_capacity(line.len().saturating_add(headers.written_length()));
@@ -126,7 +126,7 @@ impl Fragment {
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match self.start {
-            Some(FragmentStart::Response(status)) => Some(status),
+            Some(FragmentStart::Response(status, _)) => Some(status),
             _ => None,
         }
     }

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use cpm_cpim::CpimMessage;
 use cpm_mime::{Base64Encoder, ContentType, ExternalBody, Limits, Part};
 use cpm_sdp::SessionDescription;
-use cpm_sip::{HeaderName, Headers, Message, parse_datagram};
+use cpm_sip::{
+    Fragment, FragmentStart, HeaderName, Headers, Message, Method, StatusCode, Uri, parse_datagram,
+};
 use cpm_xml::imdn;
 
 /// Bodies inside of one another, of whatever kind.
@@ -149,6 +151,7 @@ fn read(part: &Part) -> (String, Bytes, Found) {
         "message/cpim" => cpim(octets.clone()),
         imdn::MEDIA_TYPE => notification(&octets),
         "message/sip" => sip(octets.clone()),
+        Fragment::MEDIA_TYPE => fragment(octets.clone()),
         "message/external-body" => external(part),
         _ => Found::default(),
     };
@@ -262,21 +265,47 @@ fn sip(octets: Bytes) -> Found {
     };
     let mut found = Found { told: true, ..Found::default() };
     match &message {
-        Message::Request(request) => found.say("request", format!("{} {}", request.method(), request.uri())),
-        Message::Response(response) => {
-            found.say("response", format!("{} {}", response.status().as_u16(), response.reason()));
-        }
+        Message::Request(request) => say_request(&mut found, request.method(), request.uri()),
+        Message::Response(response) => say_response(&mut found, response.status(), response.reason()),
     }
-    for (name, value) in message.headers().iter() {
+    say_rest(&mut found, message.headers(), message.body());
+    found
+}
+
+fn fragment(octets: Bytes) -> Found {
+    let fragment = match Fragment::parse(octets, &cpm_sip::Limits::default()) {
+        Ok(fragment) => fragment,
+        Err(error) => return Found::fault(400, error),
+    };
+    let mut found = Found { told: true, ..Found::default() };
+    match fragment.start() {
+        Some(FragmentStart::Request(method, uri)) => say_request(&mut found, method, uri),
+        Some(FragmentStart::Response(status, reason)) => say_response(&mut found, *status, reason),
+        None => {}
+    }
+    say_rest(&mut found, fragment.headers(), fragment.body());
+    found
+}
+
+fn say_request(found: &mut Found, method: &Method, uri: &Uri) {
+    found.say("request", format!("{method} {uri}"));
+}
+
+fn say_response(found: &mut Found, status: StatusCode, reason: &str) {
+    found.say("response", format!("{} {reason}", status.as_u16()));
+}
+
+/// Header fields as they were written, and the body behind them.
+fn say_rest(found: &mut Found, headers: &Headers, body: &Bytes) {
+    for (name, value) in headers.iter() {
         found.say(name.as_str(), written(&value.unfolded()));
     }
-    if !message.body().is_empty() {
-        match outermost(message.headers(), message.body().clone()) {
+    if !body.is_empty() {
+        match outermost(headers, body.clone()) {
             Some(part) => found.inside.push(part),
             None => found.told = false,
         }
     }
-    found
 }
 
 fn external(part: &Part) -> Found {
