@@ -18,10 +18,28 @@ pub fn sip_message(data: &[u8]) {
             assert_eq!(answer.status(), reply.status());
         }
     }
+    fragment(data, &limits);
     if let Ok(text) = std::str::from_utf8(data) {
         one_uri(text);
         header_injection(text, &limits);
     }
+}
+
+/// A fragment keeps its octets; cut out of what it is a fragment of, its fields are the same.
+fn fragment(data: &[u8], limits: &cpm_sip::Limits) {
+    let Ok(fragment) = cpm_sip::Fragment::parse(Bytes::copy_from_slice(data), limits) else { return };
+    assert_eq!(fragment.to_bytes(), data);
+    let Ok(message) = cpm_sip::parse_datagram(Bytes::copy_from_slice(data), limits) else { return };
+    // CRLFs before a message are no part of it; a fragment that begins with one has no head.
+    if data.starts_with(b"\r\n") {
+        return;
+    }
+    let names: Vec<_> = message.headers().iter().map(|(name, _)| name.clone()).collect();
+    assert!(fragment.headers().iter().map(|(name, _)| name).eq(&names));
+    let cut = cpm_sip::Fragment::of(&message, &names);
+    let again = cpm_sip::Fragment::parse(cut.to_bytes(), limits).expect("a part of a message");
+    assert_eq!(again.start(), fragment.start());
+    assert!(again.headers().iter().map(|(name, _)| name).eq(&names));
 }
 
 fn response(octets: &Bytes, limits: &cpm_sip::Limits) -> cpm_sip::Response {

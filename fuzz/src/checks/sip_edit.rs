@@ -71,7 +71,7 @@ fn after_line(octets: &[u8]) -> (&[u8], &[u8]) {
 
 /// One edit of the program, done to the message and to the list.
 fn edit(message: &mut Message, lines: &mut Vec<Line>, program: &mut Unstructured<'_>) -> Result<()> {
-    let kind = program.int_in_range(0..=7_u8)?;
+    let kind = program.int_in_range(0..=9_u8)?;
     let name = name(lines, program)?;
     let headers = message.headers_mut();
     let first = lines.iter().position(|line| line.name == name);
@@ -116,6 +116,27 @@ fn edit(message: &mut Message, lines: &mut Vec<Line>, program: &mut Unstructured
             lines[at] = now[at].clone();
         }
         6 => typed(headers, lines, program)?,
+        8 => {
+            let (index, value) = (usize::from(program.int_in_range(0..=4_u8)?), text(program)?);
+            let done = headers.replace_value(&name, index, &value);
+            let now = lines_of(message);
+            assert_eq!(now.len(), lines.len());
+            one_of(&name, lines, &now, done);
+            *lines = now;
+        }
+        9 => {
+            let done = headers.remove_value(&name, usize::from(program.int_in_range(0..=4_u8)?));
+            let now = lines_of(message);
+            assert!(now.len() == lines.len() || done && now.len() + 1 == lines.len());
+            if now.len() == lines.len() {
+                one_of(&name, lines, &now, done);
+            } else {
+                // The only value of a field went with it.
+                let gone = lines.iter().zip(&now).position(|(a, b)| a != b).unwrap_or(now.len());
+                assert!(lines.remove(gone).name == name && *lines == now);
+            }
+            *lines = now;
+        }
         _ => {
             // A copy of all fields of a name is octet for octet, at the end.
             let from = headers.clone();
@@ -126,6 +147,13 @@ fn edit(message: &mut Message, lines: &mut Vec<Line>, program: &mut Unstructured
     }
     assert_eq!(lines_of(message), *lines, "after edit {kind}");
     Ok(())
+}
+
+/// Lines of this name alone differ, and no more than one does.
+fn one_of(name: &HeaderName, before: &[Line], now: &[Line], done: bool) {
+    let changed: Vec<_> = before.iter().zip(now).filter(|(a, b)| a != b).collect();
+    assert!(changed.iter().all(|(a, b)| a.name == *name && b.name == *name), "{changed:?}");
+    assert!(changed.len() <= usize::from(done), "{changed:?}");
 }
 
 fn replace(lines: &mut Vec<Line>, new: &Line) {

@@ -75,7 +75,11 @@ impl Headers {
                     let spaces = rest.iter().take_while(is_space).count().min(rest.len());
                     Some((from, next.saturating_add(spaces)))
                 }
-                (Some(_), _) => Some((from.saturating_sub(1), to)),
+                (Some(previous), _) => {
+                    let (start, end) = spans.get(previous).copied()?;
+                    let blanks = value.get(start..end)?.iter().rev().take_while(is_space).count();
+                    Some((end.saturating_sub(blanks.min(end.saturating_sub(start))), to))
+                }
             };
             let moved = |at: usize| at.saturating_add(start);
             return Some(ValueAt {
