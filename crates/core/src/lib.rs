@@ -28,12 +28,15 @@
 //! assert_eq!(node.next_timeout(), None);
 //! ```
 
+pub mod composing;
 pub mod disposition;
+pub mod emoticons;
 pub mod feature;
 mod ids;
 mod node;
 mod queries;
 pub mod release;
+pub mod sms;
 
 pub use ids::{ContributionId, ConversationId, IdError};
 pub use node::{Action, Function, HostQueue, Input, Node, NodeConfig, NodeConfigError, Ports};
