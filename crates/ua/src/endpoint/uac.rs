@@ -338,6 +338,9 @@ impl Endpoint {
                 return;
             }
             let why = if cancelled { InviteFailure::Cancelled } else { InviteFailure::Rejected };
+            // RFC 3261 §12.3: its early dialogs end with it.
+            let forks = self.invites.get_mut(&id).map(|invite| core::mem::take(&mut invite.forks));
+            self.forget_early(forks.unwrap_or_default());
             self.invite_failed(id, Some(response), why);
         }
     }

@@ -11,33 +11,6 @@ use core::time::Duration;
 use cpm_base::Transport;
 use cpm_sip::{CSeq, HeaderName, HeaderText, Headers, Method, Request, Response, StatusCode, To};
 
-/// What the function was told, in short.
-fn told(net: &Net, peer: usize) -> Vec<String> {
-    let events = net.peers[peer].events.iter().filter_map(|event| {
-        Some(match event {
-            Event::Request { request, in_dialog, .. } => {
-                let place = if in_dialog.is_some() { " in dialog" } else { "" };
-                alloc::format!("{}{place}", request.method())
-            }
-            Event::Cancelled { .. } => "cancelled".into(),
-            Event::Acknowledged { .. } => "acknowledged".into(),
-            Event::Response { response, .. } => alloc::format!("{}", response.status()),
-            Event::InviteProvisional { response, dialog, .. } => {
-                alloc::format!("{}{}", response.status(), if dialog.is_some() { " early" } else { "" })
-            }
-            Event::InviteAccepted { response, .. } => alloc::format!("accepted {}", response.status()),
-            Event::InviteFailed { response, why, .. } => {
-                let status = response.as_ref().map_or("-".into(), |r| r.status().to_string());
-                alloc::format!("{why:?} {status}")
-            }
-            Event::DialogEnded { why, .. } => alloc::format!("ended {why:?}"),
-            Event::TransactionFailed { why, .. } => alloc::format!("failed {why:?}"),
-            _ => return None,
-        })
-    });
-    events.collect()
-}
-
 fn call(net: &mut Net, transport: Transport) -> InviteId {
     net.with(0, |ua, now| ua.invite(now, invite(1, 2, transport), Destination::Routed)).unwrap()
 }

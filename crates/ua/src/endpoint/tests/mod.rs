@@ -2,6 +2,7 @@
 
 mod borders;
 mod bridges;
+mod changes;
 mod faults;
 mod flows;
 mod forking;
@@ -12,7 +13,10 @@ mod net;
 mod properties;
 mod proxies;
 mod publications;
+mod refreshes;
 mod registrations;
+mod reliability;
+mod replacing;
 mod scripts;
 mod targets;
 mod upkeep;
