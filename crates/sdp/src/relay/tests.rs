@@ -1,4 +1,4 @@
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
+#![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::string_slice)]
 
 use super::*;
 use crate::{Role, SessionMatching};
