@@ -56,6 +56,11 @@ fn sdp() {
 }
 
 #[test]
+fn sdp_program() {
+    replay("sdp_program", checks::sdp_program);
+}
+
+#[test]
 fn msrp_stream() {
     replay("msrp_stream", checks::msrp_stream);
 }

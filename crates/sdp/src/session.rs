@@ -227,10 +227,14 @@ impl MediaSession {
         self.state == State::Stable
     }
 
-    /// The session as it stands, to be changed and offered.
+    /// The session as it stands, to be changed and offered. MSRP is offered as `actpass` again, whatever was answered
+    /// before; `active` where we cannot be reached.
     #[must_use]
     pub fn plan(&self) -> Plan {
-        let planned = |slot: &Slot| Planned { line: slot.line.clone(), local: slot.local.clone() };
+        let planned = |slot: &Slot| Planned {
+            line: slot.line.clone(),
+            local: slot.local.clone().map(LocalMedium::to_be_offered),
+        };
         Plan::new(self.slots.iter().map(planned).collect())
     }
 
@@ -238,7 +242,6 @@ impl MediaSession {
     ///
     /// # Errors
     /// An exchange is under way; the plan has fewer media than the session; a medium cannot be said so.
-    // req: 5.2.1.1-p1.1
     // req: 5.2.1.1-p2
     pub fn offer(&mut self, plan: &Plan) -> Result<(SessionDescription, OfferToken), OfferError> {
         if self.state != State::Stable {
@@ -355,7 +358,8 @@ impl MediaSession {
         Ok(ReceivedOffer { serial, media, text, timing, findings, refresh })
     }
 
-    /// What stands of our side, medium by medium, for the answer to an offer: what was on before and is offered again.
+    /// What stands of our side, medium by medium, for the answer to an offer: what was on before and is offered again,
+    /// in the role that it has.
     #[must_use]
     pub fn standing(&self, offer: &ReceivedOffer) -> Vec<Option<LocalMedium>> {
         let of = |(index, medium): (usize, &OfferedMedium)| {
@@ -363,7 +367,8 @@ impl MediaSession {
             let same_kind = slot.line.media.eq_ignore_ascii_case(&medium.line.media)
                 && slot.line.proto.eq_ignore_ascii_case(&medium.line.proto);
             let offered = matches!(medium.content, OfferedContent::Msrp(_) | OfferedContent::Other(_));
-            slot.local.clone().filter(|_| same_kind && offered)
+            let local = slot.local.clone().filter(|_| same_kind && offered)?;
+            Some(local.to_be_answered(&slot.agreed))
         };
         offer.media.iter().enumerate().map(of).collect()
     }

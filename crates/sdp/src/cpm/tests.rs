@@ -74,6 +74,7 @@ fn photo() -> FileDescription {
 
 // req: 5.2.1.1-b1
 // req: 5.2.1.1-p4
+// req: 5.2.1.1-p5
 // req: 5.2.1.1-p6
 // req: 5.2.1.1-p7
 // req: 7.3.1.2-13

@@ -6,11 +6,11 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::outcome::OtherAgreed;
+use super::outcome::{Agreed, OtherAgreed};
 use crate::description::Media;
 use crate::grammar::{is_text, is_token};
 use crate::media::{Direction, MediaError, MsrpMedia, Setup};
-use crate::negotiate::Refusal;
+use crate::negotiate::{Refusal, Role};
 
 /// A medium as we want it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +87,24 @@ impl LocalMedium {
             LocalMedium::Msrp(media) => media.direction,
             LocalMedium::Other(media) => media.direction,
         }
+    }
+
+    pub(super) fn to_be_offered(mut self) -> LocalMedium {
+        if let LocalMedium::Msrp(media) = &mut self {
+            media.setup = if media.port == 9 { Setup::Active } else { Setup::ActPass };
+        }
+        self
+    }
+
+    /// A connection that stands keeps its roles.
+    pub(super) fn to_be_answered(mut self, agreed: &Agreed) -> LocalMedium {
+        if let (LocalMedium::Msrp(media), Agreed::Msrp(negotiated)) = (&mut self, agreed) {
+            media.setup = match negotiated.role {
+                Role::Active => Setup::Active,
+                Role::Passive => Setup::Passive,
+            };
+        }
+        self
     }
 
     pub(super) fn line(&self) -> SlotLine {
