@@ -211,6 +211,8 @@ pub struct Limits {
     pub max_registrations: usize,
     /// `pub.max`: publications at once: 1,024. Binds commands of the function alone.
     pub max_publications: usize,
+    /// `snapshot.max`: octets of a record of a dialog or a registration, written or read: 256 KiB.
+    pub max_record: usize,
     /// `conn.max_flows`: flows at once: 65,536. One more is closed.
     pub max_flows: usize,
     /// `conn.out_queue`: octets that wait to be written on a stream flow: 256 KiB. With more, the flow is closed.
@@ -242,6 +244,7 @@ impl Default for Limits {
             max_logins: 1_024,
             max_registrations: 1_024,
             max_publications: 1_024,
+            max_record: 256 * 1024,
             max_flows: 65_536,
             out_queue: 256 * 1024,
             error_budget: 1_024,
@@ -272,6 +275,7 @@ impl Limits {
             (self.max_logins, "limits.max_logins"),
             (self.max_registrations, "limits.max_registrations"),
             (self.max_publications, "limits.max_publications"),
+            (self.max_record, "limits.max_record"),
             (self.max_flows, "limits.max_flows"),
             (self.out_queue, "limits.out_queue"),
             (self.error_budget, "limits.error_budget"),

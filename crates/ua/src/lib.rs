@@ -86,7 +86,7 @@ pub use correlation::Correlation;
 pub use cpm_sip::Role;
 pub use endpoint::{
     Binding, Bindings, Branch, Endpoint, Holdings, Login, NewPublication, NewRegistration, ProxyOptions,
-    PublicationEvent, RegistrationEvent, UsageFailure,
+    PublicationEvent, RegistrationEvent, RestoreError, UsageFailure,
 };
 pub use error::{
     AnswerRefused, InDialogRefused, ProxyRefused, Refusal, Refused, RespondRefused, SendRefused,

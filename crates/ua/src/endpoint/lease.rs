@@ -62,6 +62,23 @@ impl Lease {
         }
     }
 
+    /// One that was kept elsewhere.
+    pub(super) fn restored(state: State, wish: u32, failures: u32, next: Instant, until: Instant) -> Lease {
+        let alive = state != State::Absent;
+        let stands = state == State::Standing;
+        Lease {
+            state,
+            failures,
+            next: alive.then_some(next),
+            until: stands.then_some(until),
+            ..Lease::new(wish)
+        }
+    }
+
+    pub(super) const fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// A request is under way.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self.state, State::Creating | State::Refreshing | State::Removing)

@@ -395,13 +395,25 @@ impl Endpoint {
         self.event(Event::Registration { registration, event });
     }
 
-    fn schedule_registration(&mut self, id: RegistrationId) {
+    pub(super) fn schedule_registration(&mut self, id: RegistrationId) {
         let at = self.usages.registrations.get(&id).and_then(|registration| registration.lease.next());
         self.set_usage_alarm(UsageKey::Registration(id), at);
     }
 }
 
 impl Registration {
+    /// One that was kept elsewhere, on no flow yet.
+    pub(super) fn restored(
+        wanted: NewRegistration,
+        leaving: Vec<ContactAddr>,
+        call_id: CallId,
+        cseq: u32,
+        lease: Lease,
+        bindings: Option<Bindings>,
+    ) -> Registration {
+        Registration { wanted, leaving, removing: Vec::new(), call_id, cseq, lease, bindings, flow: None }
+    }
+
     fn request(&self) -> Request {
         let wanted = &self.wanted;
         let mut request = Request::new(Method::Register, wanted.registrar.clone());

@@ -13,6 +13,7 @@ mod net;
 mod properties;
 mod proxies;
 mod publications;
+mod records;
 mod refreshes;
 mod registrations;
 mod reliability;

@@ -174,6 +174,13 @@ impl Net {
         flow
     }
 
+    /// Another endpoint takes the place of a peer; it knows none of its flows.
+    pub(super) fn replace(&mut self, peer: usize, ua: Endpoint) {
+        self.peers[peer].ua = ua;
+        self.peers[peer].datagram_flows.clear();
+        self.peers[peer].flows.clear();
+    }
+
     /// A datagram from nowhere in particular.
     pub(super) fn inject(&mut self, to: usize, from: SocketAddr, bytes: impl Into<Bytes>) {
         let packet = Packet { at: self.now.mono, from, to: self.peers[to].address, bytes: bytes.into() };
