@@ -1,0 +1,426 @@
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::cast_possible_truncation)]
+
+use super::*;
+use crate::event::{Action, Answering, Matching, Overlap, Role, SessionConfig, SessionOptions};
+use crate::limits::Limits;
+use crate::reassembly::Reassembly;
+use crate::{Config, Event};
+use alloc::{format, vec};
+use cpm_base::{DateTime, FlowId, FlowInfo, Instant, Protocol, Seed, Transport, Trust};
+
+const NOW: Now = Now { mono: Instant::ZERO, wall: DateTime::UNIX_EPOCH };
+
+fn endpoint(seed: u8) -> Endpoint {
+    Endpoint::new(Config { limits: Limits::default(), seed: Seed::new([seed; 32]) }).unwrap()
+}
+
+/// A sender, a relay and receivers. The relay's connection to the sender is flow 0, to the n-th receiver flow n.
+struct World {
+    relay: Endpoint,
+    /// The sender first, then the receivers.
+    ends: Vec<End>,
+    splice: Option<Splice>,
+    options: SpliceOptions,
+    /// Who gets the message from the beginning; the lag that each may have.
+    legs: Vec<(usize, Option<usize>)>,
+    told: Vec<SpliceEvent>,
+    /// How the octets of a CPIM head are rewritten.
+    rewrite: fn(&[u8]) -> Vec<u8>,
+    /// Receivers who read nothing.
+    deaf: Vec<usize>,
+    /// Octets per turn and flow.
+    step: usize,
+}
+
+struct End {
+    endpoint: Endpoint,
+    session: SessionId,
+    relay_session: SessionId,
+    got: BTreeMap<IncomingId, Reassembly>,
+    messages: Vec<Bytes>,
+    answer: Status,
+    events: Vec<Event>,
+    wrote: usize,
+}
+
+fn bound(relay: &mut Endpoint, number: usize) -> End {
+    let mut end = endpoint(10 + number as u8);
+    let uris = [end.new_local_uri("192.0.2.9", 2855, false), relay.new_local_uri("192.0.2.1", 2855, false)];
+    let config = |own: usize, role| SessionConfig {
+        local_path: uris[own].clone(),
+        remote_path: vec![uris[1 - own].clone()],
+        role,
+        matching: Matching::Cema,
+        max_chunk: (own == 1).then_some(3000 + 500 * number as u64),
+        max_message: 1 << 30,
+    };
+    let there = Role::Active("192.0.2.1:2855".parse().unwrap(), Transport::Tcp);
+    let session = end.open_session(NOW, config(0, there)).unwrap();
+    let relay_session = relay.open_session(NOW, config(1, Role::Passive)).unwrap();
+    let Some(Action::Open(open, _)) = end.poll_action() else { panic!() };
+    let info = FlowInfo {
+        protocol: Protocol::Msrp,
+        transport: Transport::Tcp,
+        local: "192.0.2.1:2855".parse().unwrap(),
+        peer: "192.0.2.2:2855".parse().unwrap(),
+        secure_identity: None,
+        trust: Trust::Outside,
+    };
+    let flow = FlowId(number as u64);
+    end.handle_opened(NOW, open, Ok((flow, info.clone())));
+    relay.handle_accepted(NOW, flow, info);
+    let answer = Status::OK;
+    let (got, messages, events) = (BTreeMap::new(), Vec::new(), Vec::new());
+    End { endpoint: end, session, relay_session, got, messages, answer, events, wrote: 0 }
+}
+
+impl World {
+    fn new(receivers: usize, options: SpliceOptions) -> World {
+        let mut relay = endpoint(1);
+        let ends: Vec<End> = (0..=receivers).map(|number| bound(&mut relay, number)).collect();
+        let mut incoming = SessionOptions::answering(Answering::ReleasedWithoutReports);
+        incoming.overlap = Overlap::FirstStands;
+        relay.set_options(ends[0].relay_session, incoming);
+        let mut world = World {
+            relay,
+            ends,
+            splice: None,
+            options,
+            legs: (1..=receivers).map(|number| (number, None)).collect(),
+            told: Vec::new(),
+            rewrite: <[u8]>::to_vec,
+            deaf: Vec::new(),
+            step: 1500,
+        };
+        world.run();
+        world
+    }
+
+    fn send(&mut self, body: &Bytes, total_known: bool) -> TransferId {
+        let outgoing = Outgoing {
+            message_id: Some("original".into()),
+            content_type: "message/cpim".into(),
+            body: if total_known { Body::Octets(body.clone()) } else { Body::Source { total: None } },
+            success_report: true,
+            failure_report: FailureReport::Yes,
+        };
+        let session = self.ends[0].session;
+        let transfer = self.ends[0].endpoint.send(NOW, session, outgoing).unwrap();
+        if !total_known {
+            let mut left = body.clone();
+            for _ in 0..100_000 {
+                self.step();
+                let events = core::mem::take(&mut self.ends[0].events);
+                for event in events {
+                    let Event::Wants { max, .. } = event else { continue };
+                    let octets = left.split_to(left.len().min(max as usize));
+                    self.ends[0].endpoint.supply(NOW, transfer, octets, left.is_empty()).unwrap();
+                }
+                if left.is_empty() {
+                    break;
+                }
+            }
+        }
+        transfer
+    }
+
+    fn add_leg(&mut self, number: usize, lag: Option<usize>) -> Result<LegId, LegError> {
+        let leg = Leg { session: self.ends[number].relay_session, message_id: None, head: None, lag };
+        self.splice.as_mut().unwrap().add_leg(NOW, &mut self.relay, leg)
+    }
+
+    fn on_relay_event(&mut self, event: &Event) {
+        if let Event::Incoming { session, transfer, head, .. } = event {
+            self.splice = Some(Splice::new(*session, *transfer, head, self.options).unwrap());
+            for (number, lag) in self.legs.clone() {
+                self.add_leg(number, lag).unwrap();
+            }
+        }
+        let Some(splice) = &mut self.splice else { return };
+        splice.handle(NOW, &mut self.relay, event);
+        while let Some(told) = splice.poll_event() {
+            if let SpliceEvent::Head(head) = &told {
+                splice.set_head(NOW, &mut self.relay, Bytes::from((self.rewrite)(head)));
+            }
+            self.told.push(told);
+        }
+    }
+
+    fn on_end_event(end: &mut End, event: Event) {
+        match &event {
+            Event::Incoming { transfer, .. } => {
+                end.got.insert(*transfer, Reassembly::new(1 << 24));
+            }
+            Event::Data { transfer, offset, bytes } => {
+                return end.got.get_mut(transfer).unwrap().push(*offset, bytes).unwrap();
+            }
+            Event::ChunkEnd { transfer, chunk, complete, .. } => {
+                end.endpoint.respond(NOW, *chunk, end.answer);
+                if let Some(total) = complete {
+                    end.messages.push(end.got.remove(transfer).unwrap().finish(*total).unwrap());
+                }
+            }
+            _ => {}
+        }
+        end.events.push(event);
+    }
+
+    fn step(&mut self) -> bool {
+        let mut busy = false;
+        for number in 0..self.ends.len() {
+            let (flow, end) = (FlowId(number as u64), &mut self.ends[number]);
+            let mut wire = Vec::new();
+            if self.relay.wants_read(flow) && end.endpoint.poll_transmit(NOW, flow, self.step, &mut wire) > 0
+            {
+                busy = true;
+                end.wrote += wire.len();
+                self.relay.handle_stream(NOW, flow, wire.into());
+            }
+            while let Some(action) = self.relay.poll_action() {
+                busy = true;
+                if let Action::Event(event) = action {
+                    self.on_relay_event(&event);
+                }
+            }
+            let mut wire = Vec::new();
+            if !self.deaf.contains(&number) && self.relay.poll_transmit(NOW, flow, self.step, &mut wire) > 0 {
+                busy = true;
+                self.ends[number].endpoint.handle_stream(NOW, flow, wire.into());
+            }
+            let end = &mut self.ends[number];
+            while let Some(action) = end.endpoint.poll_action() {
+                if let Action::Event(event) = action {
+                    World::on_end_event(end, event);
+                }
+            }
+        }
+        busy
+    }
+
+    fn run(&mut self) {
+        // What the last write caused is told in the next step.
+        while self.step() || self.step() {}
+    }
+
+    fn sender_knows(&self) -> Vec<String> {
+        let told = self.ends[0].events.iter().filter_map(|event| match event {
+            Event::Sent { .. } => Some("sent".into()),
+            Event::SendFailed { status, why, .. } => {
+                Some(format!("failed {:?} {why:?}", status.map(Status::code)))
+            }
+            Event::Report { message_id, range, status, .. } => {
+                let range = range.map(|range| format!("{range}")).unwrap_or_default();
+                Some(format!("report {message_id} {range} {:?}", status.map(Status::code)))
+            }
+            _ => None,
+        });
+        told.collect()
+    }
+}
+
+fn cpim(length: usize) -> Bytes {
+    let head =
+        "From: <sip:a@example.com>\r\nDateTime: 2020-01-01T00:00:00Z\r\n\r\nContent-Type: text/plain\r\n\r\n";
+    let body = (0..length).map(|i| b"-------\r\nabc"[i * 7 % 12]);
+    head.bytes().chain(body).collect()
+}
+
+#[test]
+fn every_leg_gets_every_octet_and_the_sender_hears_once() {
+    for total_known in [true, false] {
+        for length in [0, 1, 2048, 5000, 200_000] {
+            for step in [1, 1500, 100_000] {
+                if step == 1 && length > 5000 {
+                    continue;
+                }
+                let mut world = World::new(3, SpliceOptions { tap: true, ..SpliceOptions::default() });
+                world.step = step;
+                let body = cpim(length);
+                world.send(&body, total_known);
+                world.run();
+                let mut tapped = Vec::new();
+                for told in &world.told {
+                    if let SpliceEvent::Tapped { offset, octets } = told {
+                        assert_eq!(*offset, tapped.len() as u64);
+                        tapped.extend_from_slice(octets);
+                    }
+                }
+                assert_eq!(tapped, body);
+                for end in &world.ends[1..] {
+                    assert!(
+                        end.messages.len() == 1 && end.messages[0] == body,
+                        "{length} {step} {total_known}"
+                    );
+                }
+                let total = body.len();
+                assert_eq!(
+                    world.sender_knows(),
+                    ["sent".into(), format!("report original 1-{total}/{total} Some(200)")]
+                );
+                assert!(world.splice.as_ref().unwrap().is_over());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_head_is_rewritten_in_passing_and_ranges_shift_with_it() {
+    for head_lines in [1, 2] {
+        for grow in [true, false] {
+            for (total_known, step) in [(true, 1500), (false, 1500), (true, 1), (true, 10_000)] {
+                let mut world = World::new(2, SpliceOptions { head_lines, ..SpliceOptions::default() });
+                world.step = step;
+                world.rewrite = if grow {
+                    |head| [b"Original-To: <sip:b@example.com>\r\n", head].concat()
+                } else {
+                    |head| head.strip_prefix(b"From: <sip:a@example.com>\r\n").unwrap().to_vec()
+                };
+                let body = cpim(9000);
+                world.send(&body, total_known);
+                world.run();
+                let expected = match grow {
+                    true => [b"Original-To: <sip:b@example.com>\r\n", &body[..]].concat(),
+                    false => body[27..].to_vec(),
+                };
+                for end in &world.ends[1..] {
+                    assert_eq!(end.messages, [&expected[..]]);
+                    let total = end.events.iter().find_map(|event| match event {
+                        Event::Incoming { total, .. } => Some(*total),
+                        _ => None,
+                    });
+                    if total_known {
+                        assert_eq!(total, Some(Some(expected.len() as u64)));
+                    }
+                }
+                // Reports speak of the message as its sender knows it.
+                let total = body.len();
+                assert_eq!(
+                    world.sender_knows().last(),
+                    Some(&format!("report original 1-{total}/{total} Some(200)"))
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_body_without_such_a_head_passes_as_it_is() {
+    for length in [100, 20_000] {
+        let options = SpliceOptions { head_lines: 1, max_head: 500, ..SpliceOptions::default() };
+        let mut world = World::new(1, options);
+        let body = Bytes::from(vec![b'x'; length]);
+        world.send(&body, true);
+        world.run();
+        assert_eq!(world.ends[1].messages, [body]);
+        assert!(world.told.contains(&SpliceEvent::Head(Bytes::new())));
+    }
+}
+
+/// Threats B11: memory is what the slowest leg lags behind, and that is bounded.
+#[test]
+fn the_slowest_leg_slows_the_sender() {
+    let mut world = World::new(2, SpliceOptions::default());
+    world.deaf.push(2);
+    let body = cpim(1_000_000);
+    world.send(&body, true);
+    for _ in 0..2000 {
+        world.step();
+    }
+    assert!(world.ends[0].wrote < 100_000, "{} octets were read", world.ends[0].wrote);
+    assert!(world.ends[1].messages.is_empty());
+    world.deaf.clear();
+    world.run();
+    assert!(world.ends[1].messages == [body.clone()] && world.ends[2].messages == [body]);
+}
+
+#[test]
+fn a_leg_that_is_not_waited_for_fails_alone() {
+    let mut world = World::new(2, SpliceOptions { mapping: Mapping::First, ..SpliceOptions::default() });
+    world.legs = vec![(1, None), (2, Some(50_000))];
+    let body = cpim(1_000_000);
+    world.send(&body, true);
+    for _ in 0..10 {
+        world.step();
+    }
+    world.deaf.push(2);
+    world.run();
+    assert!(world.ends[1].messages == [body]);
+    let failed = SpliceEvent::LegFailed { leg: LegId(2), status: None, why: SendFailure::Aborted };
+    assert!(world.told.contains(&failed));
+    assert_eq!(world.sender_knows()[0], "sent");
+    world.deaf.clear();
+    world.run();
+    let aborted = |event: &Event| matches!(event, Event::Aborted { why: AbortReason::ByPeer, .. });
+    assert!(world.ends[2].events.iter().any(aborted), "and it is told");
+}
+
+#[test]
+fn a_late_leg_gets_what_is_kept_or_is_refused() {
+    for (keep, length, taken) in [(20_000, 9000, true), (20_000, 100_000, false), (0, 9000, false)] {
+        let mut world = World::new(2, SpliceOptions { keep, ..SpliceOptions::default() });
+        world.legs = vec![(1, None)];
+        let body = cpim(length);
+        world.send(&body, true);
+        // Until the first leg has the beginning.
+        while world.ends[1].wrote == 0 || !world.told.contains(&SpliceEvent::Whole(body.len() as u64)) {
+            assert!(world.step());
+        }
+        assert_eq!(world.add_leg(2, None).is_ok(), taken, "{keep} {length}");
+        world.run();
+        assert_eq!(world.ends[2].messages, if taken { vec![body] } else { vec![] });
+    }
+}
+
+#[test]
+fn what_becomes_of_the_message_is_told_as_the_mapping_says() {
+    let stop = Status::STOP;
+    for (mapping, answers, expected) in [
+        (Mapping::All, [Status::OK, stop], "failed Some(413) Refused"),
+        (Mapping::First, [Status::OK, stop], "sent"),
+        (Mapping::First, [stop, stop], "failed Some(413) Refused"),
+        (Mapping::Each, [stop, stop], "sent"),
+    ] {
+        let mut world = World::new(2, SpliceOptions { mapping, ..SpliceOptions::default() });
+        (world.ends[1].answer, world.ends[2].answer) = (answers[0], answers[1]);
+        let body = cpim(100);
+        world.send(&body, true);
+        world.run();
+        let knows = world.sender_knows();
+        assert!(knows.iter().any(|told| told == expected), "{mapping:?} {knows:?}");
+        let reports = knows.iter().filter(|told| told.starts_with("report")).count();
+        let expected = match (mapping, answers[0]) {
+            (Mapping::First, Status::OK) => 1,
+            (Mapping::Each, _) => 2,
+            _ => 0,
+        };
+        assert_eq!(reports, expected, "{mapping:?} {knows:?}");
+    }
+}
+
+#[test]
+fn what_the_sender_gives_up_its_legs_give_up() {
+    let mut world = World::new(1, SpliceOptions::default());
+    let body = cpim(300_000);
+    let transfer = world.send(&body, true);
+    for _ in 0..20 {
+        world.step();
+    }
+    world.ends[0].endpoint.abort(NOW, transfer);
+    world.run();
+    assert!(world.told.contains(&SpliceEvent::Aborted(AbortReason::ByPeer)));
+    let aborted = |event: &Event| matches!(event, Event::Aborted { why: AbortReason::ByPeer, .. });
+    assert!(world.ends[1].events.iter().any(aborted));
+    assert!(world.splice.as_ref().unwrap().is_over());
+}
+
+#[test]
+fn options_are_checked() {
+    assert_eq!(SpliceOptions::default().validate(), Ok(()));
+    for options in [
+        SpliceOptions { buffer: 0, ..SpliceOptions::default() },
+        SpliceOptions { max_head: 65_537, ..SpliceOptions::default() },
+        SpliceOptions { keep: (1 << 24) + 1, ..SpliceOptions::default() },
+    ] {
+        options.validate().unwrap_err();
+    }
+}
