@@ -74,6 +74,8 @@ pub struct Config {
     pub allow: Vec<Method>,
     /// Option tags that a user agent supports (420 for others in `Require`).
     pub supported: Vec<String>,
+    /// Event packages that a user agent serves (489 for others, with these in Allow-Events); empty: the function judges.
+    pub event_packages: Vec<String>,
     /// When registrations, publications and subscriptions are refreshed and tried again.
     pub refresh: crate::RefreshPolicy,
     /// Body types that a user agent takes (`type/subtype`, `type/*`, `*/*`; 415 for others); empty: any.
@@ -117,6 +119,7 @@ impl Config {
             ]
             .into(),
             supported: Vec::new(),
+            event_packages: Vec::new(),
             refresh: crate::RefreshPolicy::default(),
             accept: Vec::new(),
             identity: crate::IdentityPolicy::default(),
@@ -209,6 +212,18 @@ pub struct Limits {
     pub max_logins: usize,
     /// `reg.max`: registrations at once: 1,024. Binds commands of the function alone.
     pub max_registrations: usize,
+    /// `sub.max`: subscriptions at once, of others here (503 for more) and of ours elsewhere, each: 1,024.
+    pub max_subscriptions: usize,
+    /// `sub.max_per_identity`: subscriptions of one subscriber here: 64. One more gets 403.
+    pub max_subscriptions_per_identity: usize,
+    /// `sub.queue`: NOTIFYs of one subscription that the function has not answered: 32. One more gets 503.
+    pub max_unanswered_notifies: usize,
+    /// `notify.max_body`: octets of the body of a NOTIFY that is handed up: 64 KiB. A greater one gets 413.
+    pub max_notify_body: usize,
+    /// `sub.min_expires`: the least lifetime of a subscription of others, in seconds: 60. Less (but not 0) gets 423.
+    pub min_subscription: u32,
+    /// `sub.max_expires`: the greatest, in seconds: 86,400. More is cut to it.
+    pub max_subscription: u32,
     /// `pub.max`: publications at once: 1,024. Binds commands of the function alone.
     pub max_publications: usize,
     /// `snapshot.max`: octets of a record of a dialog or a registration, written or read: 256 KiB.
@@ -245,6 +260,12 @@ impl Default for Limits {
             max_registrations: 1_024,
             max_publications: 1_024,
             max_record: 256 * 1024,
+            max_subscriptions: 1_024,
+            max_subscriptions_per_identity: 64,
+            max_unanswered_notifies: 32,
+            max_notify_body: 64 * 1024,
+            min_subscription: 60,
+            max_subscription: 86_400,
             max_flows: 65_536,
             out_queue: 256 * 1024,
             error_budget: 1_024,
@@ -276,6 +297,10 @@ impl Limits {
             (self.max_registrations, "limits.max_registrations"),
             (self.max_publications, "limits.max_publications"),
             (self.max_record, "limits.max_record"),
+            (self.max_subscriptions, "limits.max_subscriptions"),
+            (self.max_subscriptions_per_identity, "limits.max_subscriptions_per_identity"),
+            (self.max_unanswered_notifies, "limits.max_unanswered_notifies"),
+            (self.max_notify_body, "limits.max_notify_body"),
             (self.max_flows, "limits.max_flows"),
             (self.out_queue, "limits.out_queue"),
             (self.error_budget, "limits.error_budget"),
@@ -288,6 +313,13 @@ impl Limits {
         }
         if self.early_max.is_zero() {
             return Err(ConfigError("limits.early_max"));
+        }
+        if self.min_subscription == 0 || self.min_subscription > 3600 {
+            // RFC 6665 §4.2.1.1: an hour or more is never too brief.
+            return Err(ConfigError("limits.min_subscription"));
+        }
+        if self.max_subscription < self.min_subscription {
+            return Err(ConfigError("limits.max_subscription"));
         }
         if self.first_message.is_zero() {
             return Err(ConfigError("limits.first_message"));

@@ -62,6 +62,12 @@ pub enum Refusal {
     NotReliable,
     /// The INVITE would replace a dialog: that has to be allowed first (RFC 3891 §3).
     Replaces,
+    /// State for a subscriber that nobody has authorised.
+    Unauthorised,
+    /// The sender of the REFER wants the subscription.
+    SubscriptionDue,
+    /// The request cannot be accepted: it deserves this answer.
+    NotAcceptable(cpm_sip::StatusCode),
     /// A limit is reached.
     Limit(LimitExceeded),
 }
@@ -86,6 +92,9 @@ impl fmt::Display for Refusal {
             Refusal::Loop => f.write_str("the request was here before"),
             Refusal::TooManyHops => f.write_str("Max-Forwards is used up"),
             Refusal::MaxBreadth => f.write_str("Max-Breadth does not allow so many branches"),
+            Refusal::Unauthorised => f.write_str("nobody authorised the subscriber"),
+            Refusal::SubscriptionDue => f.write_str("the sender of the REFER wants its subscription"),
+            Refusal::NotAcceptable(status) => write!(f, "the request deserves {}", status.as_u16()),
             Refusal::Busy => f.write_str("a request about it is under way"),
             Refusal::Draining => f.write_str("no new work is taken"),
             Refusal::Pending => f.write_str("another INVITE or UPDATE is under way in the dialog"),

@@ -66,6 +66,19 @@ handle! {
     PublicationId
 }
 
+handle! {
+    /// A SUBSCRIBE or REFER of ours that makes subscriptions. Never used twice.
+    SubscribeId
+}
+handle! {
+    /// A subscription of ours with one notifier. Never used twice.
+    SubscriptionId
+}
+handle! {
+    /// A subscription that the function accepted. Never used twice.
+    NotifierId
+}
+
 /// What the host shall do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "taken apart at once, never stored in numbers")]
@@ -302,6 +315,57 @@ pub enum Event {
         registration: RegistrationId,
         /// What happened.
         event: crate::RegistrationEvent,
+    },
+    /// News of a SUBSCRIBE or REFER of ours, or of a subscription that it made.
+    Subscriber {
+        /// The SUBSCRIBE or REFER.
+        subscribe: SubscribeId,
+        /// What happened.
+        event: crate::SubscriberEvent,
+    },
+    /// A SUBSCRIBE came to a user agent, or in a dialog. Nothing is held for it but its transaction: it is accepted with
+    /// [`Endpoint::accept_subscription`](crate::Endpoint::accept_subscription), or refused with a response.
+    Subscribe {
+        /// The request.
+        id: RequestId,
+        /// The flow it came on.
+        flow: FlowId,
+        /// The request.
+        request: Request,
+        /// The event package.
+        package: cpm_sip::Event,
+        /// Seconds that are asked for, cut to what is allowed; 0 ends it, or fetches the state.
+        expires: u32,
+        /// The subscription that it refreshes or ends.
+        refreshes: Option<NotifierId>,
+        /// The dialog that it came in.
+        in_dialog: Option<DialogId>,
+    },
+    /// News of a subscription that the function accepted.
+    Notifier {
+        /// The subscription.
+        notifier: NotifierId,
+        /// What happened.
+        event: crate::NotifierEvent,
+    },
+    /// A REFER came to a user agent, or in a dialog: accepted with
+    /// [`Endpoint::accept_refer`](crate::Endpoint::accept_refer), or refused with a response. Who may refer whom to what
+    /// is the function's to judge.
+    Refer {
+        /// The request.
+        id: RequestId,
+        /// The flow it came on.
+        flow: FlowId,
+        /// The request.
+        request: Request,
+        /// Where the request is to go; a `cid:` URI names a list in the body (RFC 5368).
+        refer_to: cpm_sip::ReferTo,
+        /// Whether the sender wants the subscription.
+        wants_subscription: bool,
+        /// The dialog that its Target-Dialog names, when we have it (RFC 4538).
+        target_dialog: Option<DialogId>,
+        /// The dialog that it came in.
+        in_dialog: Option<DialogId>,
     },
     /// A publication stands, failed or ended.
     Publication {

@@ -85,16 +85,19 @@ pub use config::{Config, ConfigError, Limits, NextHop, SentBy};
 pub use correlation::Correlation;
 pub use cpm_sip::Role;
 pub use endpoint::{
-    Binding, Bindings, Branch, Endpoint, Holdings, Login, NewPublication, NewRegistration, ProxyOptions,
-    PublicationEvent, RegistrationEvent, RestoreError, UsageFailure,
+    Acceptance, Binding, Bindings, Branch, Endpoint, Holdings, Login, NewPublication, NewRefer,
+    NewRegistration, NewSubscription, NotifierEnd, NotifierEvent, ProxyOptions, PublicationEvent,
+    ReferAcceptance, Reference, RegistrationEvent, RestoreError, Resubscribe, SubscriberEvent,
+    SubscriptionEnd, Termination, UsageFailure,
 };
 pub use error::{
     AnswerRefused, InDialogRefused, ProxyRefused, Refusal, Refused, RespondRefused, SendRefused,
 };
 pub use event::{
     Action, Body, BridgeEvent, BridgeId, Destination, DialogEnd, DialogId, Event, Fault, InviteFailure,
-    InviteId, LegId, LoginId, NameQuery, OfferOf, PendingOffer, ProxyId, PublicationId, RegistrationId,
-    RequestId, ResolveId, Side, TransactionFailure, TransactionId,
+    InviteId, LegId, LoginId, NameQuery, NotifierId, OfferOf, PendingOffer, ProxyId, PublicationId,
+    RegistrationId, RequestId, ResolveId, Side, SubscribeId, SubscriptionId, TransactionFailure,
+    TransactionId,
 };
 pub use identity::{
     Asserted, Crossing, IdentityPolicy, anonymize, assert_identity, believe, is_anonymous, passes, reveal,
@@ -103,3 +106,4 @@ pub use preferences::{Disposition, Targets, targets};
 pub use session::{Misplaced, SessionTimer, session_description};
 pub use transaction::TimerValues;
 pub use usages::pace::RefreshPolicy;
+pub use usages::version::{VersionGate, Versioned};

@@ -44,16 +44,7 @@ pub(super) struct Dialog {
 }
 
 impl Dialog {
-    #[allow(dead_code)]
     /// The caller's side of the dialog that a response to our request makes (RFC 3261 §12.1.2).
-    pub(super) fn from_response(
-        sent: &Request,
-        response: &Response,
-        flow: Option<FlowId>,
-    ) -> Result<Dialog, Refusal> {
-        Dialog::as_client(&Origin::of(sent, flow)?, response)
-    }
-
     pub(super) fn as_client(origin: &Origin, response: &Response) -> Result<Dialog, Refusal> {
         let remote = response.typed::<To>()?.ok_or(Refusal::Missing("To"))?;
         let local_tag = origin.from.tag().unwrap_or_default().to_string();

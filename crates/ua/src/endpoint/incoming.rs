@@ -144,6 +144,9 @@ impl Endpoint {
             return self.request_in_dialog(now, flow, id, head, dialog);
         }
         let user_agent = self.config.role == Role::UserAgent;
+        if head.to_tag.is_some() && self.usage_request_outside(now, flow, id, head, &request) {
+            return;
+        }
         if user_agent && head.to_tag.is_some() {
             let status = StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST;
             return self.refuse(now, flow, id, Response::for_request(&request, status));
@@ -154,6 +157,9 @@ impl Endpoint {
             if !self.is_first_way(id, merge) {
                 let response = Response::for_request(&request, StatusCode::LOOP_DETECTED);
                 return self.refuse(now, flow, id, response);
+            }
+            if self.usage_request_outside(now, flow, id, head, &request) {
+                return;
             }
         }
         let invite = user_agent && *request.method() == Method::Invite;

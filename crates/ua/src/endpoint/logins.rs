@@ -256,7 +256,7 @@ impl Endpoint {
                 }
                 self.invites.get_mut(&id)?.origin.cseq = number;
             }
-            User::Usage(usage) => self.usage_renumbered(usage, number),
+            User::Usage(usage) => number = self.usage_cseq(usage, number)?,
             _ => {}
         }
         Some(cpm_sip::CSeq::new(number, before.method))

@@ -637,7 +637,12 @@ impl Endpoint {
             Some(server) => match server.owner {
                 Owner::Proxy(_) => Some(Refusal::Proxied),
                 Owner::Endpoint => Some(Refusal::Gone),
-                Owner::Function if server.is_invite() && response.status().is_success() => {
+                // What makes a dialog, or a subscription, has a command of its own.
+                Owner::Function
+                    if response.status().is_success()
+                        && (server.is_invite()
+                            || matches!(server.method, Method::Subscribe | Method::Refer)) =>
+                {
                     Some(Refusal::Status)
                 }
                 Owner::Function if server.is_invite() => None,

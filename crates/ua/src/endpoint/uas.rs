@@ -64,6 +64,7 @@ impl Endpoint {
             Method::Prack => return self.prack_received(now, flow, id, dialog, request),
             Method::Invite => Message::Invite,
             Method::Update => Message::Update,
+            _ if self.usage_request_inside(now, flow, id, dialog, &request) => return,
             _ => return self.event(Event::Request { id, flow, request, in_dialog: Some(dialog) }),
         };
         let has = description_of(request.headers(), request.body()).is_some();

@@ -8,7 +8,6 @@ use cpm_sip::StatusCode;
 /// A usage of a dialog other than the INVITE usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Usage {
-    #[allow(dead_code)]
     /// A subscription, by its number.
     Subscription(u64),
 }
@@ -46,7 +45,6 @@ impl Endpoint {
         }
     }
 
-    #[allow(dead_code)]
     /// The dialog is used for one thing more. `false` when it is gone.
     pub(super) fn add_usage(&mut self, id: DialogId, usage: Usage) -> bool {
         self.dialogs.get_mut(&id).is_some_and(|dialog| {
@@ -55,7 +53,6 @@ impl Endpoint {
         })
     }
 
-    #[allow(dead_code)]
     /// One usage is over: the dialog goes with the last one.
     pub(super) fn end_usage(&mut self, id: DialogId, usage: Usage) {
         if let Some(dialog) = self.dialogs.get_mut(&id) {
@@ -68,16 +65,17 @@ impl Endpoint {
     pub(super) fn end_whole_dialog(&mut self, now: Now, id: DialogId, why: DialogEnd) {
         let usages = self.dialogs.get_mut(&id).map(|dialog| core::mem::take(&mut dialog.usages));
         for usage in usages.unwrap_or_default() {
-            self.usage_lost(now, id, usage);
+            self.usage_lost(now, usage);
         }
         self.end_call(now, id, why);
         self.drop_unused(id);
     }
 
     /// The dialog of a usage is gone.
-    fn usage_lost(&mut self, _now: Now, _dialog: DialogId, usage: Usage) {
-        match usage {
-            Usage::Subscription(_) => self.metrics.count("ua.subscriptions_lost"),
-        }
+    fn usage_lost(&mut self, now: Now, usage: Usage) {
+        let Usage::Subscription(number) = usage;
+        self.metrics.count("ua.subscriptions_lost");
+        self.subscription_lost(now, crate::SubscriptionId(number));
+        self.notifier_lost(now, crate::NotifierId(number));
     }
 }

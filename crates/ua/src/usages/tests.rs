@@ -68,3 +68,30 @@ Removing FailedForNow -> Absent FailsForGood
 "
     );
 }
+
+/// RFC 6665 figure 1.
+#[test]
+fn subscriber_matrix() {
+    let text = matrix!(
+        subscriber,
+        [NotifyWait Pending Active Leaving Terminated],
+        [
+            Refresh Leave Due Expired TimerN Accepted TooBrief Gone FailedForNow NotifyPending NotifyActive
+            NotifyTerminated DialogLost
+        ]
+    );
+    assert_eq!(text, include_str!("subscriber_matrix.txt"));
+}
+
+/// RFC 6665 figure 3.
+#[test]
+fn notifier_matrix() {
+    let text = matrix!(
+        notifier,
+        [Pending Active Ending Terminated],
+        [
+            Authorise Notify Terminate Refreshed Unsubscribed Expired Delivered Gone FinalAnswered DialogLost
+        ]
+    );
+    assert_eq!(text, include_str!("notifier_matrix.txt"));
+}

@@ -3,6 +3,7 @@
 mod borders;
 mod bridges;
 mod changes;
+mod events;
 mod faults;
 mod flows;
 mod forking;
@@ -14,6 +15,7 @@ mod properties;
 mod proxies;
 mod publications;
 mod records;
+mod refers;
 mod refreshes;
 mod registrations;
 mod reliability;
