@@ -89,3 +89,8 @@ fn digest() {
 fn multipart() {
     replay("multipart", checks::multipart);
 }
+
+#[test]
+fn ua_program() {
+    replay("ua_program", checks::ua_program);
+}

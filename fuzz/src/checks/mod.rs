@@ -11,6 +11,7 @@ mod sip;
 mod sip_edit;
 mod sip_header;
 mod sip_uri;
+mod ua_program;
 
 pub use cpim::{cpim, imdn};
 pub use digest::digest;
@@ -22,6 +23,7 @@ pub use sip::{sip_message, sip_stream};
 pub use sip_edit::sip_edit;
 pub use sip_header::sip_header;
 pub use sip_uri::sip_uri;
+pub use ua_program::ua_program;
 
 /// Cuts `data` into pieces of 1 to 9 octets, now and then more; where, is derived from the octets themselves.
 fn cut(data: &[u8]) -> Vec<&[u8]> {

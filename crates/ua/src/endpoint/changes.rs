@@ -230,7 +230,11 @@ impl Endpoint {
         let until = now.mono.plus(self.config.timers.patience());
         let cseq = self.invites.get(&invite).map_or(0, |invite| invite.origin.cseq);
         self.accept_fork(invite, id);
-        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        let dialog = self.dialogs.get_mut(&id).filter(|dialog| dialog.call.is_some());
+        let Some(dialog) = dialog else {
+            // The call is over, for both sides.
+            return self.invite_failed(invite, Some(response), InviteFailure::Cancelled);
+        };
         dialog.refresh_target(response.headers());
         let Some(call) = dialog.call.as_mut() else { return };
         let told = call.reinvite.take().is_none_or(|change| change.told);

@@ -459,10 +459,9 @@ impl Endpoint {
         if due(client.timer_c) {
             client.timer_c = None;
             self.metrics.count("ua.timer_c");
-            if !self.cancel_client(now, id) {
-                self.schedule_client(id);
-            }
-            return;
+            self.cancel_client(now, id);
+            // Without a provisional response the CANCEL waits, and so does Timer B.
+            return self.schedule_client(id);
         }
         let Some(attempt) = client.attempt.as_ref() else { return self.schedule_client(id) };
         let effects = match attempt.machine {

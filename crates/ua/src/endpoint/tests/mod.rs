@@ -9,6 +9,7 @@ mod flows;
 mod forking;
 mod interleavings;
 mod invites;
+mod matrix;
 mod messages;
 mod net;
 mod properties;
