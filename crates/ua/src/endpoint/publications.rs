@@ -75,7 +75,7 @@ impl Endpoint {
         new: NewPublication,
     ) -> Result<PublicationId, Refused<NewPublication>> {
         let (held, max) = (self.usages.publications.len(), self.config.limits.max_publications);
-        let refusal = match Endpoint::room("pub.max", held, max) {
+        let refusal = match self.may_begin().and_then(|()| Endpoint::room("pub.max", held, max)) {
             Err(why) => Some(why),
             Ok(()) if new.expires == 0 => Some(Refusal::Missing("Expires")),
             Ok(()) => None,

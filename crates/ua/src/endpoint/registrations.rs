@@ -107,14 +107,14 @@ impl Endpoint {
     /// flow is lost. What happens comes as [`Event::Registration`].
     ///
     /// # Errors
-    /// No contact, no lifetime, no way to the registrar, too many registrations or transactions.
+    /// No contact, no lifetime, no way to the registrar, too many registrations or transactions; the endpoint is draining.
     pub fn register(
         &mut self,
         now: Now,
         new: NewRegistration,
     ) -> Result<RegistrationId, Refused<NewRegistration>> {
         let (held, max) = (self.usages.registrations.len(), self.config.limits.max_registrations);
-        let refusal = match Endpoint::room("reg.max", held, max) {
+        let refusal = match self.may_begin().and_then(|()| Endpoint::room("reg.max", held, max)) {
             Err(why) => Some(why),
             Ok(()) if new.contacts.is_empty() => Some(Refusal::Missing("Contact")),
             Ok(()) if new.expires == 0 => Some(Refusal::Missing("Expires")),

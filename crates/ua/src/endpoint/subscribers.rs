@@ -264,6 +264,7 @@ impl Endpoint {
         new: &mut NewSubscription,
         dialog: Option<DialogId>,
     ) -> Result<(), Refusal> {
+        self.may_begin()?;
         let held = self.usages.subscribes.len().saturating_add(self.usages.subscriptions.len());
         Endpoint::room("sub.max", held, self.config.limits.max_subscriptions)?;
         self.room_for_client().map_err(Refusal::Limit)?;

@@ -23,6 +23,12 @@ pub struct Holdings {
     pub dialogs: usize,
     /// Requests that are being proxied.
     pub proxied: usize,
+    /// Registrations and publications, standing or not.
+    pub leases: usize,
+    /// Subscriptions of ours.
+    pub subscriptions: usize,
+    /// Subscriptions that the function accepted.
+    pub notifiers: usize,
 }
 
 impl Endpoint {
@@ -56,6 +62,9 @@ impl Endpoint {
             completed: self.servers.len().saturating_sub(self.unanswered),
             dialogs: self.dialogs.len(),
             proxied: self.proxies.len(),
+            leases: self.usages.registrations.len().saturating_add(self.usages.publications.len()),
+            subscriptions: self.usages.subscriptions.len(),
+            notifiers: self.usages.notifiers.len(),
         }
     }
 

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
 use cpm_base::Now;
-use cpm_sip::{Event as Package, HeaderText, Headers, NameAddr, Response, StatusCode};
+use cpm_sip::{Event as Package, HeaderName, HeaderText, Headers, NameAddr, Response, StatusCode};
 
 pub(super) fn state(text: &str) -> Body {
     Body {
@@ -737,4 +737,101 @@ fn wrong_calls_are_refused_and_give_back() {
     let gone = net.with(0, |ua, now| ua.refresh_subscription(now, SubscriptionId(5)));
     assert_eq!(gone, Err(Refusal::Gone));
     net.run_to_quiet();
+}
+
+/// Challenges to SUBSCRIBE and NOTIFY, the first and those in the dialog, are answered without anybody noticing.
+#[test]
+fn challenges_are_answered_on_the_way() {
+    let login = || Login {
+        account: cpm_auth::Account::new("u", "example.com", cpm_auth::Secret::password("pw")).unwrap(),
+        policy: cpm_auth::AnswerPolicy::default(),
+        address: None,
+        hosts: Vec::new(),
+        proxies: true,
+    };
+    let mut rig = Rig::new(accept("x"));
+    for peer in 0..2 {
+        rig.net.with(peer, |ua, _| ua.add_login(login()).unwrap());
+    }
+    let challenged = |request: &cpm_sip::Request| {
+        if request.headers().contains(&HeaderName::ProxyAuthorization) {
+            return None;
+        }
+        let value = HeaderText::new("Digest realm=\"example.com\", nonce=\"1\", qop=\"auth\"").unwrap();
+        let response = Response::for_request(request, StatusCode::PROXY_AUTHENTICATION_REQUIRED);
+        Some(response.with_header(HeaderName::ProxyAuthenticate, value))
+    };
+    rig.net.script(0, move |ua, now, event| {
+        if let Event::Subscriber { event: SubscriberEvent::Notified { id, notify, state, .. }, .. } = event {
+            let fine = Response::for_request(notify, StatusCode::OK);
+            let challenge = challenged(notify).filter(|_| !state.is_terminated());
+            ua.respond(now, *id, challenge.unwrap_or(fine)).unwrap();
+        }
+    });
+    rig.net.script(1, move |ua, now, event| {
+        if let Event::Subscribe { id, request, .. } = event {
+            match challenged(request) {
+                Some(response) => drop(ua.respond(now, *id, response).unwrap()),
+                None => drop(ua.accept_subscription(now, *id, accept("x")).unwrap()),
+            }
+        }
+    });
+    rig.subscribe(600);
+    rig.run(301);
+    let (subscription, _) = rig.one();
+    rig.net.with(0, |ua, now| ua.unsubscribe(now, subscription).unwrap());
+    rig.run(1);
+    let story = rig.story();
+    assert_eq!(story.last().unwrap(), "served Unsubscribed");
+    assert!(story.contains(&"ended Unsubscribed Now".to_string()), "{story:?}");
+    // Each request met one challenge: the first SUBSCRIBE, its refresh, its end, and the NOTIFYs but the last.
+    let labels = rig.net.labels();
+    let count = |label: &str| labels.iter().filter(|l| *l == label).count();
+    assert_eq!((count("407 SUBSCRIBE"), count("200 SUBSCRIBE")), (3, 3), "{labels:?}");
+    assert_eq!((count("407 NOTIFY"), count("200 NOTIFY")), (2, 3), "{labels:?}");
+    rig.net.run_to_quiet();
+}
+
+/// A function that also proxies decides request by request what it serves itself.
+#[test]
+fn a_proxy_may_be_a_notifier_and_a_subscriber() {
+    let mut config = quiet_config(2);
+    config.role = Role::Proxy;
+    let mut net = Net::new([quiet_config(1), config]);
+    net.script(0, |ua, now, event| {
+        watching(StatusCode::OK)(ua, now, event);
+        serving(accept("from the agent"))(ua, now, event);
+    });
+    net.script(1, |ua, now, event| {
+        watching(StatusCode::OK)(ua, now, event);
+        if let Event::Request { id, .. } = event {
+            ua.accept_subscription(now, *id, accept("from the proxy")).unwrap();
+        }
+    });
+    let mut rig = Rig { net };
+    rig.subscribe(600);
+    let other = NewSubscription { resource: uri("sip:user1@10.0.0.1:5060"), ..new_subscription(0) };
+    rig.net.with(1, |ua, now| ua.subscribe(now, other).unwrap());
+    rig.run(1);
+    let story = rig.story();
+    assert!(story.contains(&"active [from the proxy]".to_string()), "{story:?}");
+    assert!(story.contains(&"terminated [from the agent]".to_string()), "{story:?}");
+}
+
+#[test]
+fn what_drains_begins_nothing_and_holdings_say_what_is_left() {
+    let mut rig = Rig::new(accept("x"));
+    rig.subscribe(600);
+    rig.run(40);
+    let holdings = |rig: &Rig, peer: usize| rig.net.peers[peer].ua.holdings();
+    assert_eq!((holdings(&rig, 0).subscriptions, holdings(&rig, 1).notifiers), (1, 1));
+    rig.net.with(0, |ua, now| ua.drain(now));
+    let refused = rig.net.with(0, |ua, now| ua.subscribe(now, new_subscription(600)).unwrap_err());
+    assert_eq!(refused.why, Refusal::Draining);
+    // What has begun goes on.
+    rig.run(300);
+    let (subscription, _) = rig.one();
+    rig.net.with(0, |ua, now| ua.unsubscribe(now, subscription).unwrap());
+    rig.run(60);
+    assert!(rig.net.peers[0].events.contains(&Event::Drained));
 }
