@@ -94,3 +94,8 @@ fn multipart() {
 fn ua_program() {
     replay("ua_program", checks::ua_program);
 }
+
+#[test]
+fn ua_restore() {
+    replay("ua_restore", checks::ua_restore);
+}

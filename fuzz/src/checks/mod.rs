@@ -12,6 +12,7 @@ mod sip_edit;
 mod sip_header;
 mod sip_uri;
 mod ua_program;
+mod ua_restore;
 
 pub use cpim::{cpim, imdn};
 pub use digest::digest;
@@ -24,6 +25,7 @@ pub use sip_edit::sip_edit;
 pub use sip_header::sip_header;
 pub use sip_uri::sip_uri;
 pub use ua_program::ua_program;
+pub use ua_restore::ua_restore;
 
 /// Cuts `data` into pieces of 1 to 9 octets, now and then more; where, is derived from the octets themselves.
 fn cut(data: &[u8]) -> Vec<&[u8]> {
