@@ -456,8 +456,8 @@ pub enum BridgeEvent {
         /// The ACK.
         ack: Request,
     },
-    /// The incoming INVITE was cancelled and answered 487, or stayed unanswered beyond its deadline and was answered 500;
-    /// the outgoing legs are ending.
+    /// The incoming INVITE was cancelled and answered 487, or stayed unanswered beyond its deadline and was answered 500, or
+    /// 504 for want of a PRACK; the outgoing legs are ending.
     Cancelled,
     /// The dialog of the incoming leg is over. The outgoing legs stay until they are ended.
     UpstreamEnded {

@@ -10,8 +10,15 @@
 //! * Commands, client side: [`send_request`](Endpoint::send_request), [`invite`](Endpoint::invite),
 //!   [`cancel`](Endpoint::cancel), [`confirm`](Endpoint::confirm), [`send_in_dialog`](Endpoint::send_in_dialog),
 //!   [`bye`](Endpoint::bye). Server side: [`respond`](Endpoint::respond), [`accept`](Endpoint::accept),
-//!   [`deadline`](Endpoint::deadline). Proxy: [`proxy`](Endpoint::proxy), [`route_onward`](Endpoint::route_onward),
-//!   [`release`](Endpoint::release).
+//!   [`deadline`](Endpoint::deadline). Proxy: [`proxy`](Endpoint::proxy),
+//!   [`proxy_in_turn`](Endpoint::proxy_in_turn), [`route_onward`](Endpoint::route_onward),
+//!   [`release`](Endpoint::release); [`targets`] orders contacts by what caller and called side prefer. Back-to-back:
+//!   [`bridge`](Endpoint::bridge), [`add_leg`](Endpoint::add_leg), [`answer_upstream`](Endpoint::answer_upstream),
+//!   [`accept_leg`](Endpoint::accept_leg), [`drop_leg`](Endpoint::drop_leg), [`end_bridge`](Endpoint::end_bridge).
+//! * The border of the trust domain: [`believe`], [`assert_identity`], [`reveal`], [`anonymize`]; an endpoint does the
+//!   first and the third by itself when [`IdentityPolicy::enforce`] says so.
+//! * What outlives a node: [`export_dialog`](Endpoint::export_dialog), [`restore_dialog`](Endpoint::restore_dialog),
+//!   [`export_registration`](Endpoint::export_registration), [`restore_registration`](Endpoint::restore_registration).
 //!
 //! Final responses are the function's: the endpoint answers by itself only what never reaches one (what cannot be read,
 //! 405, 415, 416, 420, 481, 482, 483, 501, 503, 505), 100 to an INVITE after 200 ms of silence, 200 to CANCEL, 200 to a BYE

@@ -77,18 +77,27 @@ impl Bridging {
                 self.by_dialog.contains_key(dialog)
             }
             Event::Cancelled { id } => self.by_request.contains_key(id),
-            Event::Fault(Fault::Unanswered { request }) if self.by_request.contains_key(request) => {
-                // The fault itself is for the logs as always.
-                self.inbox.push_back(event.clone());
-                false
+            Event::Fault(Fault::Unanswered { request } | Fault::NotPracked { request }) => {
+                self.by_request.contains_key(request)
             }
             _ => false,
         };
-        if !ours {
+        // What follows an event that waits here, waits behind it.
+        let behind = !self.busy && !self.inbox.is_empty();
+        if !ours && !behind {
             return Some(event);
         }
         self.inbox.push_back(event);
         None
+    }
+
+    /// A provisional response to an incoming INVITE made an early dialog.
+    pub(super) fn early_upstream(&mut self, request: RequestId, dialog: DialogId) {
+        let Some(id) = self.by_request.get(&request).copied() else { return };
+        if let Some(bridge) = self.bridges.get_mut(&id) {
+            bridge.dialog = Some(dialog);
+            self.own_dialog(dialog, id, Side::Upstream);
+        }
     }
 
     /// The CANCEL of an INVITE says why.
@@ -217,7 +226,8 @@ impl Endpoint {
     }
 
     /// Answers the incoming INVITE: 1xx as often as wanted, then one final response. A 2xx gives the dialog, whose ACK
-    /// comes as [`BridgeEvent::Acknowledged`]; a provisional one its early dialog, once.
+    /// comes as [`BridgeEvent::Acknowledged`]; a provisional one its early dialog, once. A reliable 1xx is sent with
+    /// [`respond_reliably`](Endpoint::respond_reliably).
     ///
     /// # Errors
     /// The bridge or its incoming leg is over, or answered already; else like [`respond`](Endpoint::respond) and
@@ -247,9 +257,7 @@ impl Endpoint {
         } else {
             self.respond(now, request, response)
         };
-        if answered.is_err() || status.is_provisional() {
-            self.bridging.by_request.insert(request, id);
-        }
+        self.bridging.by_request.insert(request, id);
         let dialog = answered?;
         if let Some(bridge) = self.bridging.bridges.get_mut(&id) {
             bridge.upstream = upstream;
@@ -395,10 +403,14 @@ impl Endpoint {
             Event::DialogEnded { dialog, why } => self.bridged_dialog_ended(dialog, why),
             Event::Acknowledged { dialog, ack } => self.bridged_ack(dialog, ack),
             Event::Cancelled { id } => self.upstream_gone(now, id, UpstreamInput::Cancelled),
-            Event::Fault(Fault::Unanswered { request }) => {
-                self.upstream_gone(now, request, UpstreamInput::Expired);
+            Event::Fault(fault) => {
+                if let Fault::Unanswered { request } | Fault::NotPracked { request } = fault {
+                    self.upstream_gone(now, request, UpstreamInput::Expired);
+                }
+                // For the logs, as always.
+                self.event(Event::Fault(fault));
             }
-            _ => {}
+            other => self.event(other),
         }
     }
 

@@ -347,6 +347,7 @@ impl Endpoint {
         dialog.call = Some(Call { served_invite: Some(id), ..call });
         let dialog = self.insert_dialog(dialog);
         self.servers.get_mut(&id)?.early = Some(dialog);
+        self.bridging.early_upstream(id, dialog);
         Some(dialog)
     }
 

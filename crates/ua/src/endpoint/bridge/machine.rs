@@ -90,7 +90,8 @@ pub(in crate::endpoint) enum Upstream {
 pub(in crate::endpoint) enum UpstreamInput {
     /// The sender cancelled.
     Cancelled,
-    /// The function left it unanswered until its deadline; the endpoint has said 500.
+    /// The function left it unanswered until its deadline, or no PRACK came for a reliable response: the endpoint has
+    /// answered with a 5xx.
     Expired,
     /// The ACK for our 2xx came.
     Acknowledged,
@@ -132,7 +133,8 @@ impl Upstream {
             (S::Ringing, I::Progress) => (S::Ringing, E::Respond),
             (S::Ringing, I::Accept) => (S::Accepted, E::Respond),
             (S::Ringing, I::Refuse) => (S::Gone, E::Respond),
-            (S::Ringing, I::Cancelled | I::Expired) => (S::Gone, E::EndLegs),
+            // A 2xx may still wait for the PRACK of a response before it.
+            (S::Ringing, I::Cancelled) | (S::Ringing | S::Accepted, I::Expired) => (S::Gone, E::EndLegs),
             (S::Ringing, I::Drop) => (S::Gone, E::TurnAway),
             (S::Accepted, I::Acknowledged) => (S::Up, E::Tell),
             (S::Up, I::Acknowledged) => (S::Up, E::Tell),

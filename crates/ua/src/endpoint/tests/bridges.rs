@@ -523,3 +523,151 @@ fn requests_cross_from_leg_to_leg() {
     net.with(0, |ua, now| ua.bye(now, dialog, Headers::new())).unwrap();
     net.run_to_quiet();
 }
+
+/// C7: the PRACK for a reliable response never comes: the bridge is over with the endpoint's 504, before the function
+/// accepted and after.
+#[test]
+fn a_reliable_response_that_nobody_acknowledges_ends_the_bridge() {
+    for accepts in [false, true] {
+        let reliable = |n| {
+            let mut config = config(n);
+            config.supported.push("100rel".into());
+            config.allow.push(Method::Prack);
+            config
+        };
+        let mut net = Net::new([reliable(1), reliable(2), config(3)]);
+        net.script(2, ringing());
+        net.rule = Box::new(|_, p| if p.label() == "PRACK" { Fate::Lost } else { Fate::Arrives });
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let told = log.clone();
+        net.script(1, move |ua, now, event| match event {
+            Event::Request { id, request, .. } if *request.method() == Method::Invite => {
+                let bridge = ua.bridge(*id).unwrap();
+                ua.add_leg(now, bridge, leg_invite(3, request.body()), Destination::Routed).unwrap();
+                let describe = |status| {
+                    let mut response = Response::for_request(request, status);
+                    let body = body_of(request.body()).unwrap();
+                    response.headers_mut().push(HeaderName::ContentType, body.content_type);
+                    response.set_body(body.octets);
+                    response
+                };
+                let early = ua.respond_reliably(now, *id, describe(StatusCode::SESSION_PROGRESS)).unwrap();
+                assert_eq!(ua.side_of(early.unwrap()), Some((bridge, Side::Upstream)));
+                if accepts {
+                    let ok = Response::for_request(request, StatusCode::OK);
+                    assert_eq!(ua.answer_upstream(now, bridge, ok).unwrap(), early);
+                }
+            }
+            Event::Bridged { event, .. } => {
+                let name = format!("{event:?}");
+                told.borrow_mut().push(name.split([' ', '{']).next().unwrap().to_string());
+            }
+            _ => {}
+        });
+        call(&mut net);
+        net.run_to_quiet();
+        assert_eq!(log.borrow()[..], ["LegProgress", "Cancelled", "LegFailed", "Over"], "{accepts}");
+        assert!(labels_to(&net, 1).contains(&"504 INVITE".into()));
+    }
+}
+
+/// Glare, leg by leg: both ends change their session at once, and each leg settles it by itself (RFC 3261 §14.1).
+#[test]
+fn changes_may_meet_on_a_leg() {
+    let mut net = net();
+    let (memory, mut script) = bridging(&[3, 4]);
+    net.script(1, move |ua, now, event| match event {
+        Event::Request { id, request, in_dialog: Some(_), .. } if *request.method() == Method::Invite => {
+            ua.accept(now, *id, Response::for_request(request, StatusCode::OK)).unwrap();
+        }
+        Event::InviteAccepted { dialog, .. } => ua.confirm(now, *dialog, None).unwrap(),
+        _ => script(ua, now, event),
+    });
+    call(&mut net);
+    net.run(SECOND);
+    let body = || body_of(&Bytes::from_static(b"v=0 changed\r\n"));
+    // The bridge changes every leg, and every peer its own.
+    for peer in 0..4 {
+        let dialogs: Vec<DialogId> = net.peers[peer].ua.dialogs.keys().copied().collect();
+        for dialog in dialogs {
+            net.with(peer, |ua, now| ua.reinvite(now, dialog, Headers::new(), body())).unwrap();
+        }
+    }
+    net.run(Duration::from_secs(20));
+    assert!(labels_to(&net, 2).contains(&"491 INVITE".into()), "they met");
+    let accepted = |peer: usize| {
+        let accepted = |event: &&Event| matches!(event, Event::InviteAccepted { .. });
+        net.peers[peer].events.iter().filter(accepted).count()
+    };
+    assert_eq!([accepted(1), accepted(2), accepted(3)], [3, 1, 1], "each change was made in the end");
+    let dialog = dialog_of(&net, 0);
+    net.with(0, |ua, now| ua.bye(now, dialog, Headers::new())).unwrap();
+    net.run_to_quiet();
+    assert_eq!(memory.borrow().log.last().unwrap(), "over");
+}
+
+/// Session timers, leg by leg: each is refreshed at its own time, and the leg whose peer is gone ends alone.
+#[test]
+fn each_leg_has_its_own_session_timer() {
+    let timed = |n, expires| {
+        let mut config = config(n);
+        config.allow.push(Method::Update);
+        config.session_timer = Some(SessionTimer { expires, ..SessionTimer::default() });
+        config
+    };
+    let mut net = Net::new([timed(1, 1200), timed(2, 1800), timed(3, 300), timed(4, 600)]);
+    for peer in [0, 2, 3] {
+        net.script(peer, polite());
+    }
+    let (memory, script) = bridging(&[3, 4]);
+    net.script(1, script);
+    call(&mut net);
+    net.run(Duration::from_secs(3600));
+    let updates = |n: u8| {
+        let of = |p: &&Packet| p.label() == "UPDATE" && (p.to == address(n) || p.from == address(n));
+        net.wire.iter().filter(of).count()
+    };
+    let (caller, short, long) = (updates(1), updates(3), updates(4));
+    assert!(short >= 20 && (10..16).contains(&long) && (3..8).contains(&caller), "{caller} {short} {long}");
+    // A device is gone without a word.
+    net.rule = Box::new(|_, p| if [p.from, p.to].contains(&address(3)) { Fate::Lost } else { Fate::Arrives });
+    net.run(Duration::from_secs(700));
+    let log = memory.borrow().log.clone();
+    let ended: Vec<&String> = log.iter().filter(|line| line.contains("ended")).collect();
+    assert!(matches!(ended[..], [line] if line.starts_with("0 ended")), "{log:?}");
+    assert_eq!(net.peers[1].ua.legs_of(memory.borrow().bridge.unwrap()).count(), 1);
+    let dialog = dialog_of(&net, 0);
+    net.with(0, |ua, now| ua.bye(now, dialog, Headers::new())).unwrap();
+    net.run_to_quiet();
+}
+
+/// An event that follows another one about a leg comes behind it, although it is not about the bridge.
+#[test]
+fn what_follows_comes_behind() {
+    let mut net = net();
+    let (_, script) = bridging(&[3]);
+    net.script(1, script);
+    net.script(2, |ua, now, event| {
+        if let Event::Request { id, request, .. } = event {
+            let mut response = Response::for_request(request, StatusCode::OK);
+            if *request.method() == Method::Invite {
+                let body = body_of(&Bytes::from_static(b"v=0 answer\r\n")).unwrap();
+                response.headers_mut().push(HeaderName::ContentType, body.content_type);
+                response.set_body(body.octets);
+                ua.accept(now, *id, response).unwrap();
+            } else {
+                ua.respond(now, *id, response).unwrap();
+            }
+        }
+    });
+    call(&mut net);
+    net.run(SECOND);
+    let place = |wanted: fn(&Event) -> bool| net.peers[1].events.iter().position(wanted).unwrap();
+    let answered =
+        place(|event| matches!(event, Event::Bridged { event: BridgeEvent::LegAnswered { .. }, .. }));
+    let answer = place(|event| matches!(event, Event::Answer { .. }));
+    assert_eq!(answer, answered + 1);
+    let dialog = dialog_of(&net, 0);
+    net.with(0, |ua, now| ua.bye(now, dialog, Headers::new())).unwrap();
+    net.run_to_quiet();
+}
