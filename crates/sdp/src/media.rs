@@ -343,11 +343,11 @@ pub fn accepts(list: &[String], media_type: &str) -> bool {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct PeerMedia {
     pub(crate) transport: MsrpTransport,
-    pub(crate) host: Option<Host>,
+    pub(crate) host: Host,
     pub(crate) port: u16,
     pub(crate) path: Vec<String>,
     /// Where the first URI of the path points to.
-    pub(crate) first: Option<(Host, u16)>,
+    pub(crate) first: (Host, u16),
     pub(crate) accept_types: Vec<String>,
     pub(crate) accept_wrapped_types: Vec<String>,
     pub(crate) setup: Option<Setup>,
@@ -408,10 +408,11 @@ impl PeerMedia {
         let number = |name| text_of(media, name).and_then(grammar::decimal);
         Ok(PeerMedia {
             transport,
-            host: media.connection().or_else(|| session.connection()),
+            // Threats I1: who takes part is somewhere.
+            host: media.connection().or_else(|| session.connection()).ok_or(MediumFault::Connection)?,
             port,
             path,
-            first: Some((first.host, first.port)),
+            first: (first.host, first.port),
             accept_types,
             accept_wrapped_types,
             setup: both()
@@ -432,8 +433,8 @@ impl PeerMedia {
     /// Whether `c=` and `m=` say the same as the first URI of the path (RFC 6714 §4.4); `None` when names would have
     /// to be resolved first.
     pub(crate) fn addresses_agree(&self) -> Option<bool> {
-        let ((host, port), connection) = (self.first.as_ref()?, self.host.as_ref()?);
-        if *port != self.port { Some(false) } else { host.same(connection) }
+        let (host, port) = &self.first;
+        if *port != self.port { Some(false) } else { host.same(&self.host) }
     }
 
     /// Whether the far side uses a relay (more than one URI in its path, RFC 4975 §8.3).

@@ -206,7 +206,6 @@ pub enum SessionMatching {
 pub(crate) fn answered(ours: &MsrpMedia, peer: PeerMedia) -> Result<Negotiated, AnswerError> {
     let role = role_of_offerer(ours, peer.setup);
     let remote = if offerer_uses_lines(ours, &peer, role)? { by_lines(&peer) } else { by_path(&peer) };
-    let remote = remote.ok_or(AnswerError::Medium(MediumFault::Connection))?;
     if role == Role::Active && !remote.is_usable() {
         return Err(AnswerError::UnusableAddress);
     }
@@ -316,18 +315,18 @@ fn remote_of_answerer(wished: &MsrpMedia, anchored: bool, peer: &PeerMedia) -> R
         return Err(Refusal::Middlebox);
     }
     let by_lines_here = anchored || (legacy && !peer.relayed());
-    let remote = if by_lines_here { by_lines(peer) } else { by_path(peer) };
-    remote.ok_or(Refusal::Medium(MediumFault::Connection))
+    Ok(if by_lines_here { by_lines(peer) } else { by_path(peer) })
 }
 
 /// `c=` and `m=`.
-fn by_lines(peer: &PeerMedia) -> Option<Remote> {
-    peer.host.clone().map(|host| Remote { host, port: peer.port })
+fn by_lines(peer: &PeerMedia) -> Remote {
+    Remote { host: peer.host.clone(), port: peer.port }
 }
 
 /// The first URI of `a=path`.
-fn by_path(peer: &PeerMedia) -> Option<Remote> {
-    peer.first.clone().map(|(host, port)| Remote { host, port })
+fn by_path(peer: &PeerMedia) -> Remote {
+    let (host, port) = peer.first.clone();
+    Remote { host, port }
 }
 
 impl Remote {

@@ -370,6 +370,9 @@ fn the_first_usable_msrp_medium_is_answered_and_the_others_get_port_0() {
     let reason = |offer: &str| RemoteOffer::read(&read(offer)).unwrap_err();
     assert_eq!(reason(&session).reason, Refusal::NoMsrp);
     assert_eq!(reason(&format!("{session}m=audio 1 RTP/AVP 0\r\n")).reason, Refusal::NoMsrp);
+    // Threat I1: without any c= line.
+    let nowhere = reason(&remote("").replace("c=IN IP4 198.51.100.7\r\n", ""));
+    assert_eq!((nowhere.reason, nowhere.status()), (Refusal::Medium(MediumFault::Connection), 488));
     let refused = reason(&remote("").replace("a=path", "a=bath"));
     assert_eq!((refused.reason, refused.status()), (Refusal::Medium(MediumFault::Path), 488));
 }
