@@ -233,7 +233,7 @@ impl MediaSession {
     pub fn plan(&self) -> Plan {
         let planned = |slot: &Slot| Planned {
             line: slot.line.clone(),
-            local: slot.local.clone().map(LocalMedium::to_be_offered),
+            local: slot.local.clone().map(LocalMedium::for_offer),
         };
         Plan::new(self.slots.iter().map(planned).collect())
     }
@@ -368,7 +368,7 @@ impl MediaSession {
                 && slot.line.proto.eq_ignore_ascii_case(&medium.line.proto);
             let offered = matches!(medium.content, OfferedContent::Msrp(_) | OfferedContent::Other(_));
             let local = slot.local.clone().filter(|_| same_kind && offered)?;
-            Some(local.to_be_answered(&slot.agreed))
+            Some(local.for_answer(&slot.agreed))
         };
         offer.media.iter().enumerate().map(of).collect()
     }

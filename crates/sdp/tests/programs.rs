@@ -1,7 +1,14 @@
 //! Offer and answer as random programs, by the check of the fuzz target.
 
 #[path = "../../../fuzz/src/checks/sdp_program.rs"]
-#[allow(unreachable_pub)]
+#[allow(
+    unreachable_pub,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
 mod sdp_program;
 
 use proptest::prelude::*;
@@ -15,9 +22,9 @@ proptest! {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods)]
 fn seeds() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/sdp_program");
-    #[allow(clippy::disallowed_methods)]
     let files = std::fs::read_dir(folder).expect("the seeds");
     for file in files {
         sdp_program::sdp_program(&std::fs::read(file.expect("a seed").path()).expect("a seed"));

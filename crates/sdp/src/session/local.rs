@@ -89,7 +89,7 @@ impl LocalMedium {
         }
     }
 
-    pub(super) fn to_be_offered(mut self) -> LocalMedium {
+    pub(super) fn for_offer(mut self) -> LocalMedium {
         if let LocalMedium::Msrp(media) = &mut self {
             media.setup = if media.port == 9 { Setup::Active } else { Setup::ActPass };
         }
@@ -97,7 +97,7 @@ impl LocalMedium {
     }
 
     /// A connection that stands keeps its roles.
-    pub(super) fn to_be_answered(mut self, agreed: &Agreed) -> LocalMedium {
+    pub(super) fn for_answer(mut self, agreed: &Agreed) -> LocalMedium {
         if let (LocalMedium::Msrp(media), Agreed::Msrp(negotiated)) = (&mut self, agreed) {
             media.setup = match negotiated.role {
                 Role::Active => Setup::Active,
