@@ -21,7 +21,8 @@ use memchr::memmem;
 
 use crate::event::{
     AbortReason, Action, AskedId, ChunkId, Event, Fault, FaultKind, IncomingId, LostReason, Matching,
-    RequestId, Role, SendFailure, SessionConfig, SessionError, SessionId, SessionOptions, TransferId,
+    RelayId, RelayLoss, RequestId, Role, SendFailure, SessionConfig, SessionError, SessionId, SessionOptions,
+    TransferId,
 };
 use crate::limits::Limits;
 use crate::timers::Timers;
@@ -32,6 +33,7 @@ use crate::write::{self, SendFields};
 mod connection;
 mod incoming;
 mod receive;
+mod relay;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,8 @@ mod transmit;
 use connection::{Connection, RequestKey, Transaction, TransactionKind};
 use incoming::{Answer, Incoming};
 use receive::Reply;
+use relay::Relay;
+pub use relay::RelayConfig;
 use request::Requester;
 use transmit::Transfer;
 
@@ -63,6 +67,8 @@ enum Timer {
     Responses(FlowId),
     /// A head that has begun has to go on.
     Head(FlowId),
+    /// What relays gave is about to expire.
+    Relay(RelayId),
     /// A message coming in has to go on.
     Idle(IncomingId),
     /// A connection that nobody needs has to be empty.
@@ -84,6 +90,7 @@ struct Opening {
     /// Whether further sessions may use it (RFC 6714 §6.3: not where middleboxes tell sessions by connection).
     shared: bool,
     waiting: BTreeSet<SessionId>,
+    relays: BTreeSet<RelayId>,
 }
 
 struct Session {
@@ -148,6 +155,8 @@ pub struct Endpoint {
     unread: Vec<FlowId>,
     requests: BTreeMap<RequestId, Requester>,
     asked: BTreeMap<AskedId, (FlowId, Reply)>,
+    relays: BTreeMap<RelayId, Relay>,
+    relay_requests: BTreeMap<RequestId, RelayId>,
     /// Looks for what end-lines begin with.
     dashes: memmem::Finder<'static>,
     answers: BTreeMap<ChunkId, Answer>,
@@ -192,6 +201,8 @@ impl Endpoint {
             unread: Vec::new(),
             requests: BTreeMap::new(),
             asked: BTreeMap::new(),
+            relays: BTreeMap::new(),
+            relay_requests: BTreeMap::new(),
             dashes: memmem::Finder::new(b"-------"),
             answers: BTreeMap::new(),
             timers: Timers::new(),
@@ -227,6 +238,7 @@ impl Endpoint {
             && self.transfers.is_empty()
             && self.requests.is_empty()
             && self.asked.is_empty()
+            && self.relays.is_empty()
             && self.incoming.is_empty()
             && self.answers.is_empty()
             && self.timers.next().is_none()
@@ -299,7 +311,10 @@ impl Endpoint {
             }
             None => {
                 let open = OpenId(self.next_id());
-                self.opening.insert(open, Opening { target, shared, waiting: BTreeSet::from([id]) });
+                self.opening.insert(
+                    open,
+                    Opening { target, shared, waiting: BTreeSet::from([id]), relays: BTreeSet::new() },
+                );
                 self.actions.push_back(Action::Open(open, target));
                 open
             }
@@ -433,6 +448,10 @@ impl Endpoint {
     }
 
     fn lose_sessions(&mut self, now: Now, flow: FlowId, connection: &Connection, why: LostReason) {
+        let on_it = self.relays.iter().filter(|(_, relay)| relay.flow == Some(flow));
+        for id in on_it.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.relay_lost(now, id, RelayLoss::Connection);
+        }
         for id in connection.sessions.iter().copied() {
             let Some(session) = self.sessions.get_mut(&id) else { continue };
             if session.own == Some(flow) && session.flow() != Some(flow) {
@@ -454,7 +473,10 @@ impl Endpoint {
         }
         self.asked.retain(|_, (asked_on, _)| *asked_on != flow);
         for transaction in connection.transactions.values() {
-            if let TransactionKind::Request(request) = transaction.kind {
+            let TransactionKind::Request(request) = transaction.kind else { continue };
+            if self.relay_requests.remove(&request).is_some() {
+                self.requests.remove(&request);
+            } else {
                 self.request_over(request, None);
             }
         }
@@ -485,7 +507,7 @@ impl Endpoint {
 
     /// How the opening of a flow went.
     pub fn handle_opened(&mut self, now: Now, open: OpenId, flow: Result<(FlowId, FlowInfo), OpenError>) {
-        let Some(Opening { target, shared, waiting }) = self.opening.remove(&open) else {
+        let Some(Opening { target, shared, waiting, relays }) = self.opening.remove(&open) else {
             if let Ok((flow, _)) = flow {
                 self.actions.push_back(Action::Close(flow, CloseReason::Done));
             }
@@ -497,10 +519,13 @@ impl Endpoint {
                 for id in waiting {
                     self.lose_session(now, id, LostReason::Open(error));
                 }
+                for id in relays {
+                    self.relay_lost(now, id, RelayLoss::Connection);
+                }
                 return;
             }
         };
-        if waiting.is_empty() {
+        if waiting.is_empty() && relays.is_empty() {
             self.actions.push_back(Action::Close(flow, CloseReason::Done));
         } else if self.admit(flow, Some(target)) {
             if shared {
@@ -509,9 +534,13 @@ impl Endpoint {
             for id in waiting {
                 self.connected(id, flow);
             }
+            for id in relays {
+                self.relay_connected(now, id, flow);
+            }
         } else {
             let why = LostReason::Open(OpenError::Unavailable);
             waiting.into_iter().for_each(|id| self.lose_session(now, id, why));
+            relays.into_iter().for_each(|id| self.relay_lost(now, id, RelayLoss::Connection));
         }
     }
 
@@ -532,6 +561,7 @@ impl Endpoint {
                     self.fault(flow, FaultKind::NeverBound);
                     self.close_in_fault(now, flow, CloseReason::Idle, LostReason::Timeout);
                 }
+                Timer::Relay(id) => self.renew_relay(now, id),
                 Timer::Responses(flow) => self.responses_overdue(now, flow),
                 Timer::Head(flow) => {
                     // Threats B9: whoever begins a head ends it.

@@ -33,6 +33,28 @@ pub struct ChunkId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
+/// Relays that act for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelayId(pub u64);
+
+/// Why relays do not act for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RelayLoss {
+    /// No connection, or it ended.
+    Connection,
+    /// They did not answer in time.
+    Timeout,
+    /// We have no account that answers their challenge, or they did not take it.
+    Credentials,
+    /// They answered no.
+    Refused(Status),
+    /// The answer names no path.
+    Malformed,
+    /// They did not prove that they know our secret.
+    Unproved,
+}
+
 /// A request of the far side that our user answers: NICKNAME.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AskedId(pub u64);
@@ -434,6 +456,22 @@ pub enum Event {
         asked: AskedId,
         /// The request; [`Head::use_nickname`](crate::Head::use_nickname) reads it.
         head: Box<Head>,
+    },
+    /// Relays act for us; again when that was renewed.
+    RelayReady {
+        /// Which.
+        relay: RelayId,
+        /// The path through them, from us outwards: first in the remote path of sessions.
+        use_path: Vec<MsrpUri>,
+        /// For how long that holds; it is renewed before.
+        expires: Option<core::time::Duration>,
+    },
+    /// Relays do not act for us (any more): sessions over them get no messages.
+    RelayLost {
+        /// Which.
+        relay: RelayId,
+        /// Why.
+        why: RelayLoss,
     },
     /// The far side has taken more of a message.
     Progress {

@@ -77,6 +77,7 @@ extern crate alloc;
 
 mod endpoint;
 mod event;
+mod file;
 mod head;
 mod limits;
 mod parser;
@@ -89,11 +90,16 @@ mod uri;
 mod values;
 mod write;
 
-pub use endpoint::{Config, Endpoint};
+pub use endpoint::{Config, Endpoint, RelayConfig};
 pub use event::{
     AbortReason, Action, Answering, AskedId, Body, ChunkId, Event, Fault, FaultKind, IncomingId, LostReason,
-    Matching, Outgoing, Overlap, RequestError, RequestId, Role, SendError, SendFailure, SendRefusal,
-    SessionConfig, SessionError, SessionId, SessionOptions, SupplyError, SupplyRefusal, TransferId,
+    Matching, Outgoing, Overlap, RelayId, RelayLoss, RequestError, RequestId, Role, SendError, SendFailure,
+    SendRefusal, SessionConfig, SessionError, SessionId, SessionOptions, SupplyError, SupplyRefusal,
+    TransferId,
+};
+pub use file::{
+    FileEvent, FileIdentity, FileQuery, FileSink, FileSinkOptions, FileSource, HashKind, resume_at,
+    safe_file_name,
 };
 pub use head::{BadHead, Head, HeadError, Method, StartLine};
 pub use limits::Limits;

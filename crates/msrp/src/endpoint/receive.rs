@@ -414,7 +414,7 @@ impl Endpoint {
             }
             TransactionKind::Request(request) => {
                 self.unregister(flow, &tid);
-                self.request_over(request, head);
+                self.request_answered(now, request, head);
                 self.release(now, flow);
             }
         }

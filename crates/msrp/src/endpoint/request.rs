@@ -67,6 +67,17 @@ impl Endpoint {
         Ok(id)
     }
 
+    /// The same, of a relay too.
+    pub(super) fn request_answered(&mut self, now: Now, id: RequestId, head: Option<Box<Head>>) {
+        let Some(relay) = self.relay_requests.remove(&id) else { return self.request_over(id, head) };
+        if let Some(requester) = self.requests.remove(&id)
+            && let Some(connection) = self.connections.get_mut(&requester.flow)
+        {
+            connection.requests = connection.requests.saturating_sub(1);
+        }
+        self.relay_answered(now, relay, head);
+    }
+
     /// A request of ours has its response, or gets none any more.
     pub(super) fn request_over(&mut self, id: RequestId, head: Option<Box<Head>>) {
         let Some(requester) = self.requests.remove(&id) else { return };

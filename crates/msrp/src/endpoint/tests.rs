@@ -1,7 +1,9 @@
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::cast_possible_truncation)]
 
+mod added;
 mod pair;
 mod raw;
+mod relay;
 
 use super::*;
 use crate::event::Body;

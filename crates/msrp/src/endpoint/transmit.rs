@@ -343,11 +343,11 @@ impl Endpoint {
                 return self.timers.set(Timer::Responses(flow), at.max(due));
             }
             connection.overdue.pop_front();
-            self.response_overdue(flow, tid);
+            self.response_overdue(now, flow, tid);
         }
     }
 
-    fn response_overdue(&mut self, flow: FlowId, tid: Tid) {
+    fn response_overdue(&mut self, now: Now, flow: FlowId, tid: Tid) {
         let Some(transaction) = self.unregister(flow, &tid) else { return };
         match transaction.kind {
             TransactionKind::Chunk(id, _) => {
@@ -359,7 +359,7 @@ impl Endpoint {
                     transfer.open.retain(|open| *open != (flow, tid));
                 }
             }
-            TransactionKind::Request(request) => self.request_over(request, None),
+            TransactionKind::Request(request) => self.request_answered(now, request, None),
             TransactionKind::Bind(_) => {}
         }
     }

@@ -5,17 +5,17 @@ use crate::event::{SendError, SendRefusal};
 use crate::parser::FramingError;
 
 /// An endpoint with one passive session on one accepted flow, and a peer made of text.
-struct Raw {
-    endpoint: Endpoint,
-    session: SessionId,
+pub(super) struct Raw {
+    pub(super) endpoint: Endpoint,
+    pub(super) session: SessionId,
     local: MsrpUri,
     remote: MsrpUri,
-    flow: FlowId,
+    pub(super) flow: FlowId,
     events: Vec<Event>,
-    closed: Vec<(FlowId, CloseReason)>,
-    now: Now,
+    pub(super) closed: Vec<(FlowId, CloseReason)>,
+    pub(super) now: Now,
     /// What is answered to chunks at once; `None`: nothing.
-    answer: Option<Status>,
+    pub(super) answer: Option<Status>,
 }
 
 impl Raw {
@@ -23,7 +23,7 @@ impl Raw {
         Raw::with(Limits::default(), |_| {})
     }
 
-    fn with(limits: Limits, change: impl FnOnce(&mut SessionConfig)) -> Raw {
+    pub(super) fn with(limits: Limits, change: impl FnOnce(&mut SessionConfig)) -> Raw {
         let mut endpoint = endpoint_with(1, limits);
         let local = endpoint.new_local_uri("192.0.2.1", 2855, false);
         let remote = MsrpUri::parse("msrp://192.0.2.2:9/peerpeerpeerpeer;tcp").unwrap();
@@ -36,13 +36,13 @@ impl Raw {
         Raw { endpoint, session, local, remote, flow, events, closed, now: at(0), answer: Some(Status::OK) }
     }
 
-    fn bound() -> Raw {
+    pub(super) fn bound() -> Raw {
         let mut raw = Raw::new();
         raw.bind();
         raw
     }
 
-    fn bind(&mut self) {
+    pub(super) fn bind(&mut self) {
         let answer =
             self.request("bind1234", "SEND", "Message-ID: first\r\nByte-Range: 1-0/0\r\n", None, '$');
         assert!(answer.starts_with("MSRP bind1234 200 OK\r\n"), "{answer}");
@@ -50,12 +50,12 @@ impl Raw {
     }
 
     /// Octets in; what is said in return, as text.
-    fn feed(&mut self, octets: impl Into<Bytes>) -> String {
+    pub(super) fn feed(&mut self, octets: impl Into<Bytes>) -> String {
         self.endpoint.handle_stream(self.now, self.flow, octets.into());
         self.drain()
     }
 
-    fn drain(&mut self) -> String {
+    pub(super) fn drain(&mut self) -> String {
         while let Some(action) = self.endpoint.poll_action() {
             match action {
                 Action::Event(Event::ChunkEnd { transfer, chunk, range, last, complete }) => {
@@ -81,28 +81,42 @@ impl Raw {
         String::from_utf8(out).unwrap()
     }
 
-    fn text(&self, tid: &str, method: &str, fields: &str, body: Option<&str>, flag: char) -> String {
+    pub(super) fn text(
+        &self,
+        tid: &str,
+        method: &str,
+        fields: &str,
+        body: Option<&str>,
+        flag: char,
+    ) -> String {
         let paths = format!("To-Path: {}\r\nFrom-Path: {}\r\n", self.local, self.remote);
         let body =
             body.map_or_else(String::new, |body| format!("Content-Type: text/plain\r\n\r\n{body}\r\n"));
         format!("MSRP {tid} {method}\r\n{paths}{fields}{body}-------{tid}{flag}\r\n")
     }
 
-    fn request(&mut self, tid: &str, method: &str, fields: &str, body: Option<&str>, flag: char) -> String {
+    pub(super) fn request(
+        &mut self,
+        tid: &str,
+        method: &str,
+        fields: &str,
+        body: Option<&str>,
+        flag: char,
+    ) -> String {
         let text = self.text(tid, method, fields, body, flag);
         self.feed(text)
     }
 
-    fn chunk(&mut self, tid: &str, range: &str, body: &str, flag: char) -> String {
+    pub(super) fn chunk(&mut self, tid: &str, range: &str, body: &str, flag: char) -> String {
         let fields = format!("Message-ID: msg12345\r\nByte-Range: {range}\r\n");
         self.request(tid, "SEND", &fields, Some(body), flag)
     }
 
-    fn take(&mut self) -> Vec<Event> {
+    pub(super) fn take(&mut self) -> Vec<Event> {
         core::mem::take(&mut self.events)
     }
 
-    fn fault(&self) -> Option<&FaultKind> {
+    pub(super) fn fault(&self) -> Option<&FaultKind> {
         self.events.iter().find_map(|event| match event {
             Event::Fault(fault) => Some(&fault.kind),
             _ => None,
