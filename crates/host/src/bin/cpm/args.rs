@@ -1,6 +1,9 @@
 //! What the command takes.
 
+use crate::endpoint::steps::Do;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cpm_base::Transport;
+use cpm_sip::Uri;
 use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -26,6 +29,8 @@ pub(crate) enum Task {
     Demo(Demo),
     /// Take pager-mode and large messages from anybody, print them and send the reports asked for
     Listen(Listen),
+    /// A plain SIP user agent: answers what comes and does what it is told, step by step
+    Endpoint(Endpoint),
     /// Print SIP messages with every header field and body, and say whether they are valid
     Decode(Decode),
 }
@@ -122,6 +127,80 @@ pub(crate) struct Listen {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "It prints one line when it is ready, and one for everything that happens:
+  listening on udp 127.0.0.1:5060, tcp 127.0.0.1:5060
+
+Steps (--do, any number of them, in their order):
+  register, deregister                    at the --registrar
+  message URI TEXT, options URI           wait for the answer
+  invite URI, reinvite, update, bye       one call at a time
+  subscribe URI PACKAGE [SECONDS]         until the first NOTIFY; 0 seconds fetches
+  unsubscribe, refer URI                  in the call
+  await-call, await-bye, await-message    for a peer
+  wait MILLISECONDS
+
+The exit status is 0 when all steps worked, or after Ctrl-C, SIGTERM or the wished number of
+requests; 1 when a step failed or the time is over.
+
+Examples:
+  cpm endpoint --bind 127.0.0.1:5060 --ring 500
+  cpm endpoint --bind 127.0.0.1:0 --do 'invite sip:bob@127.0.0.1:5060' --do reinvite --do bye
+  cpm endpoint --bind 127.0.0.1:0 --identity sip:alice@example.com --user alice --password pw \\
+    --registrar sip:example.com --outbound tcp:127.0.0.1:5070 --do register --do await-message")]
+pub(crate) struct Endpoint {
+    /// Where SIP is taken, on UDP and TCP; port 0 lets the system choose
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5060", value_parser = listening)]
+    pub(crate) bind: SocketAddr,
+    /// The address of record; by default its contact
+    #[arg(long, value_name = "URI", value_parser = uri)]
+    pub(crate) identity: Option<Uri>,
+    /// Where requests go that have no Route of their own
+    #[arg(long, value_name = "udp:ADDR:PORT", value_parser = hop)]
+    pub(crate) outbound: Option<(Transport, SocketAddr)>,
+    /// The registrar
+    #[arg(long, value_name = "URI", value_parser = uri)]
+    pub(crate) registrar: Option<Uri>,
+    /// How long a registration is to hold, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "600")]
+    pub(crate) expires: u32,
+    /// The name of the account, and the user part of the contact
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// The password of the account
+    #[arg(long, value_name = "WORD", requires = "user")]
+    pub(crate) password: Option<String>,
+    /// The realm of the account; by default the host of the identity
+    #[arg(long, value_name = "NAME")]
+    pub(crate) realm: Option<String>,
+    /// Refuse calls and messages with this status
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(300..=699))]
+    pub(crate) refuse: Option<u16>,
+    /// Answer so many calls and messages 503 before taking one
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) busy_first: u32,
+    /// How long to ring before a call is taken, in milliseconds
+    #[arg(long, value_name = "MS", default_value = "0")]
+    pub(crate) ring: u64,
+    /// Ring reliably (100rel) where the caller can take it
+    #[arg(long)]
+    pub(crate) reliable: bool,
+    /// Use session timers (RFC 4028) with this interval, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(90..=86_400))]
+    pub(crate) session_expires: Option<u32>,
+    /// A step to do
+    #[arg(long = "do", value_name = "STEP", value_parser = Do::parse)]
+    pub(crate) steps: Vec<Do>,
+    /// End after this many requests were served (and all steps done)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) record: Record,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Record {
     /// Write every octet that crosses a socket to FILE, as text to read
     #[arg(long, value_name = "FILE")]
@@ -180,6 +259,21 @@ fn reachable(text: &str) -> Result<IpAddr, String> {
         return Err("not the address of one machine".to_owned());
     }
     Ok(address)
+}
+
+fn uri(text: &str) -> Result<Uri, String> {
+    Uri::parse(text).map_err(|error| error.to_string())
+}
+
+/// A transport and an address.
+fn hop(text: &str) -> Result<(Transport, SocketAddr), String> {
+    let (transport, at) = text.split_once(':').ok_or("udp: or tcp: and an address")?;
+    let transport = match transport {
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        _ => return Err("udp: or tcp: and an address".to_owned()),
+    };
+    Ok((transport, at.parse().map_err(|error| format!("{error}"))?))
 }
 
 fn names_many(address: IpAddr) -> bool {

@@ -3,6 +3,7 @@
 mod args;
 mod decode;
 mod demo;
+mod endpoint;
 mod label;
 mod ladder;
 mod listen;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         Task::Decode(options) => decode::decode(&options),
         Task::Demo(options) => run(demo::demo(&options)),
         Task::Listen(options) => run(listen::listen(&options)),
+        Task::Endpoint(options) => run(endpoint::endpoint(&options)),
     }
 }
 
