@@ -188,7 +188,7 @@ pub struct Limits {
     /// 20. With more of them, its next INVITE gets 503. Does not bind flows of the core.
     pub max_cancelled_per_peer: usize,
     /// `tx.max_completed_bytes`: octets that server transactions with a final response cost, until their retransmissions
-    /// are over (that is a little more than 1.5 KiB each): 128 MiB. With more, the oldest are forgotten.
+    /// are over (that is about 300 octets each, and its response): 128 MiB. With more, the oldest are forgotten.
     pub max_completed_bytes: usize,
     /// `tx.max_client`: client transactions at once: 65,536. Binds commands of the function alone.
     pub max_client: usize,

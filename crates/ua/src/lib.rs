@@ -83,6 +83,7 @@ mod event;
 mod flows;
 mod identity;
 mod preferences;
+mod raw;
 mod session;
 mod timers;
 mod transaction;
@@ -110,6 +111,7 @@ pub use identity::{
     Asserted, Crossing, IdentityPolicy, anonymize, assert_identity, believe, is_anonymous, passes, reveal,
 };
 pub use preferences::{Disposition, Targets, targets};
+pub use raw::{RawAction, RawEndpoint};
 pub use session::{Misplaced, SessionTimer, session_description};
 pub use transaction::TimerValues;
 pub use usages::pace::RefreshPolicy;

@@ -11,6 +11,8 @@ use cpm_base::{FlowId, Instant, OpenId};
 pub(crate) enum TimerKey {
     Server(RequestId),
     Client(TransactionId),
+    /// Server transactions that are done, all together.
+    Done,
     Dialog(DialogId),
     Proxy(ProxyId),
     Open(OpenId),

@@ -14,7 +14,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use bytes::Bytes;
 use cpm_base::{FlowId, Instant, Now, Target};
-use cpm_sip::{CSeq, HeaderName, Headers, MaxForwards, Method, Request, Response, StatusCode};
+use cpm_sip::{CSeq, CSeqRef, HeaderName, Headers, MaxForwards, Method, Request, Response, StatusCode};
 
 /// Whom a client transaction works for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -284,7 +284,8 @@ impl Endpoint {
         let copy = (!reliable).then(|| octets.clone());
         client.attempt = Some(Attempt { flow, branch: branch.clone(), machine, copy, ack: None });
         let cancel = client.method == Method::Cancel;
-        self.by_branch.insert((branch, cancel), id);
+        let key = self.branch_key(&branch, cancel);
+        self.by_branch.insert(key, id);
         self.schedule_client(id);
         self.metrics.count("ua.requests_sent");
         if !self.transmit(flow, octets) {
@@ -320,11 +321,16 @@ impl Endpoint {
         }
     }
 
+    /// What a client transaction is found by: CANCEL shares the branch of its INVITE, so it is told apart.
+    fn branch_key(&self, branch: &str, cancel: bool) -> super::fingerprint::Fingerprint {
+        super::fingerprint::fingerprint(self.hash_key, &[branch.as_bytes(), &[u8::from(cancel)]])
+    }
+
     /// The client transaction that a response belongs to.
-    pub(super) fn find_client(&self, branch: &str, cseq: &CSeq) -> Option<TransactionId> {
-        let cancel = cseq.method == Method::Cancel;
-        let id = *self.by_branch.get(&(String::from(branch), cancel))?;
-        (self.clients.get(&id)?.method == cseq.method).then_some(id)
+    pub(super) fn find_client(&self, branch: &str, cseq: CSeqRef<'_>) -> Option<TransactionId> {
+        let cancel = cseq.is(&Method::Cancel);
+        let id = *self.by_branch.get(&self.branch_key(branch, cancel))?;
+        cseq.is(&self.clients.get(&id)?.method).then_some(id)
     }
 
     /// A response for this transaction came.
@@ -435,7 +441,11 @@ impl Endpoint {
         self.timers.set(TimerKey::Client(id), None);
         let Some(client) = self.clients.remove(&id) else { return };
         if let Some(attempt) = client.attempt {
-            self.by_branch.remove(&(attempt.branch, client.method == Method::Cancel));
+            let key = super::fingerprint::fingerprint(
+                self.hash_key,
+                &[attempt.branch.as_bytes(), &[u8::from(client.method == Method::Cancel)]],
+            );
+            self.by_branch.remove(&key);
         }
         match client.user {
             User::Invite(invite) => self.invite_over(invite, id),
@@ -507,7 +517,11 @@ impl Endpoint {
             return self.client_failed(now, id, why);
         }
         if let Some(attempt) = client.attempt.take() {
-            self.by_branch.remove(&(attempt.branch, client.method == Method::Cancel));
+            let key = super::fingerprint::fingerprint(
+                self.hash_key,
+                &[attempt.branch.as_bytes(), &[u8::from(client.method == Method::Cancel)]],
+            );
+            self.by_branch.remove(&key);
         }
         self.go_elsewhere(now, id);
     }
@@ -525,7 +539,11 @@ impl Endpoint {
         let client = self.clients.get_mut(&id)?;
         let (attempt, method) = (client.attempt.take()?, client.method.clone());
         let flow = attempt.flow;
-        self.by_branch.insert((attempt.branch.clone(), method == Method::Cancel), rest);
+        let key = super::fingerprint::fingerprint(
+            self.hash_key,
+            &[attempt.branch.as_bytes(), &[u8::from(method == Method::Cancel)]],
+        );
+        self.by_branch.insert(key, rest);
         self.clients.insert(rest, Client::remainder(method, attempt));
         self.schedule_client(rest);
         self.tidy_client(rest);

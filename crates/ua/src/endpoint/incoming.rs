@@ -8,8 +8,8 @@ use crate::correlation::Correlation;
 use crate::event::{Event, Fault, RequestId};
 use cpm_base::{FlowId, Now};
 use cpm_sip::{
-    Accept, CSeq, Contact, HeaderName, Message, Method, ParseError, ParseFailure, Request, RequestPolicy,
-    Response, Role, StatusCode, Via,
+    Accept, CSeqRef, Contact, HeaderName, Message, Method, ParseError, ParseFailure, Request, RequestPolicy,
+    Response, Role, StatusCode, Via, ViaRef,
 };
 
 /// What requests the configuration lets through.
@@ -85,7 +85,7 @@ impl Endpoint {
             Method::Cancel => return self.cancel_received(now, flow, &head, &request),
             _ => {}
         }
-        if let Some(id) = self.find_server(&head.server_key(&request)) {
+        if let Some(id) = self.find_server(head.server_key(self.hash_key, &request)) {
             return self.request_again(now, id);
         }
         self.flow_params_received(flow, &head.via, request.headers_mut());
@@ -95,7 +95,7 @@ impl Endpoint {
         if !self.admit(now, flow, &head, &request) {
             return;
         }
-        let id = self.begin_server(now, flow, &head, request.clone(), Owner::Function);
+        let id = self.begin_server(now, flow, &head, &request, Owner::Function);
         if let Some(refusal) = self.refusal_of(&request) {
             return self.refuse(now, flow, id, refusal);
         }
@@ -152,8 +152,7 @@ impl Endpoint {
             return self.refuse(now, flow, id, Response::for_request(&request, status));
         }
         if user_agent {
-            let method = alloc::string::String::from(request.method().as_str());
-            let merge = (head.from_tag.clone(), head.call_id.clone(), head.cseq.number, method);
+            let merge = head.merge_key(self.hash_key);
             if !self.is_first_way(id, merge) {
                 let response = Response::for_request(&request, StatusCode::LOOP_DETECTED);
                 return self.refuse(now, flow, id, response);
@@ -173,15 +172,22 @@ impl Endpoint {
         if self.config.identity.enforce {
             crate::identity::believe(response.headers_mut(), self.trust_of(Some(flow)));
         }
-        let found = match (response.typed::<Via>(), response.typed::<CSeq>()) {
-            (Ok(Some(via)), Ok(Some(cseq))) => {
-                via.branch().and_then(|branch| self.find_client(branch, &cseq)).map(|id| (id, via))
+        let found = {
+            let headers = response.headers();
+            match (headers.view::<ViaRef<'_>>(), headers.view::<CSeqRef<'_>>()) {
+                (Ok(Some(via)), Ok(Some(cseq))) => {
+                    via.branch().and_then(|branch| self.find_client(branch.as_ref(), cseq))
+                }
+                _ => None,
             }
-            _ => None,
         };
         match found {
-            Some((id, via)) if cpm_sip::validate_response(&response).is_ok() => {
-                self.keep_as_agreed(now, flow, &via);
+            Some(id) if cpm_sip::validate_response(&response).is_ok() => {
+                if self.config.keep_alive.is_some()
+                    && let Ok(Some(via)) = response.typed::<Via>()
+                {
+                    self.keep_as_agreed(now, flow, &via);
+                }
                 self.client_response(now, id, response)
             }
             // RFC 6026 §7.2: a stray response is passed on to nobody; the function may look at it.

@@ -7,6 +7,8 @@ mod changes;
 mod client;
 mod descriptions;
 mod dialogs;
+mod done;
+mod fingerprint;
 mod incoming;
 mod lease;
 mod logins;
@@ -40,8 +42,8 @@ use crate::event::{Action, DialogId, Event, Fault, InviteId, ProxyId, RequestId,
 use crate::flows::{Flow, Flows};
 use crate::timers::{TimerKey, Timers};
 use actions::Actions;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
 use client::Client;
 use core::net::{IpAddr, SocketAddr};
@@ -50,6 +52,8 @@ use cpm_base::{
 };
 use cpm_sip::{Frame, RequestPolicy};
 use dialogs::{Dialog, DialogKey};
+use done::AllDone;
+use fingerprint::Fingerprint;
 pub use lease::UsageFailure;
 pub use logins::Login;
 pub use notifiers::{Acceptance, NotifierEnd, NotifierEvent, Termination};
@@ -61,7 +65,7 @@ pub use publications::{NewPublication, PublicationEvent};
 pub use records::RestoreError;
 pub use refers::{NewRefer, ReferAcceptance, Reference};
 pub use registrations::{Binding, Bindings, NewRegistration, RegistrationEvent};
-use server::{MergeKey, PeerLoad, Server, ServerKey};
+use server::{PeerLoad, Server};
 pub use subscribers::{NewSubscription, Resubscribe, SubscriberEvent, SubscriptionEnd};
 use uac::Invite;
 pub use work::Holdings;
@@ -91,10 +95,11 @@ pub struct Endpoint {
     resolving: BTreeMap<ResolveId, Resolving>,
     clients: BTreeMap<TransactionId, Client>,
     /// Client transactions by branch; CANCEL shares the branch of its INVITE, so it is told apart.
-    by_branch: BTreeMap<(String, bool), TransactionId>,
-    servers: BTreeMap<RequestId, Server>,
-    by_key: BTreeMap<ServerKey, RequestId>,
-    merges: BTreeMap<MergeKey, RequestId>,
+    by_branch: BTreeMap<Fingerprint, TransactionId>,
+    servers: BTreeMap<RequestId, Box<Server>>,
+    done: AllDone,
+    by_key: BTreeMap<Fingerprint, RequestId>,
+    merges: BTreeMap<Fingerprint, RequestId>,
     peers: BTreeMap<IpAddr, PeerLoad>,
     unanswered: usize,
     /// Transactions that have their final response, oldest first, and what each costs.
@@ -134,6 +139,7 @@ impl Endpoint {
             clients: BTreeMap::new(),
             by_branch: BTreeMap::new(),
             servers: BTreeMap::new(),
+            done: AllDone::default(),
             by_key: BTreeMap::new(),
             merges: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -190,6 +196,7 @@ impl Endpoint {
         self.clients.is_empty()
             && self.by_branch.is_empty()
             && self.servers.is_empty()
+            && self.done.is_empty()
             && self.by_key.is_empty()
             && self.merges.is_empty()
             && self.peers.is_empty()
@@ -333,6 +340,7 @@ impl Endpoint {
             self.actions.about(about);
             match key {
                 TimerKey::Client(id) => self.client_timeout(now, id),
+                TimerKey::Done => self.done_timeout(now),
                 TimerKey::Server(id) => self.server_timeout(now, id),
                 TimerKey::Dialog(id) => self.dialog_timeout(now, id),
                 TimerKey::Proxy(id) => self.proxy_timeout(now, id),

@@ -143,7 +143,7 @@ impl Endpoint {
     /// # Errors
     /// Like [`proxy`](Endpoint::proxy).
     pub fn route_onward(&mut self, now: Now, id: RequestId) -> Result<ProxyId, ProxyRefused> {
-        let Some(request) = self.servers.get(&id).and_then(|server| server.request.clone()) else {
+        let Some(request) = self.servers.get(&id).and_then(|server| server.whole_request()) else {
             return Err(Refused::new(Refusal::Gone, Vec::new()));
         };
         let branch = Branch { request: *request, destination: Destination::Routed };
@@ -153,7 +153,8 @@ impl Endpoint {
     /// Everything that can be refused, before anything is done.
     fn prepare(&self, id: RequestId, groups: &[&[Branch]], options: &ProxyOptions) -> Result<Ready, Refusal> {
         let server = self.servers.get(&id).ok_or(Refusal::Gone)?;
-        let received = server.request.as_ref().ok_or(Refusal::Gone)?;
+        let received = server.whole_request().ok_or(Refusal::Gone)?;
+        let received = received.as_ref();
         match server.owner {
             Owner::Function => {}
             Owner::Proxy(_) => return Err(Refusal::Proxied),

@@ -53,8 +53,8 @@ impl Endpoint {
             TransactionFailure::Timeout => StatusCode::REQUEST_TIMEOUT,
             TransactionFailure::Transport => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let request = self.servers.get(&proxy.request).and_then(|server| server.request.as_ref());
-        let response = request.map(|request| Response::for_request(request, status));
+        let request = self.servers.get(&proxy.request).and_then(|server| server.whole_request());
+        let response = request.map(|request| Response::for_request(&request, status));
         if let Some(branch) = proxy.branches.get_mut(index) {
             branch.done = true;
             branch.response = response;

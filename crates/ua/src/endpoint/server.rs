@@ -1,6 +1,8 @@
 //! Server transactions: matching (RFC 3261 §17.2.3), one cached response, who may send what, what is too much.
 
 use super::Endpoint;
+use super::done::Done;
+use super::fingerprint::Fingerprint;
 use super::reliable::Reliable;
 use super::replaces::Replacing;
 use super::via::{Head, ReplyTo};
@@ -19,18 +21,6 @@ use core::net::IpAddr;
 use core::time::Duration;
 use cpm_base::{FlowId, Instant, LimitExceeded, Now};
 use cpm_sip::{HeaderName, Method, Request, Response, StatusCode};
-
-/// What a server transaction is found by (RFC 3261 §17.2.3). An ACK has the key of its INVITE.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum ServerKey {
-    /// Branch with the magic cookie, sent-by, method.
-    Branch(String, String, String),
-    /// Without it (RFC 2543): Request-URI, From tag, Call-ID, CSeq, method, topmost Via.
-    Rfc2543(String),
-}
-
-/// What copies of one request that came on different ways share (RFC 3261 §8.2.2.2): From tag, Call-ID, CSeq.
-pub(super) type MergeKey = (String, String, u32, String);
 
 /// What one peer address has pending.
 #[derive(Debug, Default)]
@@ -79,13 +69,15 @@ impl Machine {
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) correlation: Correlation,
-    key: ServerKey,
-    merge: Option<MergeKey>,
+    key: Fingerprint,
+    merge: Option<Fingerprint>,
     machine: Machine,
     pub(super) method: Method,
     pub(super) owner: Owner,
-    /// The request, until it is finally answered.
+    /// The request, until it is finally answered: an INVITE, or one inside of a dialog.
     pub(super) request: Option<Box<Request>>,
+    /// The octets of any other, until then.
+    octets: Option<Bytes>,
     pub(super) in_dialog: Option<DialogId>,
     /// The early dialog that a provisional response made.
     pub(super) early: Option<DialogId>,
@@ -118,29 +110,45 @@ impl Server {
     }
 
     pub(super) fn answered(&self) -> bool {
-        self.request.is_none()
+        self.request.is_none() && self.octets.is_none()
     }
 
-    /// Octets that it costs to remember this transaction once it is answered: the response, what it is found by (in two
-    /// places each), and its entries in the maps and the alarm clock.
-    fn cost(&self) -> usize {
-        /// Entries in five maps, and what allocations of their own cost the texts.
-        const UPKEEP: usize = 512;
-        let key = match &self.key {
-            ServerKey::Branch(branch, sent_by, method) => {
-                [branch, sent_by, method].map(String::len).iter().sum()
-            }
-            ServerKey::Rfc2543(text) => text.len(),
+    /// The request, until it is finally answered.
+    pub(super) fn whole_request(&self) -> Option<Box<Request>> {
+        if self.request.is_some() {
+            return self.request.clone();
+        }
+        // They were a request within the limits when they came, and are what has become of it.
+        let most = usize::MAX;
+        let limits = cpm_sip::Limits {
+            max_datagram: most,
+            max_body: most,
+            max_header_bytes: most,
+            max_header_line: most,
+            max_headers: most,
+            max_folds: most,
+            max_uri: most,
+            max_via: most,
+            max_routes: most,
+            max_params: most,
+            max_list_values: most,
+            max_token: most,
+            max_leading_crlf: most,
+            ..cpm_sip::Limits::DEFAULT
         };
-        let merge = self
-            .merge
-            .as_ref()
-            .map_or(0, |(tag, call_id, _, method)| [tag, call_id, method].map(String::len).iter().sum());
-        let texts = usize::saturating_add(key, merge).saturating_mul(2);
+        match cpm_sip::parse_datagram(self.octets.clone()?, &limits) {
+            Ok(cpm_sip::Message::Request(request)) => Some(Box::new(request)),
+            _ => None,
+        }
+    }
+
+    /// Octets that it costs to remember this transaction once it is answered: itself, its response, and its entries in the
+    /// maps and the alarm clock (whose nodes are little more than half full when they are filled in order).
+    fn cost(&self) -> usize {
+        const ENTRIES: usize = 2 * (16 + 24 + 24 + 16 + 64);
         let response = self.response.as_ref().map_or(0, Bytes::len);
-        // Nodes of a B-tree that is filled in order are little more than half full.
-        let entry = size_of::<Server>().saturating_mul(2);
-        response.saturating_add(texts).saturating_add(entry).saturating_add(UPKEEP)
+        let tag = self.local_tag.len();
+        response.saturating_add(tag).saturating_add(size_of::<Server>()).saturating_add(ENTRIES)
     }
 
     /// RFC 4320: what a request other than INVITE is never answered with.
@@ -216,7 +224,7 @@ impl Endpoint {
         now: Now,
         flow: FlowId,
         head: &Head,
-        request: Request,
+        request: &Request,
         owner: Owner,
     ) -> RequestId {
         let id = RequestId(self.next_id());
@@ -234,14 +242,16 @@ impl Endpoint {
             Machine::NonInvite(NonInviteServer::start(reliable))
         };
         let peer = self.flows.get(flow).map(|f| f.info.peer.ip());
+        let whole = invite || head.to_tag.is_some();
         let server = Server {
             correlation: Correlation::of(&head.call_id),
-            key: head.server_key(&request),
+            key: head.server_key(self.hash_key, request),
             merge: None,
             machine,
             method: request.method().clone(),
             owner,
-            request: Some(Box::new(request)),
+            octets: (!whole).then(|| request.to_bytes()),
+            request: whole.then(|| Box::new(request.clone())),
             in_dialog: None,
             early: None,
             reply: head.reply.clone(),
@@ -262,39 +272,44 @@ impl Endpoint {
             let load = self.peers.entry(peer).or_default();
             load.unanswered = load.unanswered.saturating_add(1);
         }
-        self.by_key.insert(server.key.clone(), id);
-        self.servers.insert(id, server);
+        self.by_key.insert(server.key, id);
+        self.servers.insert(id, Box::new(server));
         self.schedule_server(id);
         self.metrics.count("ua.requests_received");
         id
     }
 
     /// Remembers what merged copies of this request will look like; `false` when it is such a copy itself.
-    pub(super) fn is_first_way(&mut self, id: RequestId, merge: MergeKey) -> bool {
+    pub(super) fn is_first_way(&mut self, id: RequestId, merge: Fingerprint) -> bool {
         if self.merges.contains_key(&merge) {
             return false;
         }
         if let Some(server) = self.servers.get_mut(&id) {
-            self.merges.insert(merge.clone(), id);
+            self.merges.insert(merge, id);
             server.merge = Some(merge);
         }
         true
     }
 
     /// The transaction that a received request belongs to.
-    pub(super) fn find_server(&self, key: &ServerKey) -> Option<RequestId> {
-        self.by_key.get(key).copied()
+    pub(super) fn find_server(&self, key: Fingerprint) -> Option<RequestId> {
+        self.by_key.get(&key).copied()
     }
 
     /// The request came again.
     pub(super) fn request_again(&mut self, now: Now, id: RequestId) {
         self.metrics.count("ua.retransmissions_absorbed");
+        if self.done_again(now, id) {
+            return;
+        }
         self.step_server(now, id, invite_server::Event::InviteAgain, non_invite_server::Event::RequestAgain);
     }
 
     /// An ACK came that matches an INVITE transaction. `true` when it acknowledges a 2xx and is to be passed up.
     pub(super) fn ack_for_server(&mut self, now: Now, id: RequestId) -> bool {
-        let Some(Server { machine: Machine::Invite(_), .. }) = self.servers.get(&id) else { return false };
+        if !self.servers.get(&id).is_some_and(|server| server.is_invite()) {
+            return false;
+        }
         let again = non_invite_server::Event::RequestAgain;
         self.step_server(now, id, invite_server::Event::Ack, again).deliver
     }
@@ -359,7 +374,8 @@ impl Endpoint {
             return Err(Refusal::Gone);
         }
         let (stream, came_on) = (server.reply.target.transport.is_stream(), server.came_on);
-        let octets = if stream || self.config.identity.enforce {
+        let complete = !stream || response.headers().contains(&HeaderName::ContentLength);
+        let octets = if !complete || self.config.identity.enforce {
             let mut response = response.clone();
             self.reveal_on(came_on, response.headers_mut());
             if stream {
@@ -408,9 +424,10 @@ impl Endpoint {
     /// A transaction has its final response: from now on it is key and response alone.
     fn completed(&mut self, now: Now, id: RequestId) {
         let Some(server) = self.servers.get_mut(&id) else { return };
-        if server.request.take().is_none() {
+        if server.answered() {
             return;
         }
+        (server.request, server.octets) = (None, None);
         let (peer, cancelled) = (server.peer, server.cancelled);
         // Written piece by piece, it has room to spare: not for half a minute.
         server.response = server.response.take().map(|response| Bytes::copy_from_slice(&response));
@@ -421,19 +438,42 @@ impl Endpoint {
             Machine::Invite(machine) if machine.state() == invite_server::State::Accepted
         );
         let early = server.early.take();
+        let invite = server.is_invite();
         self.less_load(peer, cancelled);
         if let Some(early) = early {
             self.forget_call(early);
         }
-        if evictable {
+        if !invite {
+            self.reduce(now, id);
+        } else if evictable {
             self.completed.insert(id, cost);
             self.completed_octets = self.completed_octets.saturating_add(cost);
         }
-        while self.completed_octets > self.config.limits.max_completed_bytes {
-            let Some(oldest) = self.completed.first_key_value().map(|(id, _)| *id) else { break };
+        self.forget_completed(now);
+    }
+
+    /// Forgets the oldest completed transactions while they cost too much.
+    fn forget_completed(&mut self, now: Now) {
+        while self.completed_octets.saturating_add(self.done.octets())
+            > self.config.limits.max_completed_bytes
+        {
+            let invite = self.completed.first_key_value().map(|(id, _)| *id);
+            match (invite, self.done.oldest()) {
+                (Some(invite), done) if done.is_none_or(|done| invite < done) => self.end_server(now, invite),
+                (_, Some(_)) => self.forget_oldest_done(),
+                _ => break,
+            }
             self.metrics.count("ua.completed_forgotten");
-            self.end_server(now, oldest);
         }
+    }
+
+    /// Nothing but key and response is left of a transaction other than INVITE.
+    fn reduce(&mut self, now: Now, id: RequestId) {
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        let response = server.response.take().unwrap_or_default();
+        let done = Done { key: server.key, merge: server.merge, response, reply: server.reply.clone() };
+        self.end_server(now, id);
+        self.keep_done(now, id, done);
     }
 
     fn less_load(&mut self, peer: Option<IpAddr>, cancelled: bool) {
@@ -502,7 +542,7 @@ impl Endpoint {
         if let Some(early) = server.early {
             self.forget_call(early);
         }
-        if server.request.is_some() {
+        if !server.answered() {
             self.less_load(server.peer, server.cancelled);
             if let Some(dialog) = server.in_dialog {
                 self.served(dialog, id, &server.method, false);
@@ -524,7 +564,7 @@ impl Endpoint {
     }
 
     pub(super) fn schedule_server(&mut self, id: RequestId) {
-        let at = self.servers.get(&id).and_then(Server::next_alarm);
+        let at = self.servers.get(&id).and_then(|server| server.next_alarm());
         self.timers.set(TimerKey::Server(id), at);
     }
 
@@ -541,7 +581,7 @@ impl Endpoint {
         }
         if due(server.trying_at) {
             server.trying_at = None;
-            if let Some(request) = server.request.clone() {
+            if let Some(request) = server.whole_request() {
                 let trying = Response::for_request(&request, StatusCode::TRYING);
                 // A machine that has a response already refuses nothing here: 100 is only due without one.
                 let _ = self.send_response(now, id, &trying);
@@ -606,6 +646,7 @@ impl Endpoint {
             super::via::add_to_tag(response.headers_mut(), &server.local_tag);
         }
         self.add_product(response.headers_mut(), HeaderName::Server);
+        response.ensure_content_length();
         match self.send_response(now, id, &response) {
             Ok(()) => Ok(()),
             Err(why) => Err(Refused::new(why, response)),
@@ -660,7 +701,8 @@ impl Endpoint {
             return Err(Refused::new(why, response));
         }
         let of = self.servers.get(&id).map(|server| (server.method.clone(), server.in_dialog));
-        let refresh = self.servers.get(&id).and_then(|server| server.request.clone());
+        let refresh = self.servers.get(&id).filter(|server| server.method == Method::Update);
+        let refresh = refresh.and_then(|server| server.request.clone());
         let mut response = response;
         if status.is_provisional() {
             self.complete_dialog_response(id, &mut response);

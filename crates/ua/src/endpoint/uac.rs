@@ -19,8 +19,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use cpm_base::{FlowId, LimitExceeded, Now, Transport};
 use cpm_sip::{
-    CSeq, CallId, Contact, From, HeaderName, Headers, MaxForwards, Method, Request, Response, SipUri,
-    StatusCode, To, Uri,
+    CSeq, CSeqRef, CallId, CallIdRef, Contact, From, HeaderName, Headers, MaxForwards, Method, Request,
+    Response, SipUri, StatusCode, To, ToRef, Uri,
 };
 
 /// An INVITE of ours.
@@ -130,21 +130,18 @@ impl Endpoint {
             let tag = self.random.public_token(16);
             request.headers_mut().set_typed(&from.with_tag(&tag));
         }
-        if request.typed::<To>()?.is_none() {
+        if request.headers().view::<ToRef<'_>>()?.is_none() {
             let to = To::new(request.uri().clone());
             request.headers_mut().push_typed(&to);
         }
-        if request.typed::<CallId>()?.is_none() {
+        if request.headers().view::<CallIdRef<'_>>()?.is_none() {
             let token = self.random.public_token(26);
             let id = CallId::new(&token).map_err(|_| Refusal::Missing("Call-ID"))?;
             request.headers_mut().push_typed(&id);
         }
-        match request.typed::<CSeq>()? {
-            Some(cseq) if cseq.method == *request.method() => {}
-            _ => {
-                let cseq = CSeq::new(1, request.method().clone());
-                request.headers_mut().set_typed(&cseq);
-            }
+        if !request.headers().view::<CSeqRef<'_>>()?.is_some_and(|cseq| cseq.is(request.method())) {
+            let cseq = CSeq::new(1, request.method().clone());
+            request.headers_mut().set_typed(&cseq);
         }
         if request.typed::<MaxForwards>()?.is_none() {
             request.headers_mut().push_typed(&MaxForwards(70));

@@ -134,7 +134,7 @@ impl Endpoint {
     /// CANCEL (RFC 3261 §9.2, §16.10): 200 when its INVITE is known, with the To tag of the INVITE's responses, else 481.
     /// It needs no transaction: every copy gets the same answer.
     pub(super) fn cancel_received(&mut self, now: Now, flow: FlowId, head: &Head, request: &Request) {
-        let invite = self.find_server(&head.invite_key(request));
+        let invite = self.find_server(head.invite_key(self.hash_key, request));
         let Some((invite, server)) = invite.and_then(|id| self.servers.get(&id).map(|server| (id, server)))
         else {
             let status = StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST;
@@ -171,7 +171,7 @@ impl Endpoint {
     /// ACK: for a final response of a transaction, for the 2xx of a dialog, on its way through, or for nothing (C10: then
     /// it leaves no trace but a counter).
     pub(super) fn ack_received(&mut self, now: Now, flow: FlowId, head: &Head, ack: Request) {
-        if let Some(id) = self.find_server(&head.server_key(&ack))
+        if let Some(id) = self.find_server(head.server_key(self.hash_key, &ack))
             && !self.ack_for_server(now, id)
         {
             return;

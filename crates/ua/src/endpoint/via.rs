@@ -2,16 +2,17 @@
 //! fields that transactions and dialogs are found by.
 
 use super::Endpoint;
+use super::fingerprint::{Fingerprint, fingerprint};
 use super::outgoing::default_port;
-use super::server::ServerKey;
 use crate::event::TransactionId;
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::net::SocketAddr;
 use cpm_base::{FlowId, FlowInfo, Protocol, Target, Transport};
 use cpm_sip::{
-    CSeq, CallId, From, HeaderError, HeaderName, HeaderText, Headers, Host, Method, Request, Rport, To,
-    UserAgent, Via,
+    CSeq, CallIdRef, FromRef, HeaderError, HeaderName, HeaderText, Headers, Host, Method, Request, Rport, To,
+    ToRef, UserAgent, Via,
 };
 
 /// What begins every branch of RFC 3261.
@@ -44,15 +45,15 @@ impl Head {
     /// Reads the fields and completes the topmost Via of the request.
     pub(super) fn take(request: &mut Request, flow: FlowId, info: &FlowInfo) -> Result<Head, HeaderError> {
         let (via, reply) = stamp(request.headers_mut(), flow, info)?;
-        let from = request.typed::<From>()?.ok_or(missing("From"))?;
-        let to = request.typed::<To>()?.ok_or(missing("To"))?;
-        let call_id = request.typed::<CallId>()?.ok_or(missing("Call-ID"))?;
+        let from = request.headers().view::<FromRef<'_>>()?.ok_or(missing("From"))?;
+        let to = request.headers().view::<ToRef<'_>>()?.ok_or(missing("To"))?;
+        let call_id = request.headers().view::<CallIdRef<'_>>()?.ok_or(missing("Call-ID"))?;
         let cseq = request.typed::<CSeq>()?.ok_or(missing("CSeq"))?;
         Ok(Head {
             via,
             reply,
-            from_tag: from.tag().unwrap_or_default().to_string(),
-            to_tag: to.tag().map(ToString::to_string),
+            from_tag: from.tag().unwrap_or_default().into_owned(),
+            to_tag: to.tag().map(Cow::into_owned),
             call_id: call_id.as_str().to_string(),
             cseq,
         })
@@ -62,36 +63,42 @@ impl Head {
         self.via.branch().unwrap_or_default().to_string()
     }
 
-    /// The key of the server transaction (RFC 3261 §17.2.3); of its INVITE for an ACK.
-    pub(super) fn server_key(&self, request: &Request) -> ServerKey {
+    /// What the server transaction is found by (RFC 3261 §17.2.3); that of its INVITE for an ACK.
+    pub(super) fn server_key(&self, key: u64, request: &Request) -> Fingerprint {
         let method = match request.method() {
             Method::Ack => &Method::Invite,
             method => method,
         };
-        self.key_for(request, method)
+        self.key_for(key, request, method)
     }
 
-    /// The key of the INVITE that a CANCEL means.
-    pub(super) fn invite_key(&self, request: &Request) -> ServerKey {
-        self.key_for(request, &Method::Invite)
+    /// That of the INVITE that a CANCEL means.
+    pub(super) fn invite_key(&self, key: u64, request: &Request) -> Fingerprint {
+        self.key_for(key, request, &Method::Invite)
     }
 
-    fn key_for(&self, request: &Request, method: &Method) -> ServerKey {
+    /// Branch with the magic cookie, sent-by and method; without the cookie (RFC 2543) Request-URI, From tag, Call-ID,
+    /// CSeq, method and topmost Via.
+    fn key_for(&self, key: u64, request: &Request, method: &Method) -> Fingerprint {
+        let (sent_by, method) = (self.via.sent_by_key(), method.as_str().as_bytes());
         match self.via.rfc3261_branch() {
-            Some(branch) => {
-                ServerKey::Branch(branch.to_string(), self.via.sent_by_key(), method.as_str().to_string())
+            Some(branch) => fingerprint(key, &[branch.as_bytes(), sent_by.as_bytes(), method]),
+            None => {
+                let number = self.cseq.number.to_be_bytes();
+                let (uri, branch) = (request.uri().key(), self.via.branch().unwrap_or_default());
+                let texts =
+                    [uri.as_bytes(), self.from_tag.as_bytes(), self.call_id.as_bytes(), &number, method];
+                let old = fingerprint(key, &texts);
+                fingerprint(key, &[&old.to_be_bytes(), sent_by.as_bytes(), branch.as_bytes(), b"2543"])
             }
-            None => ServerKey::Rfc2543(format!(
-                "{}\n{}\n{}\n{}\n{}\n{}\n{}",
-                request.uri().key(),
-                self.from_tag,
-                self.call_id,
-                self.cseq.number,
-                method,
-                self.via.sent_by_key(),
-                self.branch_text(),
-            )),
         }
+    }
+
+    /// What copies of one request that came on different ways share (RFC 3261 §8.2.2.2): From tag, Call-ID, CSeq.
+    pub(super) fn merge_key(&self, key: u64) -> Fingerprint {
+        let number = self.cseq.number.to_be_bytes();
+        let method = self.cseq.method.as_str().as_bytes();
+        fingerprint(key, &[self.from_tag.as_bytes(), self.call_id.as_bytes(), &number, method])
     }
 }
 
@@ -134,7 +141,7 @@ pub(super) fn to_tag(headers: &Headers) -> Option<String> {
 
 /// Adds a tag to a To field that has none; what was there stays as it was written.
 pub(super) fn add_to_tag(headers: &mut Headers, tag: &str) {
-    let Ok(Some(to)) = headers.typed::<To>() else { return };
+    let Ok(Some(to)) = headers.view::<ToRef<'_>>() else { return };
     if to.tag().is_some() {
         return;
     }
@@ -143,7 +150,11 @@ pub(super) fn add_to_tag(headers: &mut Headers, tag: &str) {
     let with_tag = as_written.and_then(|text| HeaderText::new(&format!("{text};tag={tag}")).ok());
     match with_tag {
         Some(text) => headers.replace(HeaderName::To, text),
-        None => headers.set_typed(&to.with_tag(tag)),
+        None => {
+            if let Ok(Some(to)) = headers.typed::<To>() {
+                headers.set_typed(&to.with_tag(tag));
+            }
+        }
     }
 }
 

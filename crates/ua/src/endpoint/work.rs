@@ -59,7 +59,7 @@ impl Endpoint {
             flows: self.flows.by_id.len(),
             client_transactions: self.clients.len(),
             unanswered: self.unanswered,
-            completed: self.servers.len().saturating_sub(self.unanswered),
+            completed: self.servers.len().saturating_sub(self.unanswered).saturating_add(self.done.len()),
             dialogs: self.dialogs.len(),
             proxied: self.proxies.len(),
             leases: self.usages.registrations.len().saturating_add(self.usages.publications.len()),

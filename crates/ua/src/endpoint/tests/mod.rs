@@ -9,6 +9,7 @@ mod flows;
 mod forking;
 mod interleavings;
 mod invites;
+mod load;
 mod matrix;
 mod messages;
 mod net;
