@@ -69,6 +69,7 @@ fn many(count: u32, seed: u64) -> (Told, u64) {
 /// Threats C2 and C5: 20,000 transactions in every run, 1,000,000 with `CPM_TRANSACTIONS=1000000`: none is lost, none is
 /// handled twice, and nothing is left of any.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "how long a test runs is chosen outside")]
 fn no_transaction_is_lost_or_handled_twice() {
     let count = std::env::var("CPM_TRANSACTIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
     let (told, _) = many(count, 1);
