@@ -490,7 +490,7 @@ impl Endpoint {
     fn turn_upstream_away(&mut self, now: Now, id: BridgeId, request: RequestId, status: StatusCode) {
         self.bridging.by_request.remove(&request);
         self.forget_upstream_dialog(id);
-        if let Some(invite) = self.servers.get(&request).and_then(|server| server.request.clone()) {
+        if let Some(invite) = self.servers.get(&request).and_then(|server| server.whole_request()) {
             // Refused when the endpoint has said 500 already.
             let _ = self.respond(now, request, Response::for_request(&invite, status));
         }

@@ -147,7 +147,7 @@ impl Endpoint {
     ) -> Option<(u32, Side)> {
         let (dialog, message) = self.response_message(id, response.status())?;
         let agreed = if message == Message::UpdateSuccess {
-            let request = self.servers.get(&id).and_then(|server| server.request.clone());
+            let request = self.servers.get(&id).and_then(|server| server.whole_request());
             if !response.headers().contains(&HeaderName::Contact)
                 && let Some(contact) = self.dialogs.get(&dialog).and_then(|dialog| dialog.contact.clone())
             {

@@ -315,7 +315,7 @@ impl Endpoint {
             return Err(Refusal::Proxied);
         }
         let (request, in_dialog, flow) =
-            (server.request.clone().ok_or(Refusal::Gone)?, server.in_dialog, server.came_on);
+            (server.whole_request().ok_or(Refusal::Gone)?, server.in_dialog, server.came_on);
         if acceptance.body.is_some() && !acceptance.authorised {
             return Err(Refusal::Unauthorised);
         }

@@ -217,7 +217,7 @@ impl Endpoint {
         if server.owner != super::server::Owner::Function {
             return Err(Refusal::Proxied);
         }
-        let (request, in_dialog) = (server.request.clone().ok_or(Refusal::Gone)?, server.in_dialog);
+        let (request, in_dialog) = (server.whole_request().ok_or(Refusal::Gone)?, server.in_dialog);
         let wanted = wants_subscription(&request);
         let mut headers = acceptance.headers.clone();
         if !acceptance.subscribe {

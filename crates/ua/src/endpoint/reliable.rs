@@ -189,7 +189,7 @@ impl Endpoint {
     /// RFC 3262 §3: nobody acknowledges; the INVITE is refused.
     fn not_pracked(&mut self, now: Now, id: RequestId) {
         self.fault("ua.not_pracked", Fault::NotPracked { request: id });
-        let request = self.servers.get(&id).and_then(|server| server.request.clone());
+        let request = self.servers.get(&id).and_then(|server| server.whole_request());
         if let Some(request) = request {
             let _ = self.answer(now, id, Response::for_request(&request, StatusCode::SERVER_TIMEOUT));
         }

@@ -23,7 +23,7 @@ impl Endpoint {
         head: &Head,
         dialog: DialogId,
     ) {
-        let request = self.servers.get(&id).and_then(|server| server.request.clone());
+        let request = self.servers.get(&id).and_then(|server| server.whole_request());
         let (Some(request), Some(known)) = (request, self.dialogs.get_mut(&dialog)) else { return };
         let method = request.method();
         let of_call = matches!(method, Method::Invite | Method::Update | Method::Prack | Method::Bye);
@@ -251,7 +251,7 @@ impl Endpoint {
         response: &Response,
     ) -> Result<DialogId, Refusal> {
         let server = self.servers.get(&id).ok_or(Refusal::Gone)?;
-        let request = server.request.clone().ok_or(Refusal::Gone)?;
+        let request = server.whole_request().ok_or(Refusal::Gone)?;
         let (known, replacing) = (server.in_dialog.or(server.early), server.replacing);
         let known = known.filter(|dialog| self.call(*dialog).is_some());
         let mut response = response.clone();
