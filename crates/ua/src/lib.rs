@@ -10,7 +10,9 @@
 //! * Commands, client side: [`send_request`](Endpoint::send_request), [`invite`](Endpoint::invite),
 //!   [`cancel`](Endpoint::cancel), [`confirm`](Endpoint::confirm), [`send_in_dialog`](Endpoint::send_in_dialog),
 //!   [`bye`](Endpoint::bye). Server side: [`respond`](Endpoint::respond), [`accept`](Endpoint::accept),
-//!   [`deadline`](Endpoint::deadline). Proxy: [`proxy`](Endpoint::proxy),
+//!   [`respond_reliably`](Endpoint::respond_reliably), [`deadline`](Endpoint::deadline). Calls on either side:
+//!   [`reinvite`](Endpoint::reinvite), [`update`](Endpoint::update), [`answer_offer`](Endpoint::answer_offer). Proxy:
+//!   [`proxy`](Endpoint::proxy),
 //!   [`proxy_in_turn`](Endpoint::proxy_in_turn), [`route_onward`](Endpoint::route_onward),
 //!   [`release`](Endpoint::release); [`targets`] orders contacts by what caller and called side prefer. Back-to-back:
 //!   [`bridge`](Endpoint::bridge), [`add_leg`](Endpoint::add_leg), [`answer_upstream`](Endpoint::answer_upstream),
@@ -22,8 +24,9 @@
 //!
 //! Final responses are the function's: the endpoint answers by itself only what never reaches one (what cannot be read,
 //! 405, 415, 416, 420, 481, 482, 483, 501, 503, 505), 100 to an INVITE after 200 ms of silence, 200 to CANCEL, 200 to a BYE
-//! that crosses our own, and 500 to an INVITE that the function left unanswered beyond its deadline. Copies of requests
-//! and responses never come up.
+//! that crosses our own, and 500 to an INVITE that the function left unanswered beyond its deadline. In calls also 491 or
+//! 500 to a change that meets another one, 200 to a PRACK without an offer, and, where session timers are configured, 422
+//! and the answer to an UPDATE that only refreshes. Copies of requests and responses never come up.
 //!
 //! ```
 //! use cpm_base::*;

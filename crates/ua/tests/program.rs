@@ -16,12 +16,12 @@ mod ua_program;
 use proptest::prelude::*;
 use ua_program::{World, ua_program};
 
-fn long() -> bool {
-    std::env::var("CPM_LONG").is_ok()
+fn from_environment(name: &str, default: u32) -> u32 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if long() { 20_000 } else { 200 }))]
+    #![proptest_config(ProptestConfig::with_cases(from_environment("CPM_PROGRAMS", 200)))]
 
     /// Threats C3, C6, C8: late, doubled and reordered messages never reach a wrong dialog; everything ends, once.
     #[test]
@@ -89,7 +89,10 @@ impl Step {
             Step::ByeCalled => world.bye(1, 0),
             Step::First => world.deliver(0),
             Step::Last => world.deliver(world.pool.len() - 1),
-            Step::Time => drop(world.next_deadline()),
+            Step::Time => {
+                world.next_deadline();
+                world.expire();
+            }
         }
     }
 }
@@ -104,11 +107,11 @@ fn after(steps: &[Step]) -> World {
     world
 }
 
-/// Threat C8: all interleavings of INVITE, CANCEL, 180, 200, 487, ACK, BYE, their timers and the order of arrival, seven
-/// steps after the INVITE (five where `CPM_LONG` is not set): both sides agree whether there is a call, and end clean.
+/// Threat C8: all interleavings of INVITE, CANCEL, 180, 200, 487, ACK, BYE, their timers and the order of arrival, as many
+/// steps after the INVITE as `CPM_INTERLEAVINGS` says (5): both sides agree whether there is a call, and end clean.
 #[test]
 fn every_interleaving_of_a_call_ends_clean() {
-    let length = if long() { 7 } else { 5 };
+    let length = from_environment("CPM_INTERLEAVINGS", 5) as usize;
     let mut begun = vec![Vec::new()];
     let mut count = 0_usize;
     while let Some(steps) = begun.pop() {

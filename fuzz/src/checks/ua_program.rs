@@ -32,7 +32,8 @@ pub struct Side {
 pub struct World {
     pub now: Now,
     pub sides: [Side; 2],
-    pub pool: VecDeque<(usize, Bytes)>,
+    /// For whom, what, and since when.
+    pub pool: VecDeque<(usize, Bytes, Instant)>,
 }
 
 fn address(side: usize) -> String {
@@ -153,7 +154,7 @@ impl World {
         for n in [0, 1] {
             while let Some(action) = self.sides[n].ua.poll_action() {
                 match action {
-                    Action::Datagram(_, octets) => self.pool.push_back((1 - n, octets)),
+                    Action::Datagram(_, octets) => self.pool.push_back((1 - n, octets, self.now.mono)),
                     Action::Event(event) => self.sides[n].told(event),
                     Action::Open(open, _) => {
                         let info = self.sides[n].ua.flow_info(FLOW).unwrap().clone();
@@ -257,10 +258,16 @@ impl World {
 
     pub fn deliver(&mut self, pick: usize) {
         let len = self.pool.len().max(1);
-        if let Some((to, octets)) = self.pool.remove(pick % len) {
+        if let Some((to, octets, _)) = self.pool.remove(pick % len) {
             self.sides[to].ua.handle_datagram(self.now, FLOW, octets);
         }
         self.listen();
+    }
+
+    /// Loses what is under way for longer than T4, the time that a message may live (RFC 3261 §17.1.2.2).
+    pub fn expire(&mut self) {
+        let now = self.now.mono;
+        self.pool.retain(|(_, _, since)| now.since(*since) <= Duration::from_secs(5));
     }
 
     pub fn pass(&mut self, time: Duration) {

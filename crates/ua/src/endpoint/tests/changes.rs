@@ -482,3 +482,114 @@ fn a_change_with_an_old_number_is_refused() {
     assert!(!String::from_utf8_lossy(&net.wire.last().unwrap().bytes).contains("Retry-After"));
     hang_up(&mut net, 0, here);
 }
+
+/// Threat C6: what is over is over: a stale handle is refused by every command with what it was given, also when another
+/// dialog is there.
+#[test]
+fn a_stale_handle_names_nothing() {
+    let (mut net, here, there) = established([full_config(1), full_config(2)]);
+    net.with(0, |ua, now| ua.bye(now, here, Headers::new())).unwrap();
+    net.run(Duration::from_secs(40));
+    net.with(0, |ua, now| ua.invite(now, invite(1, 2, Transport::Udp), Destination::Routed)).unwrap();
+    net.run(Duration::from_millis(300));
+    assert_eq!(net.peers[0].ua.dialogs.len(), 1);
+    let before = net.wire.len();
+    net.with(0, |ua, now| {
+        let body = || Some(sdp("x"));
+        for why in [
+            ua.reinvite(now, here, Headers::new(), body()).unwrap_err().why,
+            ua.update(now, here, Headers::new(), body()).unwrap_err().why,
+            ua.bye(now, here, Headers::new()).unwrap_err().why,
+            ua.send_in_dialog(now, here, Method::Message, Headers::new(), body()).unwrap_err().why,
+            ua.confirm(now, here, body()).unwrap_err().why,
+        ] {
+            assert_eq!(why, Refusal::Gone);
+        }
+        assert_eq!((ua.take_offer(OfferOf::Success(here)), ua.dialog_ids(here)), (None, None));
+    });
+    assert_eq!(net.wire.len(), before);
+    let _ = there;
+    let dialog = *net.peers[0].ua.dialogs.keys().next().unwrap();
+    hang_up(&mut net, 0, dialog);
+}
+
+/// Threat C3: copies of an INVITE that come after its ACK are no new calls, at any time within 64*T1.
+#[test]
+fn copies_of_an_acknowledged_invite_call_nobody() {
+    for after in [20, 1_000, 31_000] {
+        let mut net = Net::new([full_config(1), full_config(2)]);
+        net.script(0, answering_offers());
+        net.script(1, answering_offers());
+        net.with(0, |ua, now| ua.invite(now, invite(1, 2, Transport::Udp), Destination::Routed)).unwrap();
+        net.run(Duration::from_millis(100));
+        let copy = net.wire[0].bytes.clone();
+        net.run(Duration::from_millis(after));
+        net.inject(1, address(1), copy);
+        net.run(Duration::from_millis(100));
+        assert_eq!(told(&net, 1), ["INVITE", "acknowledged"], "{after}");
+        assert_eq!(net.peers[1].ua.dialogs.len(), 1);
+        let dialog = *net.peers[0].ua.dialogs.keys().next().unwrap();
+        hang_up(&mut net, 0, dialog);
+    }
+}
+
+/// Threat C10: an ACK, with a description or without, for a call that is not there, or at the wrong time, does nothing: no
+/// answer, no state, no word to the function.
+#[test]
+fn a_stray_ack_does_nothing() {
+    let (mut net, here, _) = established([full_config(1), full_config(2)]);
+    let (call_id, ours, theirs) = net.peers[0].ua.dialog_ids(here).unwrap();
+    let known = [call_id.to_string(), ours.to_string(), theirs.to_string()];
+    let mut n = 0;
+    for call_id in [known[0].as_str(), "other"] {
+        for (to, from) in [(&*known[1], &*known[2]), (&*known[2], &*known[1]), ("x", "y")] {
+            for (cseq, body) in [(1, ""), (1, "v=0"), (2, "v=0"), (0, "")] {
+                n += 1;
+                let text = alloc::format!(
+                    "ACK sip:x@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKack{n}\r\n\
+                     From: <sip:b@x>;tag={from}\r\nTo: <sip:a@x>;tag={to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} ACK\r\n\
+                     Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                net.inject(0, address(2), text);
+            }
+        }
+    }
+    net.run(Duration::from_secs(1));
+    assert_eq!((net.labels(), told(&net, 0)), (Vec::new(), Vec::new()));
+    assert_eq!(net.peers[0].ua.dialogs.len(), 1);
+    hang_up(&mut net, 0, here);
+}
+
+/// Threat C7: a fork that rang and says nothing more for 180 s is let go while another one still rings.
+#[test]
+fn an_early_dialog_that_is_silent_is_let_go() {
+    let mut net = Net::new([full_config(1), full_config(2)]);
+    net.rule = Box::new(|_, packet| if packet.from == address(2) { Fate::Lost } else { Fate::Arrives });
+    net.with(0, |ua, now| ua.invite(now, invite(1, 2, Transport::Udp), Destination::Routed)).unwrap();
+    let ring = |net: &mut Net, tag: &str| {
+        let sent = String::from_utf8(net.wire[0].bytes.to_vec()).unwrap();
+        let keep = |name: &str| sent.lines().find(|line| line.starts_with(name)).unwrap().to_string();
+        let fields = ["Via: ", "From: ", "Call-ID: ", "CSeq: "].map(keep).join("\r\n");
+        let text = alloc::format!(
+            "SIP/2.0 180 Ringing\r\n{fields}\r\n{};tag={tag}\r\nContact: <sip:{tag}@10.0.0.2>\r\nContent-Length: 0\r\n\r\n",
+            keep("To: ")
+        );
+        net.inject(0, address(2), text);
+    };
+    ring(&mut net, "silent");
+    ring(&mut net, "lively");
+    for _ in 0..3 {
+        net.run(Duration::from_secs(70));
+        ring(&mut net, "lively");
+    }
+    let ended = told(&net, 0).iter().filter(|word| *word == "ended EarlyExpired").count();
+    assert_eq!((ended, net.peers[0].ua.dialogs.len()), (1, 1), "{:?}", told(&net, 0));
+}
+
+/// What an idle call costs, its dialog and its entry in the maps: less than 4 KiB with the texts of usual calls.
+#[test]
+fn an_idle_call_is_small() {
+    let size = size_of::<super::super::dialogs::Dialog>();
+    assert!(size <= 2_560, "{size}");
+}
