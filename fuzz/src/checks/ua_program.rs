@@ -267,7 +267,7 @@ impl World {
     /// Loses what is under way for longer than T4, the time that a message may live (RFC 3261 §17.1.2.2).
     pub fn expire(&mut self) {
         let now = self.now.mono;
-        self.pool.retain(|(_, _, since)| now.since(*since) <= Duration::from_secs(5));
+        self.pool.retain(|(_, _, since)| now.since(*since) < Duration::from_secs(5));
     }
 
     pub fn pass(&mut self, time: Duration) {
