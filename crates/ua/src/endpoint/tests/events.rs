@@ -835,3 +835,110 @@ fn what_drains_begins_nothing_and_holdings_say_what_is_left() {
     rig.run(60);
     assert!(rig.net.peers[0].events.contains(&Event::Drained));
 }
+
+/// One step of a program for two endpoints; numbers choose among what there is.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Subscribe(u32),
+    Refresh(usize),
+    Leave(usize),
+    Forget(usize),
+    Notify(usize),
+    Authorise(usize),
+    Terminate(usize),
+    Refer,
+    Wait(u64),
+    Weather(u64),
+    /// Whether SUBSCRIBEs are accepted, as pending, or refused.
+    Mood(u8),
+}
+
+fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
+    use proptest::prelude::*;
+    let step = prop_oneof![
+        prop_oneof![Just(0u32), Just(60), Just(600), any::<u32>()].prop_map(Step::Subscribe),
+        (0usize..4).prop_map(Step::Refresh),
+        (0usize..4).prop_map(Step::Leave),
+        (0usize..4).prop_map(Step::Forget),
+        (0usize..4).prop_map(Step::Notify),
+        (0usize..4).prop_map(Step::Authorise),
+        (0usize..4).prop_map(Step::Terminate),
+        Just(Step::Refer),
+        prop_oneof![Just(0u64), 1u64..100, 100u64..5000].prop_map(Step::Wait),
+        (0u64..1000).prop_map(Step::Weather),
+        (0u8..3).prop_map(Step::Mood),
+    ];
+    proptest::collection::vec(step, 1..25)
+}
+
+fn run_step(rig: &mut Rig, mood: &alloc::rc::Rc<core::cell::Cell<u8>>, step: Step) {
+    let (subscriptions, notifiers) = rig.held();
+    let subscription = |n: usize| subscriptions.get(n).copied().unwrap_or(SubscriptionId(u64::MAX));
+    let notifier = |n: usize| notifiers.get(n).copied().unwrap_or(NotifierId(u64::MAX));
+    match step {
+        Step::Subscribe(expires) => {
+            rig.net.with(0, |ua, now| drop(ua.subscribe(now, new_subscription(expires))));
+        }
+        Step::Refresh(n) => {
+            rig.net.with(0, |ua, now| drop(ua.refresh_subscription(now, subscription(n))));
+        }
+        Step::Leave(n) => rig.net.with(0, |ua, now| drop(ua.unsubscribe(now, subscription(n)))),
+        Step::Forget(n) => rig.net.with(0, |ua, _| _ = ua.forget_subscription(subscription(n))),
+        Step::Notify(n) => {
+            rig.net.with(1, |ua, now| drop(ua.notify(now, notifier(n), Headers::new(), Some(state("s")))));
+        }
+        Step::Authorise(n) => rig.net.with(1, |ua, now| drop(ua.authorise(now, notifier(n), None))),
+        Step::Terminate(n) => rig.net.with(1, |ua, now| {
+            drop(ua.terminate_subscription(now, notifier(n), Termination::Probation(Some(3)), None));
+        }),
+        Step::Refer => {
+            let refer = NewRefer {
+                target: uri("sip:user2@10.0.0.2:5060"),
+                from: NameAddr::new(uri("sip:user1@example.com")),
+                reference: Reference::One(NameAddr::new(uri("sip:carol@example.com"))),
+                subscribe: true,
+                target_dialog: None,
+                headers: Headers::new(),
+                destination: Destination::Routed,
+            };
+            rig.net.with(0, |ua, now| drop(ua.refer(now, refer)));
+        }
+        Step::Wait(seconds) => rig.run(seconds),
+        Step::Weather(seed) => rig.net.rule = super::properties::fates(seed, seed % 30),
+        Step::Mood(n) => mood.set(n),
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 96, ..Default::default() })]
+
+    /// Threats D1, D6: whatever is done in whatever order over whatever net, when the time is over nothing is left.
+    #[test]
+    fn any_program_ends_empty(program in steps()) {
+        let mut net = Net::new([quiet_config(1), quiet_config(2)]);
+        let mood = alloc::rc::Rc::new(core::cell::Cell::new(0));
+        net.script(0, watching(StatusCode::OK));
+        let of_script = alloc::rc::Rc::clone(&mood);
+        net.script(1, move |ua, now, event| match event {
+            Event::Subscribe { id, request, .. } => match of_script.get() {
+                0 => drop(ua.accept_subscription(now, *id, accept("x"))),
+                1 => drop(ua.accept_subscription(now, *id, Acceptance::default())),
+                _ => drop(ua.respond(now, *id, Response::for_request(request, StatusCode::FORBIDDEN))),
+            },
+            Event::Refer { id, .. } => {
+                let acceptance = ReferAcceptance { subscribe: true, expires: 60, headers: Headers::new() };
+                drop(ua.accept_refer(now, *id, acceptance));
+            }
+            _ => {}
+        });
+        let mut rig = Rig { net };
+        for step in program {
+            run_step(&mut rig, &mood, step);
+        }
+        rig.net.rule = Box::new(|_, _| Fate::Arrives);
+        // Nobody refreshes any more; a day is the longest that anything is granted.
+        mood.set(2);
+        rig.run(90_000);
+        rig.net.run_to_quiet();
+    }
+}
