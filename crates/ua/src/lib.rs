@@ -21,6 +21,11 @@
 //!   first and the third by itself when [`IdentityPolicy::enforce`] says so.
 //! * What outlives a node: [`export_dialog`](Endpoint::export_dialog), [`restore_dialog`](Endpoint::restore_dialog),
 //!   [`export_registration`](Endpoint::export_registration), [`restore_registration`](Endpoint::restore_registration).
+//! * Usages that the endpoint keeps alive by itself: [`register`](Endpoint::register), [`publish`](Endpoint::publish),
+//!   [`subscribe`](Endpoint::subscribe), [`refer`](Endpoint::refer); for others it holds what the function accepts with
+//!   [`accept_subscription`](Endpoint::accept_subscription) and [`accept_refer`](Endpoint::accept_refer), and notifies
+//!   them. Challenges to its own requests are answered with [`add_login`](Endpoint::add_login), for the account's own realm
+//!   and hosts alone.
 //!
 //! Final responses are the function's: the endpoint answers by itself only what never reaches one (what cannot be read,
 //! 405, 415, 416, 420, 481, 482, 483, 501, 503, 505), 100 to an INVITE after 200 ms of silence, 200 to CANCEL, 200 to a BYE
