@@ -715,6 +715,7 @@ impl Endpoint {
         {
             match method {
                 Method::Bye => self.end_call(now, dialog, DialogEnd::RemoteBye),
+                Method::Notify => self.notify_replied(now, id, status.is_success()),
                 Method::Update if status.is_success() => {
                     self.refresh_dialog(dialog, refresh.as_deref());
                     self.agreed(now, dialog, agreed);

@@ -156,8 +156,8 @@ pub(super) struct Subscription {
     pub(super) expires_at: Option<Instant>,
     pub(super) refresh_at: Option<Instant>,
     pub(super) timer_n: Option<Instant>,
-    /// NOTIFYs that the function has not answered.
-    unanswered: Vec<RequestId>,
+    /// NOTIFYs that the function has not answered, and what they say.
+    unanswered: Vec<(RequestId, SubscriptionState)>,
 }
 
 impl Subscribe {
@@ -802,7 +802,29 @@ impl Endpoint {
         if let Ok(Some(package)) = request.typed::<Package>() {
             known.package = package;
         }
-        known.unanswered.push(id);
+        known.unanswered.push((id, state.clone()));
+        let subscribe = known.subscribe;
+        self.metrics.count("ua.notifications");
+        let notify = Box::new(request.clone());
+        self.tell_subscriber(subscribe, SubscriberEvent::Notified { subscription, id, state, notify });
+        self.schedule_subscription(subscription);
+    }
+
+    /// The function answered a NOTIFY: what it says counts when it was taken. One that was refused, or challenged, may come
+    /// from anybody.
+    pub(super) fn notify_replied(&mut self, now: Now, id: RequestId, taken: bool) {
+        let held = self.usages.subscriptions.iter_mut().find_map(|(subscription, known)| {
+            let at = known.unanswered.iter().position(|(notify, _)| *notify == id)?;
+            Some((*subscription, known.unanswered.remove(at).1))
+        });
+        if let Some((subscription, state)) = held.filter(|_| taken) {
+            self.notify_counts(now, subscription, &state);
+            self.schedule_subscription(subscription);
+        }
+    }
+
+    fn notify_counts(&mut self, now: Now, subscription: SubscriptionId, state: &SubscriptionState) {
+        let Some(known) = self.usages.subscriptions.get_mut(&subscription) else { return };
         known.timer_n = None;
         let event = if state.is_terminated() {
             subscriber::Event::NotifyTerminated
@@ -814,14 +836,9 @@ impl Endpoint {
         let before = known.state;
         let (next, effect) = subscriber::step(before, event);
         known.state = next;
-        let subscribe = known.subscribe;
         if effect == Effect::Tell {
             self.take_lifetime(now, subscription, state.expires());
         }
-        self.metrics.count("ua.notifications");
-        let notify = Box::new(request.clone());
-        let told = SubscriberEvent::Notified { subscription, id, state: state.clone(), notify };
-        self.tell_subscriber(subscribe, told);
         if effect == Effect::TellAndEnd {
             let reason = state.reason().map(ToString::to_string);
             let again = resubscribe(reason.as_deref(), state.retry_after());
@@ -831,7 +848,6 @@ impl Endpoint {
             };
             self.subscription_ends(subscription, why, again);
         }
-        self.schedule_subscription(subscription);
     }
 
     /// What is wrong with a NOTIFY, or too much about it.
@@ -855,7 +871,7 @@ impl Endpoint {
         let Some(known) = self.usages.subscriptions.get_mut(&subscription) else {
             return Err(refusal(StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST));
         };
-        known.unanswered.retain(|id| servers.get(id).is_some_and(|server| !server.answered()));
+        known.unanswered.retain(|(id, _)| servers.get(id).is_some_and(|server| !server.answered()));
         let queue = known.unanswered.len().saturating_add(1);
         if LimitExceeded::check("sub.queue", queue, limits.max_unanswered_notifies).is_err() {
             self.metrics.count("ua.notify_queue_full");

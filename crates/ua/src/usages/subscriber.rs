@@ -62,9 +62,9 @@ pub(crate) enum Effect {
     Nothing,
     /// The function is refused: it is being ended.
     Refused,
-    /// Hand the NOTIFY up; what it says of the time counts.
+    /// What the NOTIFY says of the time counts.
     Tell,
-    /// Hand the NOTIFY up, then say that it is over.
+    /// The NOTIFY was the last: say that it is over.
     TellAndEnd,
     /// Send a SUBSCRIBE that refreshes.
     SendRefresh,

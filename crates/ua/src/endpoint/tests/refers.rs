@@ -277,3 +277,18 @@ fn refers_survive_loss_duplication_and_disorder() {
         rig.net.run_to_quiet();
     }
 }
+
+/// Threat D6: a subscription that nobody refreshes ends by the clock of each side.
+#[test]
+fn a_referrer_does_not_wait_for_ever() {
+    let mut rig = rig(true, |_| {});
+    rig.net.with(0, |ua, now| ua.refer(now, new_refer(true)).unwrap());
+    rig.run(1);
+    rig.story();
+    rig.net.rule = alloc::boxed::Box::new(|_, _| Fate::Lost);
+    rig.run(598);
+    assert_eq!(rig.story(), [""; 0]);
+    rig.run(3);
+    assert_eq!(rig.story(), ["ended Expired Now"]);
+    rig.net.run_to_quiet();
+}
