@@ -302,9 +302,14 @@ pub(super) fn compare_agreed(before: Option<Side<'_>>, now: Side<'_>) -> Change 
         None => Change::Added,
         Some(_) if off(&now) => Change::Removed,
         Some(before) if !same_connection(&before, &now) => Change::Replaced,
-        Some(before) if before == now => Change::Kept,
+        Some(before) if before.0 == now.0 && wish(&before) == wish(&now) => Change::Kept,
         Some(_) => Change::Modified,
     }
+}
+
+/// What we want, whoever offered it last.
+fn wish(side: &Side<'_>) -> Option<LocalMedium> {
+    side.1.cloned().map(LocalMedium::for_offer)
 }
 
 fn same_connection(before: &Side<'_>, now: &Side<'_>) -> bool {

@@ -149,7 +149,7 @@ fn a_session_changes_and_its_lines_stay() {
     let (ours, theirs, offer, answer) = exchange(&mut a, &mut b, &plan, answers);
     assert_eq!(
         (changes(&ours), changes(&theirs)),
-        (vec![Change::Kept, Change::Removed], vec![Change::Modified, Change::Removed])
+        (vec![Change::Kept, Change::Removed], vec![Change::Kept, Change::Removed])
     );
     assert_eq!(media_lines(&offer)[1], "m=message 0 TCP/MSRP *");
     assert_eq!(
@@ -614,5 +614,23 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+/// Whoever offers again, and however often: a connection that stands keeps its roles (RFC 6135 §4.2).
+#[test]
+fn roles_stay_with_the_connection() {
+    let (mut a, mut b) = (session(1), session(2));
+    let mut plan = a.plan();
+    plan.add(msrp(1, "chat", Setup::ActPass));
+    exchange(&mut a, &mut b, &plan, vec![Some(msrp(2, "chat", Setup::Active).into())]);
+    for turn in 0..4 {
+        let (offerer, answerer) = if turn % 2 == 0 { (&mut b, &mut a) } else { (&mut a, &mut b) };
+        let (offer, token) = offerer.offer(&offerer.plan()).unwrap();
+        let received = answerer.receive_offer(&offer).unwrap();
+        let standing = answerer.standing(&received);
+        let (answer, theirs) = answerer.answer(received, standing).unwrap();
+        let ours = offerer.answered(token, &answer).unwrap();
+        assert_eq!((changes(&ours), changes(&theirs)), (vec![Change::Kept], vec![Change::Kept]), "{turn}");
     }
 }
