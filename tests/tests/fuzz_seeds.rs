@@ -66,6 +66,16 @@ fn msrp_stream() {
 }
 
 #[test]
+fn msrp_program() {
+    replay("msrp_program", checks::msrp_program);
+}
+
+#[test]
+fn msrp_splice() {
+    replay("msrp_splice", checks::msrp_splice);
+}
+
+#[test]
 fn sip_header() {
     replay("sip_header", checks::sip_header);
 }

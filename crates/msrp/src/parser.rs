@@ -236,6 +236,8 @@ impl StreamParser {
                 return Ok(None);
             }
             match rest.get(..at).unwrap_or_default() {
+                // A lone LF ends no line.
+                line if !line.ends_with(b"\r") => return Ok(None),
                 b"\r" => break (start, None, next),
                 [b'-', ..] => {
                     let line = rest.get(..at).and_then(|line| line.strip_suffix(b"\r")).unwrap_or_default();

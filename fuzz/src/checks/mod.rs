@@ -4,6 +4,7 @@
 mod cpim;
 mod digest;
 mod msrp;
+mod msrp_program;
 mod multipart;
 mod sdp;
 mod sdp_program;
@@ -17,6 +18,7 @@ mod ua_restore;
 pub use cpim::{cpim, imdn};
 pub use digest::digest;
 pub use msrp::msrp_stream;
+pub use msrp_program::{msrp_program, msrp_splice};
 pub use multipart::multipart;
 pub use sdp::sdp;
 pub use sdp_program::sdp_program;

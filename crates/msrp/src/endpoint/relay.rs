@@ -28,6 +28,9 @@ use crate::values::Status;
 use crate::write;
 use cpm_base::OpenId;
 
+/// Names and values of a head.
+type Fields = Vec<(String, String)>;
+
 /// How often one hop is asked before it is given up.
 const ATTEMPTS: u8 = 4;
 
@@ -178,7 +181,7 @@ impl Endpoint {
         }
     }
 
-    fn relay_request(&mut self, id: RelayId) -> Option<(FlowId, String, Vec<(String, String)>)> {
+    fn relay_request(&mut self, id: RelayId) -> Option<(FlowId, String, Fields)> {
         let relay = self.relays.get_mut(&id)?;
         relay.attempts = relay.attempts.saturating_add(1);
         let hop = relay.config.relays.get(relay.hop)?;

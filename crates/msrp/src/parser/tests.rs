@@ -362,3 +362,18 @@ proptest! {
         prop_assert_eq!(crate::ByteRange::parse(&text), sound.then_some(range));
     }
 }
+
+/// Threats B1, B3: a lone LF ends no line, whether a head is read where it stands or put together.
+#[test]
+fn a_lone_lf_ends_no_line_of_a_head_however_it_is_cut() {
+    for text in [
+        "MSRP abcd123 SEND\r\nX: y\n\r\nContent-Type: a/b\r\n\r\nbody\r\n-------abcd123$\r\n",
+        "MSRP abcd123 SEND\r\nX: y\n-------abcd123$\r\nZ: a\r\n-------abcd123+\r\n",
+        "MSRP abcd123 SEND\nX: y\r\n-------abcd123$\r\n",
+        "MSRP abcd123 SEND\r\nX: y\r\n-------abcd123$\n-------abcd123#\r\n",
+    ] {
+        let pieces: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+        let bytewise = read_cut(&Limits::default(), &pieces);
+        assert_eq!(read(text.as_bytes()), bytewise, "{text:?}");
+    }
+}
