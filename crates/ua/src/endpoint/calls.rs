@@ -61,9 +61,8 @@ pub(super) struct Call {
     pub(super) timer: Timer,
     /// The peer takes UPDATE.
     pub(super) peer_updates: bool,
-    /// The last descriptions of both sides, kept where the session is refreshed.
+    /// Our last description, kept where the session is refreshed.
     pub(super) kept_local: Option<Bytes>,
-    pub(super) kept_remote: Option<Bytes>,
 }
 
 impl Call {
@@ -86,7 +85,6 @@ impl Call {
             timer: Timer::OFF,
             peer_updates: false,
             kept_local: None,
-            kept_remote: None,
         }
     }
 

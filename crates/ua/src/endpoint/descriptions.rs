@@ -40,15 +40,11 @@ impl Endpoint {
         body: &Bytes,
     ) -> Option<Event> {
         let description = description_of(headers, body);
-        let (max, keeps) = (self.config.limits.max_description, self.config.session_timer.is_some());
         let strict = self.config.require_descriptions;
         let call = self.call_mut(id)?;
         let (next, position) = call.exchange.step(Side::Remote, message, description.is_some());
         call.exchange = next;
         let description = description.filter(|_| matches!(position, Position::Offer | Position::Answer));
-        if let Some(octets) = description.as_ref().filter(|octets| keeps && octets.len() <= max) {
-            call.kept_remote = Some(Bytes::copy_from_slice(octets));
-        }
         match (position, description) {
             (Position::Offer, Some(description)) => {
                 call.offers = call.offers.saturating_add(1);

@@ -128,7 +128,6 @@ fn write_call(record: &mut RecordWriter, call: &Call, now: Now) {
     write_instant(record, call.timer.refresh_at, now);
     write_instant(record, call.timer.end_at, now);
     write_bytes_option(record, call.kept_local.as_ref());
-    write_bytes_option(record, call.kept_remote.as_ref());
 }
 
 fn read_call(record: &mut RecordReader<'_>, age: &Age, now: Now) -> Result<Call, RecordError> {
@@ -154,6 +153,5 @@ fn read_call(record: &mut RecordReader<'_>, age: &Age, now: Now) -> Result<Call,
         state => Timer { state, seconds, refresh_at, end_at },
     };
     call.kept_local = read_bytes_option(record)?;
-    call.kept_remote = read_bytes_option(record)?;
     Ok(call)
 }
