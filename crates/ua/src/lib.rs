@@ -103,7 +103,7 @@ pub use cpm_sip::Role;
 pub use endpoint::{
     Acceptance, Binding, Bindings, Branch, Endpoint, Holdings, Login, NewPublication, NewRefer,
     NewRegistration, NewSubscription, NotifierEnd, NotifierEvent, ProxyOptions, PublicationEvent,
-    ReferAcceptance, Reference, RegistrationEvent, RestoreError, Resubscribe, SubscriberEvent,
+    ReferAcceptance, Reference, RegistrationEvent, RestoreError, Restored, Resubscribe, SubscriberEvent,
     SubscriptionEnd, Termination, UsageFailure,
 };
 pub use error::{

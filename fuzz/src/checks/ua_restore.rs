@@ -37,10 +37,11 @@ fn sealed(kind: [u8; 4], values: &[u8]) -> Vec<u8> {
 
 fn dialog(now: Now, record: &[u8]) {
     let mut ua = endpoint(2);
-    let Ok(id) = ua.restore_dialog(now, record) else { return };
+    let Ok(restored) = ua.restore_dialog(now, record) else { return };
+    let id = restored.dialog;
     let written = ua.export_dialog(now, id).expect("what was taken up is at rest");
     let mut other = endpoint(3);
-    let again = other.restore_dialog(now, &written).expect("what was written is read");
+    let again = other.restore_dialog(now, &written).expect("what was written is read").dialog;
     assert_eq!(other.export_dialog(now, again).expect("at rest"), written);
     // It can be used and ended.
     let _ = ua.send_in_dialog(now, id, Method::Message, Headers::new(), None);

@@ -64,7 +64,7 @@ pub(crate) use outgoing::Stateless;
 use proxy::Proxy;
 pub use proxy::{Branch, ProxyOptions};
 pub use publications::{NewPublication, PublicationEvent};
-pub use records::RestoreError;
+pub use records::{RestoreError, Restored};
 pub use refers::{NewRefer, ReferAcceptance, Reference};
 pub use registrations::{Binding, Bindings, NewRegistration, RegistrationEvent};
 use server::{PeerLoad, Server};

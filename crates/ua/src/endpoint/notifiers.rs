@@ -4,6 +4,7 @@
 use super::Endpoint;
 use super::client::User;
 use super::dialogs::Dialog;
+use super::records::ReadNotifier;
 use super::usages::{Effect as Reach, Usage, effect};
 use crate::error::{Refusal, Refused};
 use crate::event::{Body, DialogEnd, DialogId, Event, NotifierId, RequestId};
@@ -130,6 +131,33 @@ impl Termination {
 }
 
 impl Notifier {
+    /// One that was kept elsewhere.
+    pub(super) fn restored(dialog: DialogId, read: ReadNotifier) -> Notifier {
+        Notifier {
+            dialog,
+            package: read.package,
+            subscriber: read.subscriber,
+            state: read.state,
+            expires_at: read.expires_at,
+            min_interval: read.min_interval,
+            headers: read.headers,
+            outstanding: None,
+            next: None,
+            not_before: read.not_before,
+            end: NotifierEnd::Gone,
+        }
+    }
+
+    /// Whether nothing about it is under way, and no NOTIFY waits.
+    pub(super) fn is_resting(&self) -> bool {
+        let stands = matches!(self.state, State::Pending | State::Active);
+        stands && self.outstanding.is_none() && self.next.is_none()
+    }
+
+    pub(super) const fn not_before(&self) -> Option<Instant> {
+        self.not_before
+    }
+
     fn next_alarm(&self) -> Option<Instant> {
         let rate = match (&self.next, self.outstanding) {
             (Some(_), None) => self.not_before,
@@ -640,6 +668,14 @@ impl Endpoint {
         }
         self.end_usage(notifier.dialog, Usage::Subscription(id.0));
         self.event(Event::Notifier { notifier: id, event: NotifierEvent::Ended(notifier.end) });
+    }
+
+    pub(super) fn take_up_notifier(&mut self, id: NotifierId, notifier: Notifier) {
+        let held = self.usages.subscribers.entry(notifier.subscriber.clone()).or_default();
+        *held = held.saturating_add(1);
+        self.add_usage(notifier.dialog, Usage::Subscription(id.0));
+        self.usages.notifiers.insert(id, notifier);
+        self.schedule_notifier(id);
     }
 
     fn schedule_notifier(&mut self, id: NotifierId) {

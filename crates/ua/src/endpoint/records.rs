@@ -1,4 +1,4 @@
-//! What outlives this node: dialogs and registrations as records that another endpoint takes up, to refresh, change and
+//! What outlives this node: dialogs (with their calls and subscriptions) and registrations as records that another endpoint takes up, to refresh, change and
 //! end them. Records have a version, a checksum and a limit ([`cpm_base::record`]). Flows are not in them: they belong to
 //! a host. Times are what is left of them, and when that was said.
 //!
@@ -7,15 +7,18 @@
 
 mod dialogs;
 mod registrations;
+mod subscriptions;
 
 use super::Endpoint;
 use crate::error::Refusal;
+use crate::event::{DialogId, NotifierId, SubscriptionId};
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 use cpm_base::record::{RecordError, RecordReader, RecordWriter};
 use cpm_base::{DateTime, Instant, LimitExceeded, Now};
-use cpm_sip::{HeaderText, TypedHeader};
+use cpm_sip::{HeaderName, HeaderText, Headers, TypedHeader};
+pub(super) use subscriptions::{ReadNotifier, ReadSubscription};
 
 /// Why a record is not taken up. Nothing of it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +51,17 @@ impl From<RecordError> for RestoreError {
     fn from(error: RecordError) -> Self {
         RestoreError::Record(error)
     }
+}
+
+/// What a record of a dialog made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// The dialog.
+    pub dialog: DialogId,
+    /// Its subscriptions of ours, in the order in which they were made.
+    pub subscriptions: Vec<SubscriptionId>,
+    /// Its subscriptions that the function accepted.
+    pub notifiers: Vec<NotifierId>,
 }
 
 /// Begins a record: everything in it is as of now.
@@ -83,6 +97,41 @@ impl Age {
 /// How far an instant is away.
 fn write_instant(record: &mut RecordWriter, at: Instant, now: Now) {
     record.u64(u64::try_from(at.since(now.mono).as_micros()).unwrap_or(u64::MAX));
+}
+
+fn write_instant_option(record: &mut RecordWriter, at: Option<Instant>, now: Now) {
+    record.flag(at.is_some());
+    if let Some(at) = at {
+        write_instant(record, at, now);
+    }
+}
+
+fn read_instant_option(
+    record: &mut RecordReader<'_>,
+    age: &Age,
+    now: Now,
+    most: Duration,
+) -> Result<Option<Instant>, RecordError> {
+    Ok(if record.flag()? { Some(age.instant(record, now, most)?) } else { None })
+}
+
+/// Header fields; what is no text is left out.
+fn write_headers(record: &mut RecordWriter, headers: &Headers) {
+    let fields: Vec<_> = headers.iter().filter_map(|(n, v)| v.to_text().map(|v| (n, v))).collect();
+    record.count(fields.len());
+    for (name, value) in fields {
+        record.text(name.as_str()).text(&value);
+    }
+}
+
+fn read_headers(record: &mut RecordReader<'_>) -> Result<Headers, RecordError> {
+    let mut headers = Headers::new();
+    for _ in 0..record.count()? {
+        let name = HeaderName::parse(record.text()?).map_err(|_| RecordError::Value("header field"))?;
+        let value = HeaderText::new(record.text()?).map_err(|_| RecordError::Value("header field"))?;
+        headers.push(name, value);
+    }
+    Ok(headers)
 }
 
 fn write_value<H: TypedHeader>(record: &mut RecordWriter, value: &H) {

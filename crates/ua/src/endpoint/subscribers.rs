@@ -5,6 +5,7 @@ use super::Endpoint;
 use super::client::User;
 use super::dialogs::{Dialog, Origin};
 use super::lease::{UsageFailure, retry_after};
+use super::records::ReadSubscription;
 use super::usages::{Effect as Reach, Usage, effect};
 use super::via::Head;
 use crate::error::{Refusal, Refused};
@@ -171,6 +172,32 @@ impl Subscribe {
 }
 
 impl Subscription {
+    /// One that was kept elsewhere.
+    pub(super) fn restored(subscribe: SubscribeId, dialog: DialogId, read: ReadSubscription) -> Subscription {
+        Subscription {
+            subscribe,
+            dialog,
+            package: read.package,
+            refer: read.refer,
+            headers: read.headers,
+            state: read.state,
+            wish: read.wish,
+            asked: read.asked,
+            brief: 0,
+            busy: false,
+            expires_at: read.expires_at,
+            refresh_at: read.refresh_at,
+            timer_n: read.timer_n,
+            unanswered: Vec::new(),
+        }
+    }
+
+    /// Whether nothing about it is under way; a NOTIFY among those that are `open` is.
+    pub(super) fn is_resting(&self, open: impl Fn(&RequestId) -> bool) -> bool {
+        let stands = matches!(self.state, State::NotifyWait | State::Pending | State::Active);
+        stands && !self.busy && !self.unanswered.iter().any(|(id, _)| open(id))
+    }
+
     fn next_alarm(&self) -> Option<Instant> {
         let idle = !self.busy;
         let alarms = [self.expires_at, self.refresh_at.filter(|_| idle), self.timer_n.filter(|_| idle)];
@@ -671,6 +698,12 @@ impl Endpoint {
             .max(LEAST_WAIT)
             .max(Duration::from_secs(u64::from(asked)));
         known.refresh_at = Some(now.mono.plus(wait));
+    }
+
+    pub(super) fn take_up_subscription(&mut self, id: SubscriptionId, known: Subscription) {
+        self.add_usage(known.dialog, Usage::Subscription(id.0));
+        self.usages.subscriptions.insert(id, known);
+        self.schedule_subscription(id);
     }
 
     fn schedule_subscription(&mut self, id: SubscriptionId) {

@@ -3,12 +3,13 @@
 use super::super::Endpoint;
 use super::super::calls::{Call, Phase};
 use super::super::dialogs::Dialog;
+use super::subscriptions::read_usages;
 use super::{
-    Age, RestoreError, begin, read_bytes_option, read_list, read_value, write_bytes_option, write_instant,
-    write_list, write_value,
+    Age, RestoreError, Restored, begin, read_bytes_option, read_list, read_value, write_bytes_option,
+    write_instant, write_list, write_value,
 };
 use crate::error::Refusal;
-use crate::event::DialogId;
+use crate::event::{DialogId, NotifierId, SubscriptionId};
 use crate::session::exchange::Exchange;
 use crate::session::timer::{self, Timer};
 use alloc::collections::BTreeSet;
@@ -23,52 +24,80 @@ const KIND: [u8; 4] = *b"DIAL";
 const VERSION: u16 = 1;
 
 impl Endpoint {
-    /// A confirmed dialog as a record, for [`restore_dialog`](Endpoint::restore_dialog) of this or another endpoint. This
-    /// one keeps it: whoever hands it over sees to it that one alone goes on with it.
+    /// A confirmed dialog with its call and its subscriptions as a record, for
+    /// [`restore_dialog`](Endpoint::restore_dialog) of this or another endpoint. This one keeps it: whoever hands it over
+    /// sees to it that one alone goes on with it. [`subscription_dialog`](Endpoint::subscription_dialog) and
+    /// [`notifier_dialog`](Endpoint::notifier_dialog) say in which dialog a subscription is.
     ///
     /// # Errors
     /// The dialog is over ([`Refusal::Gone`]) or early ([`Refusal::Early`]); something about it is under way: an ACK, a
-    /// BYE, a change, an offer without its answer, or a usage besides the call ([`Refusal::Busy`]); the record would be
-    /// longer than `snapshot.max` allows.
+    /// BYE, a change, an offer without its answer, a SUBSCRIBE or NOTIFY ([`Refusal::Busy`]); the record would be longer
+    /// than `snapshot.max` allows.
     pub fn export_dialog(&self, now: Now, id: DialogId) -> Result<Vec<u8>, Refusal> {
         let dialog = self.dialogs.get(&id).ok_or(Refusal::Gone)?;
-        let call = dialog.call.as_ref().ok_or(Refusal::Busy)?;
-        match call.phase {
-            Phase::Confirmed => {}
-            Phase::EarlyAsClient | Phase::EarlyAsServer { .. } => return Err(Refusal::Early),
-            Phase::AwaitsConfirm { .. } | Phase::AwaitsAck { .. } => return Err(Refusal::Busy),
-            Phase::Ended { .. } => return Err(Refusal::Gone),
-        }
-        let resting = call.is_up() && call.reinvite.is_none() && call.update.is_none();
-        if !resting || call.exchange != Exchange::Idle || !dialog.usages.is_empty() {
-            return Err(Refusal::Busy);
-        }
         let mut record = begin(KIND, VERSION, now);
         write_dialog(&mut record, dialog);
-        write_call(&mut record, call, now);
+        record.flag(dialog.call.is_some());
+        if let Some(call) = &dialog.call {
+            at_rest(call)?;
+            write_call(&mut record, call, now);
+        }
+        self.write_usages(&mut record, dialog.usages.iter().copied(), now)?;
         self.within_limit(record)
     }
 
-    /// Takes up a dialog: requests in it are answered and sent from here on, its session is refreshed in time. The
-    /// [`seed`](crate::Config::seed) must not be that of the endpoint that wrote the record: it would draw the same
-    /// branches once more.
+    /// Takes up a dialog: requests in it are answered and sent from here on, its session and its subscriptions are
+    /// refreshed in time. The [`seed`](crate::Config::seed) must not be that of the endpoint that wrote the record: it
+    /// would draw the same branches once more.
     ///
     /// # Errors
-    /// The record cannot be read; the dialog is here already; too many dialogs; the endpoint is draining.
-    pub fn restore_dialog(&mut self, now: Now, octets: &[u8]) -> Result<DialogId, RestoreError> {
+    /// The record cannot be read; the dialog is here already; too many dialogs or subscriptions; the endpoint is draining.
+    pub fn restore_dialog(&mut self, now: Now, octets: &[u8]) -> Result<Restored, RestoreError> {
         self.may_restore()?;
         let mut record = RecordReader::open(octets, KIND, VERSION, self.config.limits.max_record)?;
         let age = Age::read(&mut record, now)?;
         let mut dialog = read_dialog(&mut record)?;
-        dialog.call = Some(read_call(&mut record, &age, now)?);
+        if record.flag()? {
+            dialog.call = Some(read_call(&mut record, &age, now)?);
+        }
+        let most = Duration::from_secs(u64::from(self.config.limits.max_subscription));
+        let usages = read_usages(&mut record, &age, now, most)?;
         record.finish()?;
+        if dialog.call.is_none() && usages.is_empty() {
+            return Err(RecordError::Value("use").into());
+        }
         if self.dialog_keys.contains_key(&dialog.key) {
             return Err(RestoreError::Known);
         }
-        self.room_for_dialog().map_err(RestoreError::Limit)?;
+        self.room_for_dialog().and_then(|()| self.room_for_usages(&usages)).map_err(RestoreError::Limit)?;
         self.metrics.count("ua.dialogs_restored");
-        Ok(self.insert_dialog(dialog))
+        let dialog = self.insert_dialog(dialog);
+        Ok(self.take_up_usages(dialog, usages))
     }
+
+    /// The dialog that a subscription of ours is in.
+    #[must_use]
+    pub fn subscription_dialog(&self, id: SubscriptionId) -> Option<DialogId> {
+        self.usages.subscriptions.get(&id).map(|known| known.dialog)
+    }
+
+    /// The dialog that a subscription is in that the function accepted.
+    #[must_use]
+    pub fn notifier_dialog(&self, id: NotifierId) -> Option<DialogId> {
+        self.usages.notifiers.get(&id).map(|known| known.dialog)
+    }
+}
+
+/// Whether nothing about a call is under way.
+fn at_rest(call: &Call) -> Result<(), Refusal> {
+    match call.phase {
+        Phase::Confirmed => {}
+        Phase::EarlyAsClient | Phase::EarlyAsServer { .. } => return Err(Refusal::Early),
+        Phase::AwaitsConfirm { .. } | Phase::AwaitsAck { .. } => return Err(Refusal::Busy),
+        Phase::Ended { .. } => return Err(Refusal::Gone),
+    }
+    let resting = call.is_up() && call.reinvite.is_none() && call.update.is_none();
+    if resting && call.exchange == Exchange::Idle { Ok(()) } else { Err(Refusal::Busy) }
 }
 
 fn write_dialog(record: &mut RecordWriter, dialog: &Dialog) {

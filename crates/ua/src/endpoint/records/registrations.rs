@@ -3,7 +3,10 @@
 use super::super::Endpoint;
 use super::super::lease::Lease;
 use super::super::registrations::{Binding, Bindings, NewRegistration, Registration};
-use super::{Age, RestoreError, begin, read_list, read_value, write_instant, write_list, write_value};
+use super::{
+    Age, RestoreError, begin, read_headers, read_list, read_value, write_headers, write_instant, write_list,
+    write_value,
+};
 use crate::error::Refusal;
 use crate::event::{Destination, RegistrationId};
 use crate::usages::soft_state::State;
@@ -12,7 +15,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use cpm_base::record::{RecordError, RecordReader, RecordWriter};
 use cpm_base::{Now, Transport};
-use cpm_sip::{CSeq, CallId, Contact, ContactAddr, From, HeaderName, HeaderText, Headers, Uri};
+use cpm_sip::{CSeq, CallId, Contact, ContactAddr, From, Uri};
 
 const KIND: [u8; 4] = *b"REGI";
 const VERSION: u16 = 1;
@@ -98,11 +101,7 @@ fn write_wanted(record: &mut RecordWriter, wanted: &NewRegistration) {
     write_value(record, &From::new(wanted.address.clone()));
     write_contacts(record, &wanted.contacts);
     record.u32(wanted.expires);
-    let fields: Vec<_> = wanted.headers.iter().filter_map(|(n, v)| v.to_text().map(|v| (n, v))).collect();
-    record.count(fields.len());
-    for (name, value) in fields {
-        record.text(name.as_str()).text(&value);
-    }
+    write_headers(record, &wanted.headers);
     write_list(record, &wanted.routes);
     match &wanted.destination {
         Destination::Routed | Destination::Flow(_) => drop(record.u8(0)),
@@ -125,12 +124,7 @@ fn read_wanted(record: &mut RecordReader<'_>) -> Result<NewRegistration, RecordE
     if contacts.is_empty() || expires == 0 {
         return Err(RecordError::Value("registration"));
     }
-    let mut headers = Headers::new();
-    for _ in 0..record.count()? {
-        let name = HeaderName::parse(record.text()?).map_err(|_| RecordError::Value("header field"))?;
-        let value = HeaderText::new(record.text()?).map_err(|_| RecordError::Value("header field"))?;
-        headers.push(name, value);
-    }
+    let headers = read_headers(record)?;
     let routes = read_list(record, "Route")?;
     let destination = match record.u8()? {
         0 => Destination::Routed,

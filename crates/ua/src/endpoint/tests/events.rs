@@ -32,7 +32,7 @@ pub(super) fn new_subscription(expires: u32) -> NewSubscription {
     }
 }
 
-fn accept(text: &str) -> Acceptance {
+pub(super) fn accept(text: &str) -> Acceptance {
     Acceptance { authorised: true, body: Some(state(text)), ..Acceptance::default() }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn watching(status: StatusCode) -> impl FnMut(&mut Endpoint, Now, &Ev
 }
 
 /// Accepts every SUBSCRIBE like this.
-fn serving(acceptance: Acceptance) -> impl FnMut(&mut Endpoint, Now, &Event) {
+pub(super) fn serving(acceptance: Acceptance) -> impl FnMut(&mut Endpoint, Now, &Event) {
     move |ua, now, event| {
         if let Event::Subscribe { id, .. } = event {
             ua.accept_subscription(now, *id, acceptance.clone()).unwrap();

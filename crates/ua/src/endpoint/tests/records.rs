@@ -1,6 +1,8 @@
 //! Dialogs and registrations that outlive their node.
 
+use super::events::{accept, new_subscription, serving, state, watching};
 use super::net::*;
+use super::registrations::quiet_config;
 use super::scripts::*;
 use crate::*;
 use alloc::format;
@@ -117,7 +119,7 @@ fn take_up(net: &mut Net, peer: usize) {
     let (dialog, now) = (dialog_of(net, peer), net.now);
     let record = net.peers[peer].ua.export_dialog(now, dialog).unwrap();
     let mut fresh = like(net, peer);
-    let restored = fresh.restore_dialog(now, &record).unwrap();
+    let restored = fresh.restore_dialog(now, &record).unwrap().dialog;
     assert_eq!(fresh.export_dialog(now, restored).unwrap(), record, "a record is what was read from it");
     net.replace(peer, fresh);
 }
@@ -267,6 +269,17 @@ fn limits_and_a_drain_bind_records_too() {
     assert_eq!(ua.restore_dialog(now, &record), Err(RestoreError::Draining));
 }
 
+/// What both sides of a subscription write of it.
+fn records_of_a_subscription() -> (Vec<u8>, Vec<u8>) {
+    let mut net = Net::new([quiet_config(1), quiet_config(2)]);
+    net.script(0, watching(StatusCode::OK));
+    net.script(1, serving(accept("one")));
+    net.with(0, |ua, now| ua.subscribe(now, new_subscription(300)).unwrap());
+    net.run(SECOND);
+    let of = |peer: usize| net.peers[peer].ua.export_dialog(net.now, dialog_of(&net, peer)).unwrap();
+    (of(0), of(1))
+}
+
 /// The same values under a checksum that fits.
 fn sealed(kind: [u8; 4], values: &[u8]) -> Vec<u8> {
     let mut record = RecordWriter::new(kind, 1);
@@ -400,7 +413,9 @@ proptest! {
         let (dialog, now) = record_of_a_dialog();
         let (net, id) = registered();
         let registration = net.peers[0].ua.export_registration(now, id).unwrap();
-        for (kind, record) in [(*b"DIAL", dialog), (*b"REGI", registration)] {
+        let (subscription, notifier) = records_of_a_subscription();
+        let dialogs = [dialog, subscription, notifier].map(|record| (*b"DIAL", record));
+        for (kind, record) in dialogs.into_iter().chain([(*b"REGI", registration)]) {
             let mut values = record[14..record.len() - 4].to_vec();
             for (at, octet) in &edits {
                 let at = at.index(values.len());
@@ -412,17 +427,105 @@ proptest! {
             let mut ua = Endpoint::new(calling(2, 300)).unwrap();
             let forged = sealed(kind, &values);
             let again = match &kind {
-                b"DIAL" => ua.restore_dialog(now, &forged).ok().map(|id| ua.export_dialog(now, id).unwrap()),
+                b"DIAL" => ua.restore_dialog(now, &forged).ok().map(|r| ua.export_dialog(now, r.dialog).unwrap()),
                 _ => ua.restore_registration(now, &forged).ok().map(|id| ua.export_registration(now, id).unwrap()),
             };
             if let Some(again) = again {
                 let mut other = Endpoint::new(calling(2, 300)).unwrap();
                 let third = match &kind {
-                    b"DIAL" => other.restore_dialog(now, &again).map(|id| other.export_dialog(now, id).unwrap()),
+                    b"DIAL" => other.restore_dialog(now, &again).map(|r| other.export_dialog(now, r.dialog).unwrap()),
                     _ => other.restore_registration(now, &again).map(|id| other.export_registration(now, id).unwrap()),
                 };
                 prop_assert_eq!(third.unwrap(), again);
             }
         }
     }
+}
+
+/// A subscription between peer 0 and the notifier at peer 1; one of them may be taken up by a fresh endpoint after a time.
+/// Gives what crossed the network from there on.
+fn subscribed(wait: u64, taken_up: Option<usize>, leaves: bool) -> Vec<(Instant, String)> {
+    let mut net = Net::new([quiet_config(1), quiet_config(2)]);
+    net.script(0, watching(StatusCode::OK));
+    net.script(1, serving(Acceptance { min_interval: 5 * SECOND, ..accept("one") }));
+    net.with(0, |ua, now| ua.subscribe(now, new_subscription(300)).unwrap());
+    net.run(Duration::from_secs(wait));
+    let from = net.wire.len();
+    if let Some(peer) = taken_up {
+        let ua = &net.peers[peer].ua;
+        let dialog = match peer {
+            0 => ua.subscription_dialog(*ua.usages.subscriptions.keys().next().unwrap()),
+            _ => ua.notifier_dialog(*ua.usages.notifiers.keys().next().unwrap()),
+        };
+        let record = ua.export_dialog(net.now, dialog.unwrap()).unwrap();
+        let mut fresh = like(&net, peer);
+        let restored = fresh.restore_dialog(net.now, &record).unwrap();
+        assert_eq!((restored.subscriptions.len(), restored.notifiers.len()), (1 - peer, peer));
+        assert_eq!(fresh.export_dialog(net.now, restored.dialog).unwrap(), record);
+        net.replace(peer, fresh);
+    }
+    for text in ["two", "three"] {
+        net.with(1, |ua, now| {
+            let notifier = *ua.usages.notifiers.keys().next().unwrap();
+            ua.notify(now, notifier, Headers::new(), Some(state(text))).unwrap();
+        });
+    }
+    // Refreshed twice.
+    net.run(Duration::from_secs(400));
+    if leaves {
+        net.with(0, |ua, now| ua.unsubscribe(now, *ua.usages.subscriptions.keys().next().unwrap())).unwrap();
+    } else {
+        net.with(1, |ua, now| {
+            let notifier = *ua.usages.notifiers.keys().next().unwrap();
+            ua.terminate_subscription(now, notifier, Termination::NoResource, None).unwrap();
+        });
+    }
+    net.run_to_quiet();
+    wire(&net, from)
+}
+
+/// Subscriptions are part of their dialog: refreshed, notified and ended by whoever took them up.
+#[test]
+fn a_subscription_goes_on_as_if_nothing_had_happened() {
+    for wait in [2, 40, 200] {
+        for leaves in [true, false] {
+            let without = subscribed(wait, None, leaves);
+            let of = |label: &str| {
+                without.iter().filter(|(_, text)| text.contains(&format!(": {label} sip"))).count()
+            };
+            assert!(of("SUBSCRIBE") >= 2 && of("NOTIFY") >= 4, "{without:?}");
+            for peer in 0..2 {
+                assert_eq!(subscribed(wait, Some(peer), leaves), without, "{wait} {peer} {leaves}");
+            }
+        }
+    }
+}
+
+/// A subscription about which something is under way is not written, and the limits bind what is taken up.
+#[test]
+fn subscriptions_are_exported_at_rest_and_bounded() {
+    let mut net = Net::new([quiet_config(1), quiet_config(2)]);
+    net.script(0, watching(StatusCode::OK));
+    net.script(1, serving(accept("one")));
+    net.with(0, |ua, now| ua.subscribe(now, new_subscription(300)).unwrap());
+    net.run(SECOND);
+    let dialog = dialog_of(&net, 0);
+    let record = net.peers[0].ua.export_dialog(net.now, dialog).unwrap();
+    net.with(0, |ua, now| ua.refresh_subscription(now, *ua.usages.subscriptions.keys().next().unwrap()))
+        .unwrap();
+    assert_eq!(net.peers[0].ua.export_dialog(net.now, dialog), Err(Refusal::Busy), "a SUBSCRIBE");
+    let mut config = quiet_config(3);
+    config.limits.max_subscriptions = 1;
+    let mut ua = Endpoint::new(config).unwrap();
+    ua.subscribe(net.now, new_subscription(300)).unwrap();
+    ua.restore_dialog(net.now, &record).unwrap();
+    let mut second = Net::new([quiet_config(4), quiet_config(2)]);
+    second.script(0, watching(StatusCode::OK));
+    second.script(1, serving(accept("one")));
+    second.with(0, |ua, now| ua.subscribe(now, new_subscription(300)).unwrap());
+    second.run(SECOND);
+    let record = second.peers[0].ua.export_dialog(second.now, dialog_of(&second, 0)).unwrap();
+    let error = ua.restore_dialog(second.now, &record).unwrap_err();
+    assert!(matches!(error, RestoreError::Limit(limit) if limit.limit == "sub.max"), "{error}");
+    assert_eq!(ua.dialogs.len(), 1, "nothing of it is there");
 }
