@@ -3,12 +3,16 @@
 //! * [`Sent`] is the sender's: it knows what was asked for which message, and takes the notifications that arrive.
 //! * [`Owed`] is the receiver's: it knows what others asked of us, and says which notification goes next, and by which way.
 //!
-//! Both are pure state: they send nothing, and know no time but the order of what happens. Both export to a
+//! [`aggregate()`] and [`notifications`] put several notifications into one message and read them again (RFC 5438 §8.3).
+//!
+//! Both machines are pure state: they send nothing, and know no time but the order of what happens. Both export to a
 //! [record](cpm_base::record) and are restored from it.
 
+mod aggregate;
 mod owed;
 mod sent;
 
+pub use aggregate::{Disclosure, ImdnFault, aggregate, notifications};
 pub use owed::{Due, DueId, Happened, Owed, OwedId, OwedLimits, OwedMessage, Settings, Way};
 pub use sent::{Progress, Sent, SentLimits, SentMessage, Verdict};
 

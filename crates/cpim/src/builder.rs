@@ -37,6 +37,7 @@ struct Extension {
     namespace: String,
     name: String,
     value: String,
+    required: bool,
 }
 
 impl CpimBuilder {
@@ -139,12 +140,30 @@ impl CpimBuilder {
 
     /// A field of another namespace; the value is escaped.
     #[must_use]
-    pub fn extension(mut self, prefix: &str, namespace: &str, name: &str, value: &str) -> Self {
+    pub fn extension(self, prefix: &str, namespace: &str, name: &str, value: &str) -> Self {
+        self.push_extension(prefix, namespace, name, value, false)
+    }
+
+    /// The same, and whoever does not know the field must not show the message: Require names it (RFC 3862 §4.7).
+    #[must_use]
+    pub fn required_extension(self, prefix: &str, namespace: &str, name: &str, value: &str) -> Self {
+        self.push_extension(prefix, namespace, name, value, true)
+    }
+
+    fn push_extension(
+        mut self,
+        prefix: &str,
+        namespace: &str,
+        name: &str,
+        value: &str,
+        required: bool,
+    ) -> Self {
         self.extensions.push(Extension {
             prefix: String::from(prefix),
             namespace: String::from(namespace),
             name: String::from(name),
             value: String::from(value),
+            required,
         });
         self
     }
@@ -184,7 +203,7 @@ impl CpimBuilder {
             return Err(BuildError::NoContentType);
         }
         let message = CpimMessage { headers: Headers::from_list(list), content, depth: 0, source: None };
-        check_limits(&message)?;
+        check_limits(message.headers())?;
         Ok(message)
     }
 
@@ -222,7 +241,7 @@ impl CpimBuilder {
         if !list.iter().any(|header| header.name() == "NS") {
             declared.clear();
         }
-        for Extension { prefix, namespace, name, value } in &self.extensions {
+        for Extension { prefix, namespace, name, value, required } in &self.extensions {
             match declared.iter().find(|(known, _)| *known == prefix.as_str()) {
                 Some((_, uri)) if *uri != namespace.as_str() => return Err(BuildError::PrefixRedeclared),
                 Some(_) => {}
@@ -231,7 +250,11 @@ impl CpimBuilder {
                     declared.push((prefix, namespace));
                 }
             }
-            list.push(Header::written(Some(prefix), name, "", &grammar::escape(value, false))?);
+            let field = Header::written(Some(prefix), name, "", &grammar::escape(value, false))?;
+            if *required {
+                list.push(Header::written(None, "Require", "", field.full_name())?);
+            }
+            list.push(field);
         }
         Ok(())
     }
@@ -274,9 +297,8 @@ fn subject_header(text: &str, language: Option<&str>) -> Result<Header, BuildErr
 }
 
 /// What is written must be readable under the default limits.
-pub(crate) fn check_limits(message: &CpimMessage) -> Result<(), BuildError> {
+pub(crate) fn check_limits(headers: &Headers) -> Result<(), BuildError> {
     let limits = Limits::DEFAULT;
-    let headers = message.headers();
     LimitExceeded::check("cpim.max_headers", headers.len(), limits.max_headers)?;
     LimitExceeded::check(
         "cpim.max_header_bytes",

@@ -1,8 +1,7 @@
 //! A message/cpim: its header fields read by meaning, its content.
 
-use crate::grammar;
 use crate::reader::{self, Leniency, Tolerated};
-use crate::{Address, CPIM_NAMESPACE, CpimError, DispositionRequest, Headers, IMDN_NAMESPACE, Limits};
+use crate::{Address, CpimError, DispositionRequest, Headers, Limits};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -90,145 +89,114 @@ impl CpimMessage {
         &self.content
     }
 
-    /// From: who sent it.
+    /// See [`Headers::from`].
     ///
     /// # Errors
-    /// It stands twice or is no address.
+    /// As there.
     pub fn from(&self) -> Result<Option<Address>, CpimError> {
-        self.single_address(CPIM_NAMESPACE, "From")
+        self.headers.from()
     }
 
-    /// To: all of them, in order.
+    /// See [`Headers::to`].
     ///
     /// # Errors
-    /// One of them is no address.
+    /// As there.
     pub fn to(&self) -> Result<Vec<Address>, CpimError> {
-        self.addresses(CPIM_NAMESPACE, "To")
+        self.headers.to()
     }
 
-    /// cc: all of them, in order.
+    /// See [`Headers::cc`].
     ///
     /// # Errors
-    /// One of them is no address.
+    /// As there.
     pub fn cc(&self) -> Result<Vec<Address>, CpimError> {
-        self.addresses(CPIM_NAMESPACE, "cc")
+        self.headers.cc()
     }
 
-    /// DateTime: when it was sent.
+    /// See [`Headers::date_time`].
     ///
     /// # Errors
-    /// It stands twice or is no date of RFC 3339.
+    /// As there.
     pub fn date_time(&self) -> Result<Option<DateTime>, CpimError> {
-        let header = self.headers.single(CPIM_NAMESPACE, "DateTime")?;
-        header.map(|h| DateTime::parse(h.value()).map_err(|_| CpimError::DateTimeSyntax)).transpose()
+        self.headers.date_time()
     }
 
-    /// DateTime as it is written: what an IMDN gives back (RFC 5438 §11.1.2).
+    /// See [`Headers::date_time_text`].
     #[must_use]
     pub fn date_time_text(&self) -> Option<String> {
-        self.headers.get_all(CPIM_NAMESPACE, "DateTime").first().map(|h| h.text())
+        self.headers.date_time_text()
     }
 
-    /// Subject: all of them, in order; several say the same in several languages.
+    /// See [`Headers::subjects`].
     #[must_use]
     pub fn subjects(&self) -> Vec<Subject> {
-        let all = self.headers.get_all(CPIM_NAMESPACE, "Subject");
-        all.into_iter().map(|h| Subject { text: h.text(), language: h.param("lang") }).collect()
+        self.headers.subjects()
     }
 
-    /// The first Subject.
+    /// See [`Headers::subject`].
     #[must_use]
     pub fn subject(&self) -> Option<String> {
-        self.headers.get_all(CPIM_NAMESPACE, "Subject").first().map(|h| h.text())
+        self.headers.subject()
     }
 
-    /// What the NS fields declare, in order: (prefix, namespace URI); without prefix the default for what follows.
+    /// See [`Headers::namespaces`].
     #[must_use]
     pub fn namespaces(&self) -> Vec<(Option<String>, String)> {
-        let declarations = self.headers.iter().filter(|h| h.name() == "NS");
-        let declarations = declarations.filter_map(|h| grammar::namespace(h.value()));
-        declarations.map(|(prefix, uri)| (prefix.map(String::from), String::from(uri))).collect()
+        self.headers.namespaces()
     }
 
-    /// Require: what the sender insists on, as (namespace URI, name). Whoever does not know one of them must not show
-    /// the message (RFC 3862 §3.5).
+    /// See [`Headers::require`].
     ///
     /// # Errors
-    /// It is no list of names, or one has a prefix that nobody declared.
+    /// As there.
     pub fn require(&self) -> Result<Vec<(String, String)>, CpimError> {
-        let mut required = Vec::new();
-        let scope = self.headers.scope_at_end();
-        for header in self.headers.get_all(CPIM_NAMESPACE, "Require") {
-            for (prefix, name) in grammar::required_names(header.value()).ok_or(CpimError::RequireSyntax)? {
-                let namespace = scope.namespace(prefix).ok_or_else(|| CpimError::UndeclaredPrefix {
-                    prefix: String::from(prefix.unwrap_or_default()),
-                })?;
-                required.push((String::from(namespace), String::from(name)));
-            }
-        }
-        Ok(required)
+        self.headers.require()
     }
 
-    /// Message-ID (RFC 5438 §6.3). It is taken for what it is, an opaque mark of visible characters: peers put more into
-    /// it than a token.
+    /// See [`Headers::imdn_message_id`].
     ///
     /// # Errors
-    /// It stands twice, is empty or holds a blank.
+    /// As there.
     pub fn imdn_message_id(&self) -> Result<Option<String>, CpimError> {
-        let Some(header) = self.headers.single(IMDN_NAMESPACE, "Message-ID")? else { return Ok(None) };
-        let id = header.value();
-        if id.is_empty() || id.contains(char::is_whitespace) {
-            return Err(CpimError::MessageIdSyntax);
-        }
-        Ok(Some(String::from(id)))
+        self.headers.imdn_message_id()
     }
 
-    /// Disposition-Notification: which notifications are wanted; none where the field is absent or empty. Several fields
-    /// add up.
+    /// See [`Headers::disposition_notification`].
     ///
     /// # Errors
-    /// It is no list of tokens.
+    /// As there.
     pub fn disposition_notification(&self) -> Result<DispositionRequest, CpimError> {
-        let mut request = DispositionRequest::default();
-        for header in self.headers.get_all(IMDN_NAMESPACE, "Disposition-Notification") {
-            request.add(header.value())?;
-        }
-        Ok(request)
+        self.headers.disposition_notification()
     }
 
-    /// Original-To: whom the message was for before an intermediary changed To (RFC 5438 §6.4).
+    /// See [`Headers::original_to`].
     ///
     /// # Errors
-    /// It stands twice or is no address.
+    /// As there.
     pub fn original_to(&self) -> Result<Option<Address>, CpimError> {
-        self.single_address(IMDN_NAMESPACE, "Original-To")
+        self.headers.original_to()
     }
 
-    /// IMDN-Record-Route: which intermediaries want to see the notification, topmost first.
+    /// See [`Headers::record_route`].
     ///
     /// # Errors
-    /// One of them is no address.
+    /// As there.
     pub fn record_route(&self) -> Result<Vec<Address>, CpimError> {
-        self.addresses(IMDN_NAMESPACE, "IMDN-Record-Route")
+        self.headers.record_route()
     }
 
-    /// IMDN-Route: where the notification goes next, topmost first.
+    /// See [`Headers::route`].
     ///
     /// # Errors
-    /// One of them is no address.
+    /// As there.
     pub fn route(&self) -> Result<Vec<Address>, CpimError> {
-        self.addresses(IMDN_NAMESPACE, "IMDN-Route")
+        self.headers.route()
     }
 
-    /// Message-Direction (TS C.1.9); `None` where it is absent, says something else, or stands more than once.
-    // req: C.1.9-T4, C.1.9-abnf, C.1.9-p2
+    /// See [`Headers::message_direction`].
     #[must_use]
     pub fn message_direction(&self) -> Option<MessageDirection> {
-        match self.headers.single(CPIM_NAMESPACE, "Message-Direction").ok()??.value() {
-            "sent" => Some(MessageDirection::Sent),
-            "received" => Some(MessageDirection::Received),
-            _ => None,
-        }
+        self.headers.message_direction()
     }
 
     /// Whether this carries a disposition notification: content of type message/imdn+xml (some write application/), or a
@@ -255,18 +223,6 @@ impl CpimMessage {
         out.extend_from_slice(b"\r\n");
         self.content.write_to(&mut out);
         Bytes::from(out)
-    }
-
-    fn single_address(&self, namespace: &str, name: &'static str) -> Result<Option<Address>, CpimError> {
-        self.headers.single(namespace, name)?.map(|header| Address::read(name, header.value())).transpose()
-    }
-
-    fn addresses(&self, namespace: &str, name: &'static str) -> Result<Vec<Address>, CpimError> {
-        self.headers
-            .get_all(namespace, name)
-            .into_iter()
-            .map(|header| Address::read(name, header.value()))
-            .collect()
     }
 }
 

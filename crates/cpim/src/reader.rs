@@ -78,6 +78,25 @@ fn read_once(
     leniency: &Leniency,
     depth: usize,
 ) -> Result<(CpimMessage, Vec<Tolerated>), CpimError> {
+    let ReadHead { headers, end, tolerated } = read_head(bytes, limits, leniency)?;
+    let content = Part::parse(bytes.slice(end..), &limits.mime).map_err(CpimError::Content)?;
+    if content.headers.get("Content-Type").is_none() {
+        return Err(CpimError::NoContentType);
+    }
+    let source = Some(bytes.clone());
+    Ok((CpimMessage { headers, content, depth, source }, tolerated))
+}
+
+/// What stands before the content.
+pub(crate) struct ReadHead {
+    pub(crate) headers: Headers,
+    /// Where the content starts.
+    pub(crate) end: usize,
+    pub(crate) tolerated: Vec<Tolerated>,
+}
+
+/// Reads all up to the content.
+pub(crate) fn read_head(bytes: &Bytes, limits: &Limits, leniency: &Leniency) -> Result<ReadHead, CpimError> {
     let mut tolerated = Vec::new();
     // To the letter this is a message with one header field that nobody knows, and its own header fields are read as
     // those of its content. Nobody means that.
@@ -88,7 +107,7 @@ fn read_once(
         }
         tolerated.push(Tolerated::RepeatedMimeBlock);
     }
-    let (headers, content_start) = read_headers(bytes, start, limits, leniency, &mut tolerated)?;
+    let (headers, end) = read_headers(bytes, start, limits, leniency, &mut tolerated)?;
     check_scope(&headers, leniency, &mut tolerated)?;
     for name in ["IMDN-Record-Route", "IMDN-Route"] {
         LimitExceeded::check(
@@ -97,14 +116,9 @@ fn read_once(
             limits.max_route,
         )?;
     }
-    let content = Part::parse(bytes.slice(content_start..), &limits.mime).map_err(CpimError::Content)?;
-    if content.headers.get("Content-Type").is_none() {
-        return Err(CpimError::NoContentType);
-    }
     tolerated.sort_unstable();
     tolerated.dedup();
-    let source = Some(bytes.clone());
-    Ok((CpimMessage { headers, content, depth, source }, tolerated))
+    Ok(ReadHead { headers, end, tolerated })
 }
 
 /// The lines of a header block.
@@ -226,7 +240,7 @@ fn name_of(line: &[u8]) -> &str {
 }
 
 /// Whether a line is a MIME header field: RFC 2045 §9 gives `Content-` to them.
-fn is_mime_field(line: &[u8]) -> bool {
+pub(crate) fn is_mime_field(line: &[u8]) -> bool {
     let name = name_of(line);
     name.eq_ignore_ascii_case("MIME-Version")
         || name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("Content-"))

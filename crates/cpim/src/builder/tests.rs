@@ -247,6 +247,21 @@ fn a_refused_edit_changes_nothing() {
     assert_eq!(message.to_bytes(), before);
 }
 
+#[test]
+fn what_is_required_is_named_before_it_stands_there() {
+    let message = from_to()
+        .required_extension("v", "mid:features@x", "Vital", "a\r\nb")
+        .extension("v", "mid:features@x", "Other", "c")
+        .content(text(""))
+        .build()
+        .unwrap();
+    let read = read(&message);
+    assert_eq!(read.require().unwrap(), [("mid:features@x".into(), "Vital".into())]);
+    let names: Vec<&str> = read.headers().iter().map(crate::Header::full_name).collect();
+    assert_eq!(names, ["From", "To", "NS", "Require", "v.Vital", "v.Other"]);
+    assert_eq!(read.headers().get_all("mid:features@x", "Vital")[0].text(), "a\r\nb");
+}
+
 /// What Unicode calls white space belongs to a name; only spaces stand around it.
 #[test]
 fn a_name_keeps_its_odd_spaces() {
