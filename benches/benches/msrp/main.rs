@@ -7,6 +7,7 @@
 
 mod memory;
 mod pair;
+mod splice;
 
 use bytes::Bytes;
 use cpm_msrp::Event;
@@ -31,6 +32,9 @@ fn main() {
         large(octets, chunk, rounds);
     }
     small(messages, rounds);
+    for legs in [10, 100] {
+        splice::report(if look { 100_000 } else { 10_000_000 }, legs, rounds.min(3));
+    }
     memory::report(if look { 10 } else { 1000 });
 }
 
@@ -105,7 +109,9 @@ fn small(messages: usize, rounds: usize) {
                 for _ in 0..100 {
                     pair.send(body.clone());
                 }
-                pair.run(|event| came += usize::from(matches!(event, Event::ChunkEnd { complete: Some(500), .. })));
+                pair.run(|event| {
+                    came += usize::from(matches!(event, Event::ChunkEnd { complete: Some(500), .. }))
+                });
             }
         }));
         assert_eq!(came, messages);

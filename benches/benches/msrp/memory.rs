@@ -9,7 +9,10 @@ pub fn report(sessions: usize) {
     let mut keep = Vec::with_capacity(sessions);
     let idle = measure(|| keep.extend((0..sessions).map(|_| Pair::bound(None)))).bytes_current;
     let endpoints = std::mem::size_of::<Pair>() as i64;
-    println!("  idle session on a connection of its own, both ends with their endpoints: {} octets, and {endpoints} of the endpoints themselves", idle / sessions as i64);
+    println!(
+        "  idle session on a connection of its own, both ends with their endpoints: {} octets, and {endpoints} of the endpoints themselves",
+        idle / sessions as i64
+    );
     drop(keep);
     let shared = many_on_one_endpoint(sessions);
     println!("  idle session on a connection of its own, many in an endpoint: {shared} octets an end");
@@ -20,7 +23,8 @@ fn many_on_one_endpoint(sessions: usize) -> i64 {
     let (mut alice, mut bob) = (endpoint(1), endpoint(2));
     let used = measure(|| {
         for number in 0..sessions {
-            let uris = [alice.new_local_uri("192.0.2.1", 2855, false), bob.new_local_uri("192.0.2.2", 2855, false)];
+            let uris =
+                [alice.new_local_uri("192.0.2.1", 2855, false), bob.new_local_uri("192.0.2.2", 2855, false)];
             let config = cpm_msrp::SessionConfig {
                 matching: cpm_msrp::Matching::Cema,
                 ..session(&uris[0], &uris[1], there())

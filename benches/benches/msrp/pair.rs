@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use cpm_base::{DateTime, FlowId, FlowInfo, Instant, Now, Protocol, Seed, Transport, Trust};
 use cpm_msrp::{
-    Action, Body, Config, Endpoint, Event, FailureReport, Limits, Matching, MsrpUri, Outgoing, Role, SessionConfig,
-    SessionId, Status,
+    Action, Body, Config, Endpoint, Event, FailureReport, Limits, Matching, MsrpUri, Outgoing, Role,
+    SessionConfig, SessionId, Status,
 };
 
 /// How much a read takes.
@@ -54,7 +54,8 @@ pub fn there() -> Role {
 impl Pair {
     pub fn bound(max_chunk: Option<u64>) -> Pair {
         let (mut alice, mut bob) = (endpoint(1), endpoint(2));
-        let uris = [alice.new_local_uri("192.0.2.1", 2855, false), bob.new_local_uri("192.0.2.2", 2855, false)];
+        let uris =
+            [alice.new_local_uri("192.0.2.1", 2855, false), bob.new_local_uri("192.0.2.2", 2855, false)];
         let config = SessionConfig { max_chunk, ..session(&uris[0], &uris[1], there()) };
         let id = alice.open_session(now(), config).expect("a session");
         bob.open_session(now(), session(&uris[1], &uris[0], Role::Passive)).expect("a session");

@@ -9,6 +9,7 @@
 //! any ──connection lost, framing lost, 481, 506, 30 s without binding──▶ gone
 //! ```
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -141,9 +142,10 @@ pub struct Endpoint {
     /// Makes the order of sessions in the lookup unknown to peers.
     lookup_key: u64,
     metrics: Metrics,
-    sessions: BTreeMap<SessionId, Session>,
+    /// In boxes: the rooms that a map keeps free are small then.
+    sessions: BTreeMap<SessionId, Box<Session>>,
     lookup: BTreeSet<(u64, SessionId)>,
-    connections: BTreeMap<FlowId, Connection>,
+    connections: BTreeMap<FlowId, Box<Connection>>,
     /// Connections that we opened and that further sessions may use.
     routes: BTreeMap<Target, FlowId>,
     opening: BTreeMap<OpenId, Opening>,
@@ -278,7 +280,7 @@ impl Endpoint {
         self.lookup.insert((self.lookup_key(&config.local_path), id));
         self.timers.set(Timer::Bind(id), now.mono.plus(self.limits.bind_timeout));
         let (role, shared) = (config.role, config.matching != Matching::Cema);
-        let session = Session {
+        let session = Box::new(Session {
             config,
             binding: Binding::Waiting,
             own: None,
@@ -289,7 +291,7 @@ impl Endpoint {
             options: SessionOptions::default(),
             paths,
             unreported: VecDeque::new(),
-        };
+        });
         self.sessions.insert(id, session);
         if let Role::Active(remote, transport) = role {
             self.connect(id, Target { protocol: Protocol::Msrp, transport, remote }, shared);
@@ -462,7 +464,7 @@ impl Endpoint {
         }
     }
 
-    fn drop_connection(&mut self, flow: FlowId) -> Option<Connection> {
+    fn drop_connection(&mut self, flow: FlowId) -> Option<Box<Connection>> {
         let connection = self.connections.remove(&flow)?;
         self.timers.cancel(Timer::FirstRequest(flow));
         self.timers.cancel(Timer::Drain(flow));
@@ -500,7 +502,7 @@ impl Endpoint {
             self.fault(flow, FaultKind::Limit(limit));
             return false;
         }
-        self.connections.insert(flow, Connection::new(&self.limits, target));
+        self.connections.insert(flow, Box::new(Connection::new(&self.limits, target)));
         self.metrics.count("msrp.connections");
         true
     }
@@ -642,7 +644,7 @@ impl Endpoint {
     fn session_by_id(&self, uri: &MsrpUri) -> Option<(SessionId, &Session)> {
         let key = self.lookup_key(uri);
         let candidates = self.lookup.range((key, SessionId(0))..=(key, SessionId(u64::MAX)));
-        let found = candidates.filter_map(|(_, id)| Some((*id, self.sessions.get(id)?)));
+        let found = candidates.filter_map(|(_, id)| Some((*id, &**self.sessions.get(id)?)));
         let mut found = found.filter(|(_, session)| session.config.local_path.same_session_id(uri));
         found.next()
     }

@@ -353,6 +353,21 @@ fn text_at(text: &[u8], (from, to): (usize, usize)) -> Option<&str> {
     core::str::from_utf8(text.get(from..to)?).ok()
 }
 
+/// The place of a field among the known ones: their lengths tell most of them apart.
+fn known_field(name: &[u8]) -> Option<usize> {
+    let candidates: &[usize] = match name.len() {
+        6 => &[STATUS],
+        7 => &[TO_PATH],
+        9 => &[FROM_PATH],
+        10 => &[MESSAGE_ID, BYTE_RANGE],
+        12 => &[CONTENT_TYPE],
+        14 => &[SUCCESS_REPORT, FAILURE_REPORT],
+        _ => &[],
+    };
+    let named = |which: &&usize| KNOWN.get(**which).is_some_and(|k| k.as_bytes().eq_ignore_ascii_case(name));
+    candidates.iter().find(named).copied()
+}
+
 /// A head being read: what was found before the first fault is kept, to answer with.
 struct Reading {
     transaction_id: (usize, usize),
@@ -414,7 +429,7 @@ impl Reading {
 
     fn field_line(&mut self, text: &[u8], from: usize, line: &[u8]) {
         let bad = line.iter().any(|b| b.is_ascii_control() && *b != b'\t');
-        if bad || core::str::from_utf8(line).is_err() {
+        if bad || !(line.is_ascii() || core::str::from_utf8(line).is_ok()) {
             return self.note(HeadError::Line);
         }
         // MIME fields may be folded (RFC 2045 by way of RFC 4975 §9): the line belongs to the field before it.
@@ -440,7 +455,7 @@ impl Reading {
         let before = value.len().saturating_sub(value.trim_ascii_start().len());
         let value_from = from.saturating_add(colon).saturating_add(1).saturating_add(before);
         let value_to = value_from.saturating_add(value.trim_ascii().len());
-        if let Some(which) = KNOWN.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name))
+        if let Some(which) = known_field(name)
             && let Some(place) = self.known.get_mut(which)
         {
             if place.is_some() {

@@ -68,6 +68,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! What does not fit memory comes from elsewhere ([`Body::Source`], [`FileSource`]) and goes elsewhere ([`FileSink`]); a
+//! [`Splice`] passes a message on to many sessions as it comes. Relays are asked by [`Endpoint::use_relays`].
+//!
 //! Nothing is answered on the user's behalf: [`Event::ChunkEnd`] says that a chunk is in, [`Endpoint::respond`] releases
 //! its response (and, behind the last, the success report). Malformed requests, unknown sessions and methods, and what is
 //! over a [limit](Limits) are answered by the endpoint; a REPORT is never answered. Where framing is lost, nothing more

@@ -362,8 +362,8 @@ impl Endpoint {
     /// RFC 4975 §7.1.3: one report for the whole message.
     fn success_report(&mut self, now: Now, message: &Incoming) {
         let (Some(to), Some(total)) = (&message.report_to, message.ended) else { return };
-        let by_user = |s: &super::Session| s.options.answering == Answering::ReleasedWithoutReports;
-        if self.sessions.get(&message.session).is_none_or(by_user) {
+        let answering = self.sessions.get(&message.session).map(|s| s.options.answering);
+        if answering.is_none_or(|how| how == Answering::ReleasedWithoutReports) {
             return;
         }
         let range = ByteRange { start: 1, end: Some(total), total: Some(total) };

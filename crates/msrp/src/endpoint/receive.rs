@@ -108,7 +108,7 @@ impl Endpoint {
 
     /// Takes in what was brought, until it is used up or the connection is paused.
     pub(super) fn read(&mut self, now: Now, flow: FlowId) {
-        let next = |c: &mut Connection| if c.paused.is_empty() { c.parser.next() } else { None };
+        let next = |c: &mut Box<Connection>| if c.paused.is_empty() { c.parser.next() } else { None };
         while let Some(frame) = self.connections.get_mut(&flow).and_then(next) {
             match frame {
                 Frame::Head(head) => self.on_head(now, flow, head),
@@ -337,7 +337,7 @@ impl Endpoint {
         let sent = |s: &super::Session| {
             s.unreported.iter().find(|(id, _)| id == message_id).map(|(_, transfer)| *transfer)
         };
-        let transfer = on_its_way.or_else(|| self.sessions.get(&session).and_then(sent));
+        let transfer = on_its_way.or_else(|| self.sessions.get(&session).and_then(|s| sent(s)));
         let status = head.report_status();
         let (message_id, range) = (message_id.to_string(), head.byte_range());
         self.event(Event::Report { session, transfer, message_id, range, status });

@@ -159,7 +159,7 @@ impl Endpoint {
             Ok(()) => {}
         }
         let session = self.sessions.get(&sending.session);
-        let (flow, own) = (session.and_then(super::Session::flow), session.and_then(|s| s.own));
+        let (flow, own) = (session.and_then(|s| s.flow()), session.and_then(|s| s.own));
         for flow in flow.into_iter().chain(own) {
             if let Some(connection) = self.connections.get_mut(&flow)
                 && let Some(chunk) = connection.chunk.as_mut().filter(|chunk| chunk.transfer == transfer)
@@ -176,7 +176,7 @@ impl Endpoint {
     /// Puts a message in turn on the connection of its session, if it has one and the message is not there yet.
     pub(super) fn queue(&mut self, id: TransferId) {
         let Some(transfer) = self.transfers.get_mut(&id) else { return };
-        let Some(flow) = self.sessions.get(&transfer.session).and_then(super::Session::flow) else { return };
+        let Some(flow) = self.sessions.get(&transfer.session).and_then(|s| s.flow()) else { return };
         let Some(connection) = self.connections.get_mut(&flow) else { return };
         if transfer.queued || transfer.finished || connection.is_writing(id) {
             return;
@@ -201,7 +201,7 @@ impl Endpoint {
     pub fn abort(&mut self, now: Now, id: TransferId) {
         let Some(transfer) = self.transfers.get(&id) else { return };
         let session = self.sessions.get(&transfer.session);
-        let flow = session.and_then(super::Session::flow);
+        let flow = session.and_then(|s| s.flow());
         let flows = flow.into_iter().chain(session.and_then(|s| s.own));
         let writing = flows.filter_map(|flow| self.connections.get(&flow)).any(|c| c.is_writing(id));
         let begun = transfer.source.taken() > 0 && !transfer.finished;

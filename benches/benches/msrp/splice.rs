@@ -1,0 +1,104 @@
+//! One message spliced to many legs, beside copying it as often.
+
+use crate::pair::{info, now, session};
+use bytes::Bytes;
+use cpm_base::{FlowId, Seed};
+use cpm_msrp::{
+    Answering, Config, Endpoint, Event, Leg, Limits, Mapping, MsrpUri, Overlap, Role, SessionConfig,
+    SessionId, SessionOptions, Splice, SpliceOptions,
+};
+use std::hint::black_box;
+use std::time::Instant;
+
+const READ: usize = 16 * 1024;
+
+pub fn report(octets: usize, legs: usize, rounds: usize) {
+    let body = crate::body(octets);
+    let (mut ours, mut bare) = (f64::MAX, f64::MAX);
+    for _ in 0..rounds {
+        ours = ours.min(spliced(&body, legs));
+        let begin = Instant::now();
+        let mut wire = Vec::with_capacity(READ);
+        for part in body.chunks(READ) {
+            for _ in 0..legs {
+                wire.clear();
+                wire.extend_from_slice(black_box(part));
+                black_box(&wire);
+            }
+        }
+        bare = bare.min(begin.elapsed().as_secs_f64());
+    }
+    let rate = |time: f64| (octets * legs) as f64 / time / 1e6;
+    println!("  spliced to {legs:>3} legs: {:.0} MB/s out, copies alone {:.0} MB/s", rate(ours), rate(bare));
+}
+
+/// A passive session that has had its first request; its paths as a peer writes them.
+fn bound(relay: &mut Endpoint, number: u64) -> (SessionId, String) {
+    let local = relay.new_local_uri("192.0.2.1", 2855, false);
+    let remote = MsrpUri::parse(&format!("msrp://192.0.2.2:9/peerpeerpeer{number:08};tcp")).expect("a URI");
+    let config = SessionConfig { max_chunk: None, ..session(&local, &remote, Role::Passive) };
+    let id = relay.open_session(now(), config).expect("a session");
+    let paths = format!("To-Path: {local}\r\nFrom-Path: {remote}\r\n");
+    relay.handle_accepted(now(), FlowId(number), info());
+    let first = format!(
+        "MSRP bind1234 SEND\r\n{paths}Message-ID: first\r\nByte-Range: 1-0/0\r\n-------bind1234$\r\n"
+    );
+    relay.handle_stream(now(), FlowId(number), first.into());
+    relay.poll_transmit(now(), FlowId(number), READ, &mut Vec::new());
+    while relay.poll_action().is_some() {}
+    (id, paths)
+}
+
+/// Seconds from the first octet in to the last out; the legs answer nothing.
+fn spliced(body: &Bytes, legs: usize) -> f64 {
+    let limits = Limits { window: 1 << 32, ..Limits::default() };
+    let mut relay = Endpoint::new(Config { limits, seed: Seed::new([1; 32]) }).expect("limits");
+    let (incoming, paths) = bound(&mut relay, 0);
+    let outgoing: Vec<SessionId> = (1..=legs).map(|number| bound(&mut relay, number as u64).0).collect();
+    let mut options = SessionOptions::answering(Answering::ReleasedWithoutReports);
+    options.overlap = Overlap::FirstStands;
+    relay.set_options(incoming, options);
+    let head = format!(
+        "MSRP abcd1234 SEND\r\n{paths}Message-ID: message\r\nByte-Range: 1-*/{}\r\nContent-Type: message/cpim\r\n\r\n",
+        body.len()
+    );
+    let wire = [head.as_bytes(), body, b"\r\n-------abcd1234$\r\n"].concat();
+    let mut splice: Option<Splice> = None;
+    let (mut written, mut out) = (0, Vec::with_capacity(2 * READ));
+    let begin = Instant::now();
+    for part in wire.chunks(READ) {
+        relay.handle_stream(now(), FlowId(0), Bytes::copy_from_slice(part));
+        loop {
+            let mut busy = false;
+            while let Some(action) = relay.poll_action() {
+                busy = true;
+                let cpm_msrp::Action::Event(event) = action else { continue };
+                if let Event::Incoming { session, transfer, head, .. } = &event {
+                    let options = SpliceOptions { mapping: Mapping::Each, ..SpliceOptions::default() };
+                    let mut new = Splice::new(*session, *transfer, head, options).expect("options");
+                    for session in &outgoing {
+                        let leg = Leg { session: *session, message_id: None, head: None, lag: None };
+                        new.add_leg(now(), &mut relay, leg).expect("a leg");
+                    }
+                    splice = Some(new);
+                } else if let Some(splice) = &mut splice {
+                    splice.handle(now(), &mut relay, &event);
+                    while splice.poll_event().is_some() {}
+                }
+            }
+            for number in 0..=legs {
+                out.clear();
+                let count = relay.poll_transmit(now(), FlowId(number as u64), 2 * READ, &mut out);
+                busy |= count > 0;
+                written += if number > 0 { count } else { 0 };
+            }
+            if !busy {
+                break;
+            }
+        }
+    }
+    let time = begin.elapsed().as_secs_f64();
+    let sent = written >= legs * body.len().min(2_000_000);
+    assert!(sent, "{written} octets went out");
+    time
+}
