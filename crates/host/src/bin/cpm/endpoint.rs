@@ -178,13 +178,17 @@ fn login(options: &Options, identity: &Uri) -> Result<Option<Login>, String> {
         (None, Uri::Sip(uri)) => uri.host().to_string(),
         (None, _) => return Err("the realm of the account is not known: give --realm".to_owned()),
     };
+    let registrar = match &options.registrar {
+        Some(Uri::Sip(uri)) => Some(uri.host().clone()),
+        _ => None,
+    };
     let account =
         Account::new(user, &realm, Secret::password(password)).map_err(|error| error.to_string())?;
     Ok(Some(Login {
         account,
         policy: AnswerPolicy::default(),
         address: Some(identity.clone()),
-        hosts: Vec::new(),
+        hosts: registrar.into_iter().collect(),
         proxies: true,
     }))
 }

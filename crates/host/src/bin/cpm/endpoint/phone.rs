@@ -11,7 +11,7 @@ use cpm_sip::{
 use cpm_ua::{
     Acceptance, Body, Destination, DialogId, Event, InviteFailure, InviteId, NewRefer, NewRegistration,
     NewSubscription, NotifierEvent, ReferAcceptance, Reference, RegistrationEvent, RegistrationId, RequestId,
-    SubscriberEvent, SubscriptionId, TransactionId,
+    SubscriberEvent, SubscriptionId, TransactionId, UsageFailure,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -382,7 +382,12 @@ impl Phone {
                 ports.host.event(Told::Line(format!("registered for {} s", bindings.expires)));
                 Ok(())
             }
-            RegistrationEvent::Failed { why, .. } => Err(format!("not registered: {why:?}")),
+            RegistrationEvent::Failed { why, retry_in: Some(time) } => {
+                let line =
+                    format!("not registered, again in {} ms: {}", time.as_millis(), usage_failure(&why));
+                return ports.host.event(Told::Line(line));
+            }
+            RegistrationEvent::Failed { why, .. } => Err(format!("not registered: {}", usage_failure(&why))),
             RegistrationEvent::Ended => {
                 self.registered = None;
                 ports.host.event(Told::Line("registered no more".to_owned()));
@@ -434,7 +439,7 @@ impl Phone {
             }
             SubscriberEvent::Failed { why, .. } => {
                 if matches!(self.awaits, Awaits::Notify | Awaits::Unsubscribed | Awaits::ReferDone) {
-                    self.done(ports, Err(format!("{why:?}")));
+                    self.done(ports, Err(usage_failure(&why)));
                 }
             }
         }
@@ -489,6 +494,13 @@ fn failure(response: Option<&Response>, why: InviteFailure) -> String {
     match response {
         Some(response) => format!("refused: {}", response.status()),
         None => format!("no answer: {why:?}"),
+    }
+}
+
+fn usage_failure(why: &UsageFailure) -> String {
+    match why {
+        UsageFailure::Rejected(response) => format!("refused: {}", response.status()),
+        other => format!("{other:?}"),
     }
 }
 
