@@ -11,7 +11,7 @@ use cpm_base::Transport;
 use cpm_core::{Node, NodeConfig};
 use cpm_host::{Clock, HostConfig, Listen, OpenPolicy, Running, Sockets, Tap, seed_from_os, start};
 use cpm_sip::{ContactAddr, Headers, Method, NameAddr, StatusCode, Uri};
-use cpm_ua::{Destination, Login, NewRegistration, NextHop, SessionTimer};
+use cpm_ua::{Destination, Login, NewRegistration, NextHop, RefreshPolicy, SessionTimer};
 use phone::{Manners, Phone, Told};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -135,6 +135,9 @@ fn configure(options: &Options, sip: &mut cpm_ua::Config) {
         sip.supported.push(String::from("timer"));
         sip.session_timer = Some(SessionTimer { expires, min_se: 90, refresh: true });
     }
+    // Whoever tries things out does not want to wait.
+    let second = Duration::from_secs(1);
+    sip.refresh = RefreshPolicy { retry_base: second, retry_base_others: second, ..RefreshPolicy::default() };
     sip.outbound = options.outbound.map(|(transport, at)| NextHop::Address(transport, at));
 }
 
