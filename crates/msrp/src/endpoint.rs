@@ -259,6 +259,27 @@ impl Endpoint {
     /// # Errors
     /// See [`SessionError`].
     pub fn open_session(&mut self, now: Now, config: SessionConfig) -> Result<SessionId, SessionError> {
+        if config.remote_path.is_empty() {
+            return Err(SessionError::RemotePath);
+        }
+        self.begin_session(now, config)
+    }
+
+    /// Opens a passive session for whoever knows its URI, without any negotiation: the far side is not known, the first
+    /// request with this To-Path binds the session, and its From-Path is the remote path from then on (RFC 4975 §5.4 asks
+    /// no more). Where paths are negotiated, [`Endpoint::open_session`] is the one to take: it holds the far side to its
+    /// own.
+    ///
+    /// # Errors
+    /// As [`Endpoint::open_session`]; [`SessionError::RemotePath`] when a remote path is given or the role is active.
+    pub fn await_session(&mut self, now: Now, config: SessionConfig) -> Result<SessionId, SessionError> {
+        if !config.remote_path.is_empty() || config.role != Role::Passive {
+            return Err(SessionError::RemotePath);
+        }
+        self.begin_session(now, config)
+    }
+
+    fn begin_session(&mut self, now: Now, config: SessionConfig) -> Result<SessionId, SessionError> {
         LimitExceeded::check(
             "msrp.max_sessions",
             self.sessions.len().saturating_add(1),
@@ -267,9 +288,6 @@ impl Endpoint {
         .map_err(SessionError::Limit)?;
         if config.local_path.session_id().len() < 16 || self.session_by_id(&config.local_path).is_some() {
             return Err(SessionError::LocalPath);
-        }
-        if config.remote_path.is_empty() {
-            return Err(SessionError::RemotePath);
         }
         let datagrams = matches!(config.role, Role::Active(_, transport) if !transport.is_stream());
         if config.max_chunk == Some(0) || datagrams {

@@ -270,20 +270,32 @@ impl Endpoint {
         // An offer that was forked reaches several who know our URI; only the one whose answer was taken may bind. Its
         // session-id says who it is, whatever form of address it writes.
         let negotiated = session.config.remote_path.last();
-        let is_peer =
-            negotiated.zip(head.from_path().last()).is_some_and(|(peer, from)| peer.same_session_id(from));
+        let is_peer = match negotiated {
+            Some(peer) => head.from_path().last().is_some_and(|from| peer.same_session_id(from)),
+            // Nothing was negotiated: whoever binds is the peer.
+            None => true,
+        };
         if !is_peer {
             return Err(match session.binding {
                 Binding::Bound(_) => (Status::FORBIDDEN, FaultKind::OtherPeer),
                 _ => (Status::NO_SESSION, FaultKind::OtherPeer),
             });
         }
+        self.learn_peer(id, head.from_path());
         self.bind(flow, id);
         if let Some(connection) = self.connections.get_mut(&flow) {
             connection.last_request =
                 Some((head.shared_to_path().clone(), head.shared_from_path().clone(), id));
         }
         Ok(id)
+    }
+
+    /// The path of whoever binds a session that was opened without one.
+    fn learn_peer(&mut self, id: SessionId, from: &[MsrpUri]) {
+        if let Some(session) = self.sessions.get_mut(&id).filter(|s| s.config.remote_path.is_empty()) {
+            session.config.remote_path = from.to_vec();
+            session.paths = write::paths(from.iter(), core::iter::once(&session.config.local_path));
+        }
     }
 
     /// A good request for this session came on this connection.

@@ -29,6 +29,8 @@ pub(crate) enum Task {
     Demo(Demo),
     /// Take pager-mode and large messages from anybody, print them and send the reports asked for
     Listen(Listen),
+    /// Send files over MSRP alone, and receive them
+    Msrp(crate::msrp::args::Msrp),
     /// A plain SIP user agent: answers what comes and does what it is told, step by step
     Endpoint(Endpoint),
     /// Print SIP messages with every header field and body, and say whether they are valid
@@ -244,7 +246,7 @@ impl Color {
 
 /// An address that one program listens on: its own or all. (Systems also bind group and broadcast addresses, where nobody
 /// could answer from.)
-fn listening(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn listening(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|error| format!("{error}"))?;
     if names_many(address.ip()) {
         return Err("a multicast or broadcast address is nobody's own".to_owned());
@@ -253,7 +255,7 @@ fn listening(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// An address that others can send to.
-fn reachable(text: &str) -> Result<IpAddr, String> {
+pub(crate) fn reachable(text: &str) -> Result<IpAddr, String> {
     let address: IpAddr = text.parse().map_err(|error| format!("{error}"))?;
     if address.is_unspecified() || names_many(address) {
         return Err("not the address of one machine".to_owned());
@@ -280,7 +282,7 @@ fn names_many(address: IpAddr) -> bool {
     address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(time) if time > Duration::ZERO && seconds <= 1e9 => Ok(time),

@@ -7,7 +7,7 @@ use cpm_core::Record;
 use cpm_host::{Clock, HostConfig, Listen, OpenPolicy, Running, Sockets, Tap, seed_from_os, start};
 use cpm_sip::Uri;
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -94,24 +94,33 @@ fn client_config(options: &Options, sip: SocketAddr, msrp: SocketAddr) -> Result
 }
 
 /// An address that peers can use: the advertised one; else, when it stands for all, that of the default route.
-fn reachable(bound: SocketAddr, advertise: Option<IpAddr>) -> Result<SocketAddr, String> {
+pub(crate) fn reachable(bound: SocketAddr, advertise: Option<IpAddr>) -> Result<SocketAddr, String> {
     if let Some(address) = advertise {
         return Ok(SocketAddr::new(address, bound.port()));
     }
     if !bound.ip().is_unspecified() {
         return Ok(bound);
     }
-    // Nothing is sent: the system only says from which address it would. (The targets are for documentation.)
-    let far = if bound.is_ipv4() { "192.0.2.1:9" } else { "[2001:db8::1]:9" };
-    let ask = || -> io::Result<SocketAddr> {
-        let socket = UdpSocket::bind(SocketAddr::new(bound.ip(), 0))?;
-        socket.connect(far)?;
-        socket.local_addr()
+    // The targets are for documentation: nobody is there.
+    let far = match bound {
+        SocketAddr::V4(_) => SocketAddr::from(([192, 0, 2, 1], 9)),
+        SocketAddr::V6(_) => SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 9)),
     };
-    match ask() {
-        Ok(local) => Ok(SocketAddr::new(local.ip(), bound.port())),
+    match address_towards(far) {
+        Ok(address) => Ok(SocketAddr::new(address, bound.port())),
         Err(_) => Err("no address to tell peers is found: give one with --advertise".to_owned()),
     }
+}
+
+/// Our address on the way there. Nothing is sent: the system only says from which address it would.
+pub(crate) fn address_towards(far: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = match far {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
+    socket.connect(far)?;
+    Ok(socket.local_addr()?.ip())
 }
 
 async fn take_messages(
@@ -163,14 +172,14 @@ async fn last_words(running: &Running<Client>) {
     }
 }
 
-fn say(text: &str) -> Result<(), String> {
+pub(crate) fn say(text: &str) -> Result<(), String> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| format!("cannot print: {error}"))
 }
 
-async fn at(end: Option<Instant>) {
+pub(crate) async fn at(end: Option<Instant>) {
     match end {
         Some(end) => sleep_until(end).await,
         None => std::future::pending().await,
@@ -178,7 +187,7 @@ async fn at(end: Option<Instant>) {
 }
 
 /// The signals that end the command; from the moment this exists they do it in good order.
-struct Signals {
+pub(crate) struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -187,7 +196,7 @@ struct Signals {
 
 impl Signals {
     #[cfg(unix)]
-    fn install() -> Result<Signals, String> {
+    pub(crate) fn install() -> Result<Signals, String> {
         use tokio::signal::unix::{SignalKind, signal};
         let install = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
         Ok(Signals {
@@ -197,12 +206,12 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    fn install() -> Result<Signals, String> {
+    pub(crate) fn install() -> Result<Signals, String> {
         Ok(Signals {})
     }
 
     /// Ctrl-C, or SIGTERM where there is such a thing.
-    async fn any(&mut self) {
+    pub(crate) async fn any(&mut self) {
         #[cfg(unix)]
         tokio::select! {
             _ = self.interrupt.recv() => {}

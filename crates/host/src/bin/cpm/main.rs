@@ -7,6 +7,7 @@ mod endpoint;
 mod label;
 mod ladder;
 mod listen;
+mod msrp;
 mod record;
 mod show;
 mod terminal;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Task::Decode(options) => decode::decode(&options),
         Task::Demo(options) => run(demo::demo(&options)),
         Task::Listen(options) => run(listen::listen(&options)),
+        Task::Msrp(options) => run(msrp::msrp(&options)),
         Task::Endpoint(options) => run(endpoint::endpoint(&options)),
     }
 }

@@ -281,6 +281,39 @@ fn only_the_negotiated_peer_binds() {
 }
 
 #[test]
+fn a_session_without_negotiation_is_for_whoever_binds_it_first() {
+    let mut endpoint = endpoint(1);
+    let local = endpoint.new_local_uri("192.0.2.1", 2855, false);
+    let open = |role, remote_path| SessionConfig { remote_path, ..config(&local, &local, role) };
+    let misuse = [open(there(), Vec::new()), open(Role::Passive, vec![local.clone()])];
+    for config in misuse {
+        assert_eq!(endpoint.await_session(at(0), config), Err(SessionError::RemotePath));
+    }
+    let session = endpoint.await_session(at(0), open(Role::Passive, Vec::new())).unwrap();
+    let mut say = |flow: u64, tid: &str, from: &str| {
+        let fields = "Message-ID: msg12345\r\nByte-Range: 1-0/0\r\n";
+        let text =
+            format!("MSRP {tid} SEND\r\nTo-Path: {local}\r\nFrom-Path: {from}\r\n{fields}-------{tid}$\r\n");
+        endpoint.handle_accepted(at(0), FlowId(flow), info());
+        endpoint.handle_stream(at(0), FlowId(flow), text.into());
+        let mut out = Vec::new();
+        endpoint.poll_transmit(at(0), FlowId(flow), 1000, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let peer = "msrp://192.0.2.9:9/whoever;tcp";
+    assert!(say(1, "abcd1234", peer).starts_with("MSRP abcd1234 200 "));
+    assert!(say(2, "abcd1235", peer).starts_with("MSRP abcd1235 506 "), "RFC 4975 §7.3: bound elsewhere");
+    let other = say(1, "abcd1236", "msrp://192.0.2.9:9/another;tcp");
+    assert!(other.starts_with("MSRP abcd1236 403 "), "{other}");
+    // Its path is known now: it can be written to.
+    endpoint.send(at(0), session, message("back")).unwrap();
+    let mut out = Vec::new();
+    endpoint.poll_transmit(at(0), FlowId(1), 1000, &mut out);
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains(&format!("\r\nTo-Path: {peer}\r\n")), "{out}");
+}
+
+#[test]
 fn unknown_methods_and_unreadable_heads_are_answered_and_the_next_message_works() {
     let mut raw = Raw::bound();
     assert!(raw.request("abcd1234", "AUTH", "", None, '$').starts_with("MSRP abcd1234 501 "));
