@@ -127,7 +127,7 @@ mod tests {
     fn names_stay_in_the_directory_and_nothing_is_overwritten() {
         let dir = std::env::temp_dir().join(format!("cpm-inbox-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let mut create = |name: &str| Stored::create(&dir, [name]).unwrap().path().unwrap().to_owned();
+        let create = |name: &str| Stored::create(&dir, [name]).unwrap().path().unwrap().to_owned();
         assert_eq!(create("a.txt"), dir.join("a.txt"));
         assert_eq!(create("../../a.txt"), dir.join("a-1.txt"));
         assert_eq!(create("/etc/passwd"), dir.join("passwd"));
