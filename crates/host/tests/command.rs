@@ -102,6 +102,59 @@ fn the_large_demonstration_ends_well() {
 }
 
 #[test]
+fn the_demonstrations_of_calls_end_well() {
+    let (output, out, err) = run(&["demo", "fork", "--color", "never"]);
+    assert!(output.status.success(), "{err}");
+    for label in ["CANCEL", "487 INVITE", "200 OK BYE", "the tablet was cancelled"] {
+        assert!(out.contains(label), "{label} is missing:\n{out}");
+    }
+    let (output, out, err) = run(&["demo", "bridge", "--color", "never"]);
+    assert!(output.status.success(), "{err}");
+    assert!(!out.contains("CANCEL"), "{out}");
+    assert_eq!(out.matches("200 OK INVITE").count(), 3, "{out}");
+}
+
+/// Two endpoints: registration is left to the interop tests, the steps of a call are here.
+#[test]
+fn endpoints_call_each_other() {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_cpm"))
+        .args(["endpoint", "--bind", "127.0.0.1:0", "--ring", "50", "--timeout", "30"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Kept open: what the server says has to go somewhere.
+    let mut said = BufReader::new(server.stdout.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    let at = line.trim().rsplit(' ').next().unwrap().to_owned();
+    let to = |word: &str, rest: &str| format!("{word} sip:bob@{at}{rest}");
+    let steps = [
+        to("message", " hello"),
+        to("invite", ""),
+        "reinvite".to_owned(),
+        "update".to_owned(),
+        "refer sip:carol@example.com".to_owned(),
+        "bye".to_owned(),
+        to("subscribe", " presence"),
+        "unsubscribe".to_owned(),
+    ];
+    let mut args = vec!["endpoint", "--bind", "127.0.0.1:0", "--timeout", "20"];
+    for step in &steps {
+        args.extend(["--do", step]);
+    }
+    let (output, out, err) = run(&args);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert!(output.status.success(), "{out}\n{err}");
+    assert!(rest.contains("REFER came") && rest.contains("BYE came in the call"), "{rest}");
+    assert!(out.contains("NOTIFY came: active") && out.contains("the call is over"), "{out}");
+    let (output, _, err) = run(&["endpoint", "--bind", "127.0.0.1:0", "--do", "bye"]);
+    assert!(!output.status.success() && err.contains("there is no call"), "{err}");
+}
+
+#[test]
 fn a_demonstration_that_is_not_through_in_time_fails() {
     let (output, _, err) = run(&["demo", "--timeout", "0.001"]);
     assert_eq!(output.status.code(), Some(1));

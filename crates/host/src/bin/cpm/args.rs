@@ -33,7 +33,7 @@ pub(crate) enum Task {
     /// Send files over MSRP alone, and receive them
     Msrp(crate::msrp::args::Msrp),
     /// A plain SIP user agent: answers what comes and does what it is told, step by step
-    Endpoint(Endpoint),
+    Endpoint(Box<Endpoint>),
     /// Print SIP messages with every header field and body, and say whether they are valid
     Decode(Decode),
 }
@@ -219,6 +219,10 @@ pub(crate) enum Mode {
     Pager,
     /// A large message through an MSRP session
     Large,
+    /// A call that a proxy sends to two devices; one takes it, the other is cancelled
+    Fork,
+    /// A call that is passed on back to back to two devices; both take it
+    Bridge,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

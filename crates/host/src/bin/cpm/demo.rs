@@ -1,5 +1,6 @@
 //! `cpm demo`: a message, its delivery and its read report, through a SIP/IP core and two Participating Functions.
 
+mod calls;
 mod nodes;
 
 use crate::args::{Demo as Options, Mode};
@@ -7,7 +8,7 @@ use crate::ladder::Ladder;
 use crate::record;
 use cpm_base::Instant;
 use cpm_client::{ClientEvent, Disposition, NewMessage};
-use cpm_host::{Clock, Once};
+use cpm_host::{Clock, Once, Tap};
 use cpm_sim::ladder::Options as Drawing;
 use nodes::{ALICE, BOB, DEVICES, NAMES, Nodes, Told};
 use std::fmt::Write as _;
@@ -28,6 +29,9 @@ pub(crate) async fn demo(options: &Options) -> Result<(), String> {
     let clock = Clock::start();
     let ladder = Ladder::default();
     let tap = record::tap(clock, &options.record, vec![Box::new(Once::new(ladder.clone()))])?;
+    if matches!(options.mode, Mode::Fork | Mode::Bridge) {
+        return demo_call(options, clock, &tap, &ladder).await;
+    }
     let mut nodes = Nodes::start(clock, &tap, &ladder)?;
     let mut story = Story::new(options.mode);
     let end = timeout(options.timeout, play(&mut nodes, &ladder, clock, &mut story)).await;
@@ -39,6 +43,19 @@ pub(crate) async fn demo(options: &Options) -> Result<(), String> {
         Ok(Ok(())) => print(&format!("{}\n", story.summary())),
         Ok(Err(why)) => Err(why),
         Err(_) => Err(format!("not through after {} s: {}", options.timeout.as_secs_f32(), story.progress())),
+    }
+}
+
+/// A call in the place of a message.
+async fn demo_call(options: &Options, clock: Clock, tap: &Tap, ladder: &Ladder) -> Result<(), String> {
+    let end = timeout(options.timeout, calls::call(options.mode, clock, tap, ladder)).await;
+    record::finish(tap)?;
+    let drawing = Drawing { color: options.color.wanted(), width: WIDTH, ..Drawing::default() };
+    print(&format!("{}\n", ladder.draw(&calls::NAMES, &drawing)))?;
+    match end {
+        Ok(Ok(summary)) => print(&format!("{summary}\n")),
+        Ok(Err(why)) => Err(why),
+        Err(_) => Err(format!("the call is not through after {} s", options.timeout.as_secs_f32())),
     }
 }
 
@@ -58,7 +75,7 @@ struct Story {
 impl Story {
     fn new(mode: Mode) -> Self {
         let text = match mode {
-            Mode::Pager => TEXT.to_owned(),
+            Mode::Pager | Mode::Fork | Mode::Bridge => TEXT.to_owned(),
             Mode::Large => {
                 let mut text: String = (1..)
                     .map(|n| format!("{TEXT} Line {n}.\n"))
@@ -86,7 +103,7 @@ impl Story {
     fn devices(&self) -> usize {
         match self.mode {
             Mode::Pager => DEVICES.len(),
-            Mode::Large => 1,
+            _ => 1,
         }
     }
 
@@ -98,7 +115,7 @@ impl Story {
     fn summary(&self) -> String {
         let what = match self.mode {
             Mode::Pager => format!("pager message {:?}", self.text),
-            Mode::Large => format!("large message of {} octets", self.text.len()),
+            _ => format!("large message of {} octets", self.text.len()),
         };
         let mut text = format!("delivered: {what} from {ALICE} to {BOB} ({})", self.shown.join(", "));
         let told = [("sent", self.sent), ("delivered", self.delivered), ("read", self.displayed)];

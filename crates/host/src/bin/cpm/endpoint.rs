@@ -1,6 +1,6 @@
 //! `cpm endpoint`: a plain SIP user agent for trying things out: it answers what comes, and does what it is told.
 
-mod phone;
+pub(crate) mod phone;
 pub(crate) mod steps;
 
 use self::steps::Do;

@@ -25,7 +25,7 @@ pub(crate) const CLIENTS: [&str; 3] = ["alice", "bob-phone", "bob-tablet"];
 /// Everybody, from left to right.
 pub(crate) const NAMES: [&str; 6] = ["alice", "pf-a", "core", "pf-b", "bob-phone", "bob-tablet"];
 
-const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(super) const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// What a node told.
 pub(crate) enum Told {
@@ -51,11 +51,11 @@ struct Others {
 }
 
 /// What all nodes share.
-struct Shared<'a> {
-    clock: Clock,
-    tap: &'a Tap,
-    ladder: &'a Ladder,
-    random: Random,
+pub(super) struct Shared<'a> {
+    pub(super) clock: Clock,
+    pub(super) tap: &'a Tap,
+    pub(super) ladder: &'a Ladder,
+    pub(super) random: Random,
 }
 
 impl Nodes {
@@ -188,12 +188,16 @@ impl Nodes {
 }
 
 impl Shared<'_> {
-    fn seed(&mut self) -> Seed {
+    pub(super) fn seed(&mut self) -> Seed {
         self.random.fork()
     }
 
     /// Binds a node's sockets and tells the diagram whose they are. Returns where it takes SIP.
-    fn bind(&self, name: &'static str, listen: &[Listen]) -> Result<(Sockets, SocketAddr), String> {
+    pub(super) fn bind(
+        &self,
+        name: &'static str,
+        listen: &[Listen],
+    ) -> Result<(Sockets, SocketAddr), String> {
         let sockets = Sockets::bind(listen).map_err(|error| error.to_string())?;
         for address in sockets.sip_udp().chain(sockets.msrp()) {
             self.ladder.name(name, address);
@@ -203,7 +207,7 @@ impl Shared<'_> {
     }
 
     /// Starts a node that believes what `trusted` assert. All its peers are on this machine.
-    fn run<F>(
+    pub(super) fn run<F>(
         &self,
         name: &str,
         node: Node<F>,
@@ -222,11 +226,11 @@ impl Shared<'_> {
     }
 }
 
-fn uri(text: &str) -> Result<Uri, String> {
+pub(super) fn uri(text: &str) -> Result<Uri, String> {
     Uri::parse(text).map_err(|error| format!("{text}: {error}"))
 }
 
-fn sip_uri(at: SocketAddr) -> SipUri {
+pub(super) fn sip_uri(at: SocketAddr) -> SipUri {
     let host = match at.ip() {
         IpAddr::V4(address) => Host::V4(address),
         IpAddr::V6(address) => Host::V6(address),
