@@ -293,7 +293,14 @@ impl Endpoint {
         if self.transfers.contains_key(&id) {
             self.fail_transfer(id, Some(status), why);
         } else {
-            // Written and counted as sent, since only bad answers were wanted: here is one.
+            // Written and counted as sent, since only bad answers were wanted: here is one. It is told once.
+            let connection = self.connections.get(&flow);
+            let of_it = |t: &super::Transaction| matches!(t.kind, TransactionKind::Chunk(of, _) if of == id);
+            let others =
+                connection.map(|c| c.transactions.iter().filter(|(_, t)| of_it(t)).map(|(tid, _)| *tid));
+            for other in others.into_iter().flatten().collect::<Vec<Tid>>() {
+                self.unregister(flow, &other);
+            }
             self.event(Event::SendFailed { transfer: id, status: Some(status), why });
         }
         if let (Some(session), Status::NO_SESSION | Status::SESSION_IN_USE) = (session, status) {

@@ -293,3 +293,23 @@ fn a_pause_ends_with_its_message() {
     assert_eq!(raw.closed.len(), 1);
     assert_empty(&raw.endpoint);
 }
+
+#[test]
+fn where_only_bad_answers_are_wanted_a_late_one_is_told_once() {
+    let mut raw = Raw::bound();
+    let outgoing = Outgoing { failure_report: FailureReport::Partial, ..message(vec![b'A'; 5000]) };
+    raw.endpoint.send(raw.now, raw.session, outgoing).unwrap();
+    let mut out = Vec::new();
+    raw.endpoint.poll_transmit(raw.now, raw.flow, 3000, &mut out);
+    // Something that waits cuts it into two chunks.
+    raw.endpoint.send(raw.now, raw.session, message("short")).unwrap();
+    let out = String::from_utf8(out).unwrap() + &raw.drain();
+    let (first, last) = (tids(&out)[0].to_string(), tids(&out)[2].to_string());
+    raw.take();
+    for tid in [&first, &last] {
+        let answer = raw.text(tid, "413 Stop", "", None, '$');
+        raw.feed(answer);
+    }
+    let failed = |event: &&Event| matches!(event, Event::SendFailed { status: Some(Status::STOP), .. });
+    assert_eq!(raw.take().iter().filter(failed).count(), 1);
+}
