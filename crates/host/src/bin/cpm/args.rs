@@ -69,6 +69,7 @@ message was delivered and every report came back, 1 otherwise.
 Examples:
   cpm demo
   cpm demo large
+  cpm demo file
   cpm demo pager --trace pager.txt --pcap pager.pcap
   cpm demo --color never | less"
 )]
@@ -219,6 +220,8 @@ pub(crate) enum Mode {
     Pager,
     /// A large message through an MSRP session
     Large,
+    /// A file through an MSRP session that breaks and is resumed
+    File,
     /// A call that a proxy sends to two devices; one takes it, the other is cancelled
     Fork,
     /// A call that is passed on back to back to two devices; both take it

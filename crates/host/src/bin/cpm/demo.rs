@@ -1,6 +1,7 @@
 //! `cpm demo`: a message, its delivery and its read report, through a SIP/IP core and two Participating Functions.
 
 mod calls;
+mod file;
 mod nodes;
 
 use crate::args::{Demo as Options, Mode};
@@ -26,6 +27,9 @@ const WIDTH: usize = 121;
 
 /// Runs it, draws it and says how it ended.
 pub(crate) async fn demo(options: &Options) -> Result<(), String> {
+    if options.mode == Mode::File {
+        return file::demo(options).await;
+    }
     let clock = Clock::start();
     let ladder = Ladder::default();
     let tap = record::tap(clock, &options.record, vec![Box::new(Once::new(ladder.clone()))])?;
@@ -33,7 +37,7 @@ pub(crate) async fn demo(options: &Options) -> Result<(), String> {
         return demo_call(options, clock, &tap, &ladder).await;
     }
     let mut nodes = Nodes::start(clock, &tap, &ladder)?;
-    let mut story = Story::new(options.mode);
+    let mut story = Story::new(options.mode == Mode::Large);
     let end = timeout(options.timeout, play(&mut nodes, &ladder, clock, &mut story)).await;
     nodes.stop().await;
     record::finish(&tap)?;
@@ -61,7 +65,7 @@ async fn demo_call(options: &Options, clock: Clock, tap: &Tap, ladder: &Ladder) 
 
 /// What has happened to the message.
 struct Story {
-    mode: Mode,
+    large: bool,
     text: String,
     began: Instant,
     /// When each thing happened, after the beginning.
@@ -73,10 +77,10 @@ struct Story {
 }
 
 impl Story {
-    fn new(mode: Mode) -> Self {
-        let text = match mode {
-            Mode::Pager | Mode::Fork | Mode::Bridge => TEXT.to_owned(),
-            Mode::Large => {
+    fn new(large: bool) -> Self {
+        let text = match large {
+            false => TEXT.to_owned(),
+            true => {
                 let mut text: String = (1..)
                     .map(|n| format!("{TEXT} Line {n}.\n"))
                     .scan(0, |sum, line| {
@@ -89,7 +93,7 @@ impl Story {
             }
         };
         Story {
-            mode,
+            large,
             text,
             began: Instant::ZERO,
             sent: None,
@@ -101,9 +105,9 @@ impl Story {
 
     /// A pager message reaches every device; a session for a large one is taken by the device that is fastest.
     fn devices(&self) -> usize {
-        match self.mode {
-            Mode::Pager => DEVICES.len(),
-            _ => 1,
+        match self.large {
+            false => DEVICES.len(),
+            true => 1,
         }
     }
 
@@ -113,9 +117,9 @@ impl Story {
     }
 
     fn summary(&self) -> String {
-        let what = match self.mode {
-            Mode::Pager => format!("pager message {:?}", self.text),
-            _ => format!("large message of {} octets", self.text.len()),
+        let what = match self.large {
+            false => format!("pager message {:?}", self.text),
+            true => format!("large message of {} octets", self.text.len()),
         };
         let mut text = format!("delivered: {what} from {ALICE} to {BOB} ({})", self.shown.join(", "));
         let told = [("sent", self.sent), ("delivered", self.delivered), ("read", self.displayed)];
@@ -156,7 +160,7 @@ async fn play(nodes: &mut Nodes, ladder: &Ladder, clock: Clock, story: &mut Stor
         })
         .await
         .map_err(|error| error.to_string())??;
-    if sent.large != (story.mode == Mode::Large) {
+    if sent.large != (story.large) {
         return Err("the message took the other way".to_owned());
     }
     while !story.is_over() {
@@ -275,14 +279,14 @@ mod tests {
 
     #[test]
     fn a_large_message_has_its_size() {
-        assert_eq!(Story::new(Mode::Large).text.len(), LARGE);
-        assert!(Story::new(Mode::Large).text.len() > cpm_client::MAX_PAGER);
-        assert!(Story::new(Mode::Pager).text.len() < 100);
+        assert_eq!(Story::new(true).text.len(), LARGE);
+        assert!(Story::new(true).text.len() > cpm_client::MAX_PAGER);
+        assert!(Story::new(false).text.len() < 100);
     }
 
     #[test]
     fn it_is_over_when_everything_is_known() {
-        let mut story = Story::new(Mode::Pager);
+        let mut story = Story::new(false);
         let at = Some(Duration::from_millis(5));
         (story.sent, story.delivered, story.displayed) = (at, at, at);
         story.shown.push("bob-phone");

@@ -1,10 +1,10 @@
 //! `cpm msrp`: messages over MSRP alone, without SIP: one side prints its URI, the other sends to it.
 
 pub(crate) mod args;
-mod inbox;
+pub(crate) mod inbox;
 mod listen;
 mod receiver;
-mod send;
+pub(crate) mod send;
 
 use args::{Msrp, Task};
 

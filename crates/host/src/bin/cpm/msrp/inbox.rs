@@ -29,6 +29,11 @@ impl Stored {
         Stored { file: None, path: None, in_order: 0 }
     }
 
+    /// A file that is gone with this value.
+    pub(crate) fn temporary() -> io::Result<Stored> {
+        Ok(Stored { file: Some(nameless()?), path: None, in_order: 0 })
+    }
+
     /// A new file in this directory, named as one of these; none that exists is touched (threats H1).
     pub(crate) fn create<'a>(
         dir: &Path,
