@@ -177,3 +177,23 @@ fn listening_ends_with_1_when_too_little_came() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(text(&output.stderr), "cpm: /does/not/exist is no directory\n");
 }
+
+#[test]
+fn the_file_demonstration_is_cut_and_ends_whole() {
+    let files = Files::new("demo");
+    let trace = files.0.join("trace.txt");
+    let output = cpm(&["demo", "file", "--trace", trace.to_str().unwrap()]).output().unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    assert_eq!(err, "", "no progress bar when piped");
+    let last = out.lines().last().unwrap();
+    assert!(last.starts_with("\"holiday video.mpg\", 2000000 octets: cut, resumed behind octet "), "{last}");
+    assert_eq!(last.split("SHA-256 ").nth(1).map(str::len), Some(64), "{last}");
+    assert_eq!(out.matches("─ INVITE ─").count(), 2, "{out}");
+    let behind: u64 = last.split("octet ").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+    assert!(behind > 0 && behind < 1_000_000, "{last}");
+    let trace = std::fs::read(&trace).unwrap();
+    let says = |text: &str| trace.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(says("a=file-selector:name:\"holiday video.mpg\""));
+    assert!(says(&format!("a=file-range:{}-2000000", behind + 1)));
+}

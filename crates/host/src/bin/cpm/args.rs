@@ -24,7 +24,6 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "made once, never moved about")]
 pub(crate) enum Task {
     /// Send one message through a SIP/IP core and two Participating Functions, all on loopback sockets
     Demo(Demo),
