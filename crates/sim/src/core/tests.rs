@@ -163,7 +163,15 @@ impl Function for Relay {
             return;
         }
         let stay = (*request.method() == Method::Invite).then(|| self.uri.clone());
-        ports.sip.proxy(now, id, branches, ProxyOptions { record_route: stay, hold_final: false, ..ProxyOptions::default() }).unwrap();
+        ports
+            .sip
+            .proxy(
+                now,
+                id,
+                branches,
+                ProxyOptions { record_route: stay, hold_final: false, ..ProxyOptions::default() },
+            )
+            .unwrap();
     }
 
     fn handle_timeout(&mut self, _: Now, _: &mut Ports<'_, Seen>) {}
