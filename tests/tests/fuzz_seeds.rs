@@ -109,3 +109,43 @@ fn ua_program() {
 fn ua_restore() {
     replay("ua_restore", checks::ua_restore);
 }
+
+#[test]
+fn conference_info() {
+    replay("conference_info", checks::conference_info);
+}
+
+#[test]
+fn evfw() {
+    replay("evfw", checks::evfw);
+}
+
+#[test]
+fn group_data() {
+    replay("group_data", checks::group_data);
+}
+
+#[test]
+fn is_composing() {
+    replay("is_composing", checks::is_composing);
+}
+
+#[test]
+fn msginfo() {
+    replay("msginfo", checks::msginfo);
+}
+
+#[test]
+fn policies() {
+    replay("policies", checks::policies);
+}
+
+#[test]
+fn reginfo() {
+    replay("reginfo", checks::reginfo);
+}
+
+#[test]
+fn resource_lists() {
+    replay("resource_lists", checks::resource_lists);
+}

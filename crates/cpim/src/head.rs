@@ -66,13 +66,13 @@ impl HeadReader {
     pub fn push(&mut self, octets: &[u8]) -> Result<Option<CpimHead>, CpimError> {
         self.buffer.extend_from_slice(octets);
         while let Some(may_end) = self.next_line() {
-            if may_end && let Some(head) = self.attempt()? {
+            if may_end && let Some(head) = self.attempt(self.line_start)? {
                 return Ok(Some(head));
             }
         }
         // The MIME header fields of the enclosing body may stand before the head itself.
         if self.buffer.len() > self.limits.max_header_bytes.saturating_mul(2) {
-            self.attempt()
+            self.attempt(self.buffer.len())
         } else {
             Ok(None)
         }
@@ -83,7 +83,7 @@ impl HeadReader {
     /// # Errors
     /// There is no whole head, or a fault in it.
     pub fn finish(&mut self) -> Result<CpimHead, CpimError> {
-        self.attempt()?.ok_or_else(|| {
+        self.attempt(self.buffer.len())?.ok_or_else(|| {
             self.reset();
             CpimError::HeadersNotEnded
         })
@@ -120,14 +120,14 @@ impl HeadReader {
         }
     }
 
-    /// The head, if it is complete.
-    fn attempt(&mut self) -> Result<Option<CpimHead>, CpimError> {
+    /// The head, if it is complete in the lines before `end`: an unfinished line decides nothing.
+    fn attempt(&mut self, end: usize) -> Result<Option<CpimHead>, CpimError> {
         let octets = Bytes::copy_from_slice(&self.buffer);
-        match CpimHead::parse(octets, &self.limits, &self.leniency) {
+        match CpimHead::parse(octets.slice(..end), &self.limits, &self.leniency) {
             Err(CpimError::HeadersNotEnded) => Ok(None),
             done => {
                 self.reset();
-                done.map(Some)
+                done.map(|head| Some(CpimHead { rest: octets.slice(head.source.len()..), ..head }))
             }
         }
     }

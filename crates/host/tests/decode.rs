@@ -411,3 +411,166 @@ fn the_torture_messages_of_rfc_4475() {
     }
     println!("rfc4475: {run} messages of {}", TORTURE.len());
 }
+
+/// A document of each kind, and something that it must say.
+const DOCUMENTS: [(&str, &str, &str); 15] = [
+    (
+        "message/imdn+xml",
+        "<imdn xmlns='urn:ietf:params:xml:ns:imdn'><message-id>m0</message-id><delivery-notification><status><delivered/></status>\
+         </delivery-notification></imdn>",
+        "message id=m0 delivery=delivered let pass=MissingDatetime",
+    ),
+    (
+        "application/im-iscomposing+xml",
+        "<isComposing xmlns='urn:ietf:params:xml:ns:im-iscomposing'><state>active</state><contenttype>text/plain</contenttype>\
+         <refresh>90</refresh></isComposing>",
+        "typing=active content type=text/plain refresh=90 s",
+    ),
+    (
+        "application/resource-lists+xml",
+        "<resource-lists xmlns='urn:ietf:params:xml:ns:resource-lists' xmlns:cp='urn:ietf:params:xml:ns:copycontrol'><list>\
+         <entry uri='sip:b@x' cp:copyControl='to'><display-name>Bob</display-name></entry></list></resource-lists>",
+        "entry=sip:b@x (Bob) copyControl=to",
+    ),
+    (
+        "application/conference-info+xml",
+        "<conference-info xmlns='urn:ietf:params:xml:ns:conference-info' entity='sip:g@x' state='partial' version='7'>\
+         <conference-description><subject>Tea</subject></conference-description><users state='partial'>\
+         <user entity='sip:a@x' state='deleted'/></users></conference-info>",
+        "conference=sip:g@x state=partial version=7 subject=Tea who may remove=rem-all users are=partial user=sip:a@x deleted",
+    ),
+    (
+        "application/reginfo+xml",
+        "<reginfo xmlns='urn:ietf:params:xml:ns:reginfo' version='0' state='full'><registration aor='sip:u@x' id='a' state='active'>\
+         <contact id='c' state='active' event='registered'><uri>sip:u@h</uri></contact></registration></reginfo>",
+        "version=0 state=full registration=sip:u@x active contact=sip:u@h active registered",
+    ),
+    ("application/msginfo+xml", "<message-list xmlns='urn:ietf:params:xml:ns:msginfo'/>", ""),
+    (
+        "application/msginfo+xml",
+        "<message-expired xmlns='urn:ietf:params:xml:ns:msginfo' message-reference='r1' UID='9'/>",
+        "expired=r1 uid=9",
+    ),
+    (
+        "application/vnd.oma.cpm-event-imap+xml",
+        "<cpm-evfw xmlns='urn:oma:xml:cpm:evfw'><event-cpm-imap type='flags'><operation name='add' flag='\\Seen'>\
+         <object uid='5' folder-path='f'><message-id>m</message-id></object></operation></event-cpm-imap></cpm-evfw>",
+        "\\Seen=5 f m",
+    ),
+    ("application/vnd.oma.cpm-event-activity+xml", "<cpm-evfw xmlns='urn:oma:xml:cpm:evfw'/>", "event=none"),
+    (
+        "application/vnd.oma.cpm-groupdata+xml",
+        "<cpm-group-management xmlns='urn:oma:xml:cpm:groupdata:1.0' id='3'/>",
+        "id=3",
+    ),
+    (
+        "application/group-state-object+xml",
+        "<groupstate timestamp='2026-11-21T10:00:00Z' lastfocussessionid='sip:f@x'><participant comm-addr='sip:a@x' name='A'/></groupstate>",
+        "session=sip:f@x date=2026-11-21T10:00:00Z participant=sip:a@x (A)",
+    ),
+    (
+        "application/auth-policy+xml",
+        "<ruleset xmlns='urn:ietf:params:xml:ns:common-policy'><rule id='r'><conditions><anonymous-request/></conditions>\
+         <actions><allow-reject>true</allow-reject></actions></rule></ruleset>",
+        "rule=r: ",
+    ),
+    (
+        "application/xml",
+        "<upp-directory><active-upp device='d1'>work</active-upp></upp-directory>",
+        "active profile=work on d1",
+    ),
+    (
+        "application/vnd.oma.poc.groups+xml",
+        "<group xmlns='urn:oma:xml:poc:list-service'><list-service uri='sip:g@x'><list><entry uri='sip:m@x'/></list></list-service></group>",
+        "group=sip:g@x invite members=",
+    ),
+    ("image/svg+xml", "<svg>", ""),
+];
+
+fn reading(body: &Value) -> String {
+    let pairs = body["reading"].as_array().unwrap().iter();
+    let words = pairs.map(|pair| format!("{}={}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Each document says the same alone, by its type, in CPIM alone, in a multipart in SIP, and in MSRP cut into chunks.
+#[test]
+fn documents_alone_and_nested() {
+    for (kind, document, expected) in DOCUMENTS {
+        let last = |input: &str, arguments: &[&str]| {
+            let (status, found) = json(arguments, input.as_bytes());
+            assert_eq!((status, &found[0]["valid"]), (0, &Value::Bool(true)), "{input}: {found}");
+            let message = found[0]["messages"].as_array().unwrap().last().unwrap().clone();
+            let body = message["bodies"].as_array().unwrap().last().unwrap().clone();
+            let text = body["content"]["text"].as_str().unwrap();
+            assert_eq!(text.trim_start_matches('\u{feff}').trim(), document);
+            assert!(reading(&body).starts_with(expected), "{kind}: {} instead of {expected}", reading(&body));
+            (message, body)
+        };
+        let (alone, _) = last(document, &["--json", "--body", kind, "-"]);
+        assert_eq!(alone["kind"], "body");
+        if kind != "image/svg+xml" {
+            last(&format!("\u{feff}\r\n{document}"), &["--json", "-"]);
+        }
+        let cpim = format!("From: <sip:a@x>\r\nTo: <sip:b@x>\r\n\r\nContent-Type: {kind}\r\n\r\n{document}");
+        let (_, body) = last(&cpim, &["--json", "-"]);
+        assert_eq!((&body["place"], &body["content_type"]), (&Value::from("body.1"), &Value::from(kind)));
+
+        let parts = format!("--o\r\nContent-Type: message/cpim\r\n\r\n{cpim}\r\n--o--\r\n");
+        let sip = format!(
+            "MESSAGE sip:b@x SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\nMax-Forwards: 70\r\nFrom: <sip:a@x>;tag=1\r\n\
+             To: <sip:b@x>\r\nCall-ID: 1\r\nCSeq: 1 MESSAGE\r\nContent-Type: multipart/mixed;boundary=o\r\nContent-Length: {}\r\n\r\n{parts}",
+            parts.len()
+        );
+        assert_eq!(last(&sip, &["--json", "-"]).1["place"], "body.1.1");
+
+        let (one, two) = cpim.split_at(40);
+        let chunk = |body: &str, start: usize, flag: char| {
+            format!(
+                "MSRP t1id SEND\r\nTo-Path: msrp://b.x:1/s;tcp\r\nFrom-Path: msrp://a.x:1/s;tcp\r\nMessage-ID: m\r\n\
+                 Byte-Range: {start}-*/{}\r\nContent-Type: message/cpim\r\n\r\n{body}\r\n-------t1id{flag}\r\n",
+                cpim.len()
+            )
+        };
+        let answer = "MSRP t1id 200 OK\r\nTo-Path: msrp://b.x:1/s;tcp\r\nFrom-Path: msrp://a.x:1/s;tcp\r\n-------t1id$\r\n";
+        let msrp = format!("{}{answer}{}", chunk(one, 1, '+'), chunk(two, 41, '$'));
+        let (message, _) = last(&msrp, &["--json", "-"]);
+        assert_eq!(message["kind"], "msrp");
+        assert_eq!(message["octets"], chunk(two, 41, '$').len());
+        let offset = msrp.len() - chunk(two, 41, '$').len();
+        assert_eq!(message["offset"], offset);
+        // A piece that is missing leaves octets that nobody looks into.
+        let (status, found) = json(&["--json", "-"], chunk(two, 41, '$').as_bytes());
+        assert_eq!((status, found[0]["messages"][0]["bodies"].as_array().unwrap().len()), (0, 1));
+        assert_eq!(found[0]["messages"][0]["bodies"][0]["reading"].as_array().unwrap().len(), 0);
+    }
+}
+
+#[test]
+fn broken_bodies_are_told() {
+    let verdict = |arguments: &[&str], input: &str| {
+        let (status, out, err) = decode(arguments, input.as_bytes());
+        assert!(err.is_empty() || status == 2, "{err}");
+        (status, out)
+    };
+    let bomb = "<!DOCTYPE imdn [<!ENTITY a \"aaaa\">]><imdn>&a;</imdn>";
+    let (status, out) = verdict(&["-"], bomb);
+    assert!(status == 1 && out.contains("fault at body: "), "{out}");
+    assert_eq!(verdict(&["--body", "message/imdn+xml", "-"], "<imdn/>").0, 1);
+    assert_eq!(verdict(&["--body", "application/conference-info+xml", "-"], "<svg/>").0, 1);
+    assert_eq!(verdict(&["--body", "no type", "-"], "x").0, 1);
+    assert_eq!(verdict(&["--body", "text/plain", "-"], "x").0, 0);
+    assert_eq!(verdict(&["--body", "text/plain", "--stream", "-"], "x").0, 2);
+    // An end that never comes, and a stream that stops being MSRP.
+    let send = "MSRP t1id SEND\r\nTo-Path: msrp://b.x:1/s;tcp\r\nFrom-Path: msrp://a.x:1/s;tcp\r\nMessage-ID: m\r\n\
+                Content-Type: text/plain\r\n\r\nhi\r\n-------t1id$\r\n";
+    let (status, out) = verdict(&["-"], send);
+    assert!(status == 0 && out.contains("MSRP chunk") && out.contains("| hi"), "{out}");
+    for bad in [
+        &send[..send.len() - 3],
+        &format!("{send}GET / HTTP/1.1\r\n"),
+        &send.replace("From-Path", "Form-Path"),
+    ] {
+        assert_eq!(verdict(&["-"], bad).0, 1, "{bad}");
+    }
+}

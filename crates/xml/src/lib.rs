@@ -15,6 +15,8 @@
 //! * [`resource_lists`]: lists of addresses (RFC 4826, 5364)
 //! * [`ruleset`]: rules of common policy (RFC 4745), which policies and groups consist of
 //!
+//! [`Document`] is any of them, known by its root element.
+//!
 //! A document is read without recursion and within [`Limits`]. Whatever lets a small document grow or mean two things is
 //! refused: document type declarations, processing instructions, entities beyond the five of XML itself, prefixes bound
 //! to nothing, attributes that stand twice, a second root. Nothing is ever fetched.
@@ -36,6 +38,7 @@
 
 pub mod access_policy;
 pub mod conference_info;
+mod document;
 mod error;
 pub mod evfw;
 pub mod group_data;
@@ -54,5 +57,6 @@ mod tree;
 mod words;
 mod writer;
 
+pub use document::Document;
 pub use error::XmlError;
 pub use limits::{Limits, LimitsError};

@@ -7,6 +7,8 @@ pub fn cpim(data: &[u8]) {
     use cpm_cpim::{CpimMessage, Leniency, Limits};
     let limits = Limits::default();
     let octets = Bytes::copy_from_slice(data);
+    cpim_head(data, Leniency::default());
+    cpim_head(data, Leniency::field());
     let strict = CpimMessage::parse(octets.clone(), &limits, &Leniency::default());
     let lenient = CpimMessage::parse(octets.clone(), &limits, &Leniency::field());
     if let Ok((message, tolerated)) = &strict {
@@ -25,6 +27,44 @@ pub fn cpim(data: &[u8]) {
     let wire = message.to_bytes();
     assert_eq!(wire, octets);
     cpim_getters(&message);
+}
+
+/// The head is the same however it is cut, and an edit of it leaves what it is not about.
+fn cpim_head(data: &[u8], leniency: cpm_cpim::Leniency) {
+    use cpm_cpim::{Address, CpimHead, HeadReader, Limits};
+    let whole = CpimHead::parse(Bytes::copy_from_slice(data), &Limits::default(), &leniency).ok();
+    for pieces in super::partitions(data) {
+        let mut reader = HeadReader::new(Limits::default(), leniency);
+        let mut taken = 0;
+        let mut found = None;
+        for piece in pieces {
+            taken += piece.len();
+            match reader.push(piece) {
+                Ok(None) => {}
+                done => {
+                    found = Some(done.ok().flatten());
+                    break;
+                }
+            }
+        }
+        let found = found.unwrap_or_else(|| reader.finish().ok());
+        assert_eq!(found.as_ref().map(CpimHead::source), whole.as_ref().map(CpimHead::source));
+        if let (Some(found), Some(whole)) = (found, &whole) {
+            assert_eq!(found.tolerated(), whole.tolerated());
+            assert_eq!(found.rest(), &data[found.source().len()..taken]);
+        }
+    }
+    let Some(mut head) = whole else { return };
+    let before = head.headers().clone();
+    if head.headers_mut().push_record_route(&Address::new("sip:focus@example.com")).is_ok() {
+        let added = head.headers().len() - before.len();
+        assert!(added == 1 || added == 2, "the field, and a declaration where there was none");
+        let grown =
+            i64::try_from(head.to_bytes().len()).unwrap() - i64::try_from(head.source().len()).unwrap();
+        assert_eq!(head.growth(), grown);
+        let kept = before.iter().filter(|field| head.headers().iter().any(|now| now == *field)).count();
+        assert_eq!(kept, before.len());
+    }
 }
 
 fn cpim_getters(message: &cpm_cpim::CpimMessage) {

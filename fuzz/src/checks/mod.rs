@@ -3,6 +3,7 @@
 
 mod cpim;
 mod digest;
+mod documents;
 mod msrp;
 mod msrp_program;
 mod multipart;
@@ -17,6 +18,9 @@ mod ua_restore;
 
 pub use cpim::{cpim, imdn};
 pub use digest::digest;
+pub use documents::{
+    conference_info, evfw, group_data, is_composing, msginfo, policies, reginfo, resource_lists,
+};
 pub use msrp::msrp_stream;
 pub use msrp_program::{msrp_program, msrp_splice};
 pub use multipart::multipart;

@@ -103,6 +103,11 @@ fn deviations_are_admitted_reported_and_gone_after_an_edit() {
             assert_eq!([read.rest().as_ref(), &left].concat(), CONTENT.as_bytes());
         }
     }
+    // A piece that ends in the middle of the line that decides.
+    let mut reader = HeadReader::new(Limits::default(), Leniency::field());
+    assert!(reader.push(b"From: <im:a@x>\r\n\r\nTo: <im:t@x>\r\n\r\nc").unwrap().is_none());
+    let head = reader.push(b"c: <im:c@x>\r\n\r\nContent-Type: a/b\r\n").unwrap().unwrap();
+    assert_eq!((head.headers().len(), head.rest().as_ref()), (3, &b"Content-Type: a/b\r\n"[..]));
     // Nothing behind the blank line that could decide: the end of the message does.
     let mut reader = HeadReader::new(Limits::default(), Leniency::field());
     assert!(reader.push(b"From: <im:a@x>\r\n\r\n").unwrap().is_none());

@@ -33,7 +33,7 @@ pub(crate) enum Task {
     Msrp(crate::msrp::args::Msrp),
     /// A plain SIP user agent: answers what comes and does what it is told, step by step
     Endpoint(Box<Endpoint>),
-    /// Print SIP messages with every header field and body, and say whether they are valid
+    /// Print SIP messages, MSRP streams and bodies with all that is in them, and say whether they are valid
     Decode(Decode),
 }
 
@@ -46,7 +46,9 @@ method, URI scheme, extension or type of body) is printed and does not change it
 Examples:
   cpm decode invite.sip
   cpm decode --json *.sip
-  cpm decode --stream - < connection.bin"
+  cpm decode --stream - < connection.bin
+  cpm decode imdn.xml cpim.bin msrp.bin
+  cpm decode --body 'multipart/mixed;boundary=b' parts.bin"
 )]
 pub(crate) struct Decode {
     /// Print JSON: a list with one object for each file
@@ -55,7 +57,11 @@ pub(crate) struct Decode {
     /// Each file is a stream, as a TCP connection has it, with any number of messages
     #[arg(long)]
     pub(crate) stream: bool,
-    /// Files with one message each, as a datagram has it; - is standard input
+    /// Each file is a body of this media type, without a message around it
+    #[arg(long, value_name = "MEDIA-TYPE", conflicts_with = "stream")]
+    pub(crate) body: Option<String>,
+    /// Files with one SIP message each, as a datagram has it, with MSRP as a connection has it, or with one XML
+    /// document, message/cpim or session description; - is standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 }

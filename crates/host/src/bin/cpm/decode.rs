@@ -1,9 +1,13 @@
-//! `cpm decode`: SIP messages out of files, every header field as it is read, bodies inside bodies, and the verdict.
+//! `cpm decode`: SIP messages, MSRP streams and bodies out of files, every header field as it is read, bodies inside
+//! bodies, and the verdict.
 
+mod alone;
 mod bodies;
+mod documents;
 mod fields;
 mod json;
 mod judge;
+mod msrp;
 mod report;
 mod text;
 
@@ -31,7 +35,7 @@ pub(crate) fn decode(options: &Decode) -> ExitCode {
         match read(path) {
             Ok(octets) => {
                 let name = path.display().to_string();
-                reports.push(if options.stream { stream(name, octets) } else { datagram(name, octets) });
+                reports.push(report(name, octets, options));
             }
             Err(why) => {
                 unread = true;
@@ -52,6 +56,22 @@ pub(crate) fn decode(options: &Decode) -> ExitCode {
         (true, _) => ExitCode::from(USAGE),
         (false, true) => ExitCode::SUCCESS,
         (false, false) => ExitCode::from(INVALID),
+    }
+}
+
+/// A file for what it is: a body of the type that was said; an MSRP stream; a body that is known without a message around
+/// it; SIP.
+fn report(name: String, octets: Bytes, options: &Decode) -> FileReport {
+    if let Some(content_type) = &options.body {
+        return alone::body(name, content_type, octets);
+    }
+    if octets.starts_with(msrp::START) {
+        return msrp::stream(name, octets);
+    }
+    match alone::sniff(&octets) {
+        Some(content_type) => alone::body(name, content_type, octets),
+        None if options.stream => stream(name, octets),
+        None => datagram(name, octets),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bodies inside bodies: multipart, session descriptions, CPIM, disposition notifications, whole SIP messages.
 
+use super::documents;
 use super::fields::written;
 use super::report::{Body, Content};
 use bytes::Bytes;
@@ -9,7 +10,6 @@ use cpm_sdp::SessionDescription;
 use cpm_sip::{
     Fragment, FragmentStart, HeaderName, Headers, Message, Method, StatusCode, Uri, parse_datagram,
 };
-use cpm_xml::imdn;
 
 /// Bodies inside of one another, of whatever kind.
 const MAX_DEPTH: usize = 8;
@@ -56,18 +56,22 @@ impl Found {
 
 /// All bodies of a message in order, and what is wrong with them.
 pub(super) fn of(headers: &Headers, body: Bytes) -> (Vec<Body>, Vec<Fault>) {
-    let (mut bodies, mut faults) = (Vec::new(), Vec::new());
     if body.is_empty() {
-        return (bodies, faults);
+        return (Vec::new(), Vec::new());
     }
-    let mut waiting = match outermost(headers, body.clone()) {
-        Some(part) => vec![Waiting { place: "body".to_owned(), depth: 0, part, optional: false }],
+    match outermost(headers, body.clone()) {
+        Some(part) => of_part(part),
         None => {
             // What is wrong with the header field is found where fields are looked at.
-            bodies.push(opaque("body", "unknown type", &body));
-            Vec::new()
+            (vec![opaque("body", "unknown type", &body)], Vec::new())
         }
-    };
+    }
+}
+
+/// A body and all that is inside of it.
+pub(super) fn of_part(part: Part) -> (Vec<Body>, Vec<Fault>) {
+    let (mut bodies, mut faults) = (Vec::new(), Vec::new());
+    let mut waiting = vec![Waiting { place: "body".to_owned(), depth: 0, part, optional: false }];
     while let Some(next) = waiting.pop() {
         if bodies.len() >= MAX_BODIES {
             let text = format!("more than {MAX_BODIES} bodies; the others are not shown");
@@ -149,10 +153,13 @@ fn read(part: &Part) -> (String, Bytes, Found) {
     let found = match essence.as_str() {
         "application/sdp" => session(&octets),
         "message/cpim" => cpim(octets.clone()),
-        imdn::MEDIA_TYPE => notification(&octets),
         "message/sip" => sip(octets.clone()),
         Fragment::MEDIA_TYPE => fragment(octets.clone()),
         "message/external-body" => external(part),
+        essence if documents::is_xml(essence) => match documents::read(essence, &octets) {
+            Ok(reading) => Found { reading, ..Found::default() },
+            Err(error) => Found::fault(400, error),
+        },
         _ => Found::default(),
     };
     (essence, octets, found)
@@ -229,35 +236,6 @@ fn cpim(octets: Bytes) -> Found {
     found
 }
 
-fn notification(octets: &[u8]) -> Found {
-    let imdn = match imdn::parse(octets, &cpm_xml::Limits::default()) {
-        Ok(imdn) => imdn,
-        Err(error) => return Found::fault(400, error),
-    };
-    let mut found = Found::default();
-    found.say("message id", imdn.message_id.as_str());
-    for notification in imdn.notifications() {
-        let kind = match notification {
-            imdn::Notification::Delivery(_) => "delivery",
-            imdn::Notification::Display(_) => "display",
-            imdn::Notification::Processing(_) => "processing",
-            imdn::Notification::Interworking(_) => "interworking",
-        };
-        found.say(kind, notification.status());
-    }
-    let others = [
-        ("date", &imdn.datetime),
-        ("recipient", &imdn.recipient_uri),
-        ("original recipient", &imdn.original_recipient_uri),
-    ];
-    for (name, value) in others {
-        if let Some(value) = value {
-            found.say(name, value.as_str());
-        }
-    }
-    found
-}
-
 fn sip(octets: Bytes) -> Found {
     let message = match parse_datagram(octets, &cpm_sip::Limits::default()) {
         Ok(message) => message,
@@ -329,7 +307,7 @@ fn external(part: &Part) -> Found {
     }
 }
 
-fn opaque(place: &str, content_type: &str, octets: &Bytes) -> Body {
+pub(super) fn opaque(place: &str, content_type: &str, octets: &Bytes) -> Body {
     Body {
         place: place.to_owned(),
         depth: 0,

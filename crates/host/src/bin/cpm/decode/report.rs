@@ -28,6 +28,10 @@ pub(super) enum Kind {
     Request,
     Response,
     KeepAlive,
+    /// A chunk of MSRP.
+    Msrp,
+    /// A body without a message around it.
+    Body,
     Unreadable,
 }
 

@@ -42,6 +42,8 @@ fn title(out: &mut Lines, report: &FileReport, number: usize, message: &Decoded)
         Kind::Request => "request",
         Kind::Response => "response",
         Kind::KeepAlive => "keep-alive",
+        Kind::Msrp => "MSRP chunk",
+        Kind::Body => "body",
         Kind::Unreadable => "not readable",
     };
     let file = harmless(&report.file, false);
