@@ -2,8 +2,11 @@
 //! originating Participating Function (TS 8.2), IMDN-Record-Route and Original-To by whoever makes several messages of one
 //! (RFC 5438 §8).
 
-use crate::reader::{is_mime_field, read_head};
+use crate::header::{Header, LineRules};
+use crate::reader::{declared_prefix, is_known, is_mime_field, read_head};
 use crate::{CpimError, Headers, Leniency, Limits, Tolerated};
+use alloc::collections::BTreeSet;
+use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -38,6 +41,8 @@ pub struct HeadReader {
     behind_blank: bool,
     /// All lines so far are MIME header fields: those of the enclosing body once more, perhaps.
     only_mime: bool,
+    /// The prefixes declared so far; kept where they decide whether a line belongs to the head.
+    declared: BTreeSet<String>,
 }
 
 impl HeadReader {
@@ -52,14 +57,14 @@ impl HeadReader {
             scanned: 0,
             behind_blank: false,
             only_mime: true,
+            declared: BTreeSet::new(),
         }
     }
 
     /// Takes the next octets. The head once it is complete, with what was given of the content behind it; then the reader
     /// waits for the next message.
     ///
-    /// Octets are looked at once, however they are cut; where deviations are admitted, once more for each line that may
-    /// end the head, of which `cpim.max_headers` allows as many as fields.
+    /// Octets are looked at for the end of the head once, however they are cut, and then read once or twice.
     ///
     /// # Errors
     /// The first fault. The reader waits for the next message.
@@ -114,8 +119,17 @@ impl HeadReader {
             let single_block = self.leniency.single_block && mime && !self.only_mime;
             self.only_mime &= mime;
             self.line_start = behind;
+            if !self.leniency.blank_line_between_headers {
+                return Some(blank || single_block);
+            }
             // Where blank lines may stand between fields, the line behind one decides.
-            let ends = if self.leniency.blank_line_between_headers { behind_blank } else { blank };
+            let ends = behind_blank && !is_known(line, |prefix| self.declared.contains(prefix));
+            let rules = LineRules { loose_whitespace: true };
+            if let Ok((header, _)) = Header::read(Bytes::copy_from_slice(line), 0, &rules)
+                && let Some(prefix) = declared_prefix(&header)
+            {
+                self.declared.insert(String::from(prefix));
+            }
             return Some(ends || single_block);
         }
     }
@@ -136,6 +150,7 @@ impl HeadReader {
         self.buffer = Vec::new();
         (self.line_start, self.scanned) = (0, 0);
         (self.behind_blank, self.only_mime) = (false, true);
+        self.declared = BTreeSet::new();
     }
 }
 

@@ -1,5 +1,6 @@
 //! From octets to a message: strictly (RFC 3862 §2, §3), or with the deviations that are met in the field.
 
+use crate::grammar;
 use crate::header::{Header, Headers, LineRules, Scope, ScopeFault};
 use crate::{CpimError, CpimMessage, IMDN_NAMESPACE, Limits};
 use alloc::string::String;
@@ -187,7 +188,8 @@ fn read_headers(
         let line = lines.next()?;
         if line.is_empty() {
             let goes_on = leniency.blank_line_between_headers && !list.is_empty();
-            if goes_on && lines.peek().is_ok_and(|next| is_known(&next, &list)) {
+            let declares = |prefix: &str| list.iter().any(|above| declared_prefix(above) == Some(prefix));
+            if goes_on && lines.peek().is_ok_and(|next| is_known(&next, declares)) {
                 tolerated.push(Tolerated::BlankLineBetweenHeaders);
                 continue;
             }
@@ -246,14 +248,10 @@ pub(crate) fn is_mime_field(line: &[u8]) -> bool {
         || name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("Content-"))
 }
 
-/// Whether a line behind a blank one can only be one more message header field.
-fn is_known(line: &[u8], above: &[Header]) -> bool {
+/// Whether a line behind a blank one can only be one more message header field; `declares` says whether a prefix is
+/// declared above it.
+pub(crate) fn is_known(line: &[u8], declares: impl Fn(&str) -> bool) -> bool {
     let name = name_of(line);
-    let declares = |prefix: &str| {
-        let mut declared =
-            above.iter().filter(|h| h.name() == "NS").filter_map(|h| crate::grammar::namespace(h.value()));
-        declared.any(|(declared, _)| declared == Some(prefix))
-    };
     match name.split_once('.') {
         Some((prefix, _)) => declares(prefix),
         None => matches!(
@@ -261,6 +259,11 @@ fn is_known(line: &[u8], above: &[Header]) -> bool {
             "From" | "To" | "cc" | "DateTime" | "Subject" | "NS" | "Require" | "Message-Direction"
         ),
     }
+}
+
+/// The prefix that a line declares, if it is an NS field, whatever that is in its place.
+pub(crate) fn declared_prefix(header: &Header) -> Option<&str> {
+    if header.name() == "NS" { grammar::namespace(header.value())?.0 } else { None }
 }
 
 /// Where the message starts behind a block of MIME header fields that announces message/cpim; 0 where there is none.
