@@ -50,9 +50,15 @@ struct Known {
     description: Option<Description>,
     host: Option<HostInfo>,
     conference_state: Option<ConferenceState>,
-    users: BTreeMap<String, User>,
+    users: BTreeMap<String, Kept>,
     sidebars_by_ref: Option<Uris>,
     /// Octets of `users`.
+    weight: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    user: User,
     weight: usize,
 }
 
@@ -71,13 +77,13 @@ impl Merged {
 
     /// The participants by `entity`.
     pub fn users(&self) -> impl Iterator<Item = &User> {
-        self.known.iter().flat_map(|known| known.users.values())
+        self.known.iter().flat_map(|known| known.users.values()).map(|kept| &kept.user)
     }
 
     /// One participant.
     #[must_use]
     pub fn user(&self, entity: &str) -> Option<&User> {
-        self.known.as_ref()?.users.get(entity)
+        self.known.as_ref()?.users.get(entity).map(|kept| &kept.user)
     }
 
     /// `<conference-description>`.
@@ -97,7 +103,7 @@ impl Merged {
             description: known.description.clone(),
             host: known.host.clone(),
             conference_state: known.conference_state.clone(),
-            users: Some(Users { state: State::Full, users: known.users.values().cloned().collect() }),
+            users: Some(Users { state: State::Full, users: self.users().cloned().collect() }),
             sidebars_by_ref: known.sidebars_by_ref.clone(),
         })
     }
@@ -167,13 +173,14 @@ impl Known {
 
     fn put_user(&mut self, user: User) {
         self.remove_user(&user.entity);
-        self.weight = self.weight.saturating_add(weight(&user));
-        self.users.insert(user.entity.clone(), user);
+        let weight = weight(&user);
+        self.weight = self.weight.saturating_add(weight);
+        self.users.insert(user.entity.clone(), Kept { user, weight });
     }
 
     fn remove_user(&mut self, entity: &str) -> Option<User> {
-        let user = self.users.remove(entity)?;
-        self.weight = self.weight.saturating_sub(weight(&user));
+        let Kept { user, weight } = self.users.remove(entity)?;
+        self.weight = self.weight.saturating_sub(weight);
         Some(user)
     }
 
