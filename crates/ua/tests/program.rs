@@ -91,7 +91,6 @@ impl Step {
             Step::Last => world.deliver(world.pool.len() - 1),
             Step::Time => {
                 world.next_deadline();
-                world.expire();
             }
         }
     }

@@ -265,7 +265,7 @@ impl World {
     }
 
     /// Loses what is under way for longer than T4, the time that a message may live (RFC 3261 §17.1.2.2).
-    pub fn expire(&mut self) {
+    fn expire(&mut self) {
         let now = self.now.mono;
         self.pool.retain(|(_, _, since)| now.since(*since) < Duration::from_secs(5));
     }
@@ -276,6 +276,7 @@ impl World {
             self.sides[n].ua.handle_timeout(self.now);
         }
         self.listen();
+        self.expire();
     }
 
     /// Lets time pass to the next deadline; `false` when there is none.
