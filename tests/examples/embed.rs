@@ -1,5 +1,5 @@
 //! A CPM client in a loop of one's own: one UDP socket, pager-mode messages, reports.
-//! Usage: embed sip:somebody@127.0.0.1:5060 "Hello"
+//! Usage: embed sip:listen@127.0.0.1:5060 "Hello"
 use bytes::Bytes;
 use cpm_base::{DateTime, FlowId, FlowInfo, Instant, Now, Protocol, Seed, Transport, Trust};
 use cpm_client::{Client, ClientConfig, ClientEvent, Disposition, NewMessage, contact_uri};

@@ -6,9 +6,9 @@ use crate::large_send::LargeOut;
 use crate::registration::Registration;
 use crate::reports::{PendingReport, Receipt};
 use crate::seen::{Recent, SeenLog};
-use crate::sent::SentLog;
 use crate::{ClientConfig, ClientEvent, ConfigError, ReceivedId, SentId};
 use cpm_base::{Instant, Metrics, Now, Random, Seed};
+use cpm_core::disposition::{Owed, OwedId, OwedLimits, Sent, SentLimits, Settings as OwedSettings};
 use cpm_core::release::Release;
 use cpm_core::{Function, Input, Node, NodeConfig, Ports, QueryId, Reply};
 use cpm_sip::{HeaderName, HeaderText, Method, Request, Response, StatusCode};
@@ -26,9 +26,13 @@ pub struct Client {
     pub(crate) registration: Registration,
     pub(crate) transactions: BTreeMap<TransactionId, Purpose>,
     pub(crate) storing: BTreeMap<QueryId, Arrival>,
-    pub(crate) sent: SentLog,
+    /// What became of our messages (TS 5.4.3, 5.4.4, 5.4.7).
+    pub(crate) sent: Sent,
     pub(crate) seen: SeenLog,
-    pub(crate) unread: Recent<ReceivedId, Receipt>,
+    /// What we owe the senders of others' (TS 5.4.1, 5.4.2), and what is needed to write it.
+    pub(crate) owed: Owed,
+    pub(crate) receipts: Recent<OwedId, Receipt>,
+    pub(crate) unread: Recent<ReceivedId, OwedId>,
     pub(crate) waiting_reports: VecDeque<(Instant, PendingReport)>,
     pub(crate) sending: Vec<LargeOut>,
     pub(crate) receiving: Vec<LargeIn>,
@@ -54,14 +58,21 @@ impl Client {
     pub fn new(config: ClientConfig, seed: Seed) -> Result<Self, ConfigError> {
         config.validate()?;
         let limits = config.limits;
+        let owed = OwedLimits { max_messages: limits.max_received, ..OwedLimits::default() };
+        let allowed = OwedSettings {
+            delivery: config.settings.delivery_reports,
+            display: config.settings.display_reports,
+        };
         Ok(Client {
             config,
             random: Random::new(seed),
             registration: Registration::default(),
             transactions: BTreeMap::new(),
             storing: BTreeMap::new(),
-            sent: SentLog::new(limits.max_sent),
+            sent: Sent::new(SentLimits { max_messages: limits.max_sent, ..SentLimits::default() }),
             seen: SeenLog::new(limits.max_received),
+            owed: Owed::new(owed, allowed),
+            receipts: Recent::new(limits.max_received),
             unread: Recent::new(limits.max_received),
             waiting_reports: VecDeque::new(),
             sending: Vec::new(),
@@ -97,13 +108,13 @@ impl Client {
         &self.metrics
     }
 
-    /// Whether nothing is under way: no transaction, no large message, no message that waits for the store, no report
-    /// that waits for its next try.
+    /// Whether nothing is under way: no transaction, no large message, no message that waits for the store, no
+    /// notification that is still to go out.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.transactions.is_empty()
             && self.storing.is_empty()
-            && self.waiting_reports.is_empty()
+            && self.owed.waiting() == 0
             && self.sending.is_empty()
             && self.receiving.is_empty()
     }
@@ -184,10 +195,11 @@ impl Client {
                 let retry = matches!(response.status().as_u16(), 408 | 480 | 500..=599);
                 self.report_failed(now, *report, retry);
             }
-            Some(Purpose::Report(_)) => {}
+            Some(Purpose::Report(report)) => self.owed.done(report.due, true, false),
             Some(Purpose::Bye) => self.bye_answered(now, ports, transaction, Some(response)),
             None => {}
         }
+        self.send_reports(now, ports);
     }
 
     fn lost(
@@ -203,6 +215,7 @@ impl Client {
             Some(Purpose::Bye) => self.bye_answered(now, ports, transaction, None),
             None => {}
         }
+        self.send_reports(now, ports);
     }
 
     fn handle_reply(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, query: QueryId, reply: Reply) {

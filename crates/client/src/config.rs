@@ -69,7 +69,7 @@ pub struct Limits {
     /// Received messages that wait for the store. Default 256.
     pub max_storing: usize,
     /// Requests of this client that wait for their answer before one more disposition notification goes out; at most
-    /// 256 more notifications wait for a later try. Default 4,096.
+    /// 1,024 notifications wait or are on their way ([`cpm_core::disposition::OwedLimits`]). Default 4,096.
     pub max_reports: usize,
 }
 

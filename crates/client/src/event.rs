@@ -43,13 +43,14 @@ pub enum ClientEvent {
         /// Why.
         why: Failure,
     },
-    /// A disposition notification came for a message that the user sent: the first of its kind.
+    /// A disposition notification came for a message that the user sent: it asked for it, the sender of the notification
+    /// is its recipient, and nothing that says as much came before.
     Disposition {
         /// Which.
         id: SentId,
         /// What became of it.
         disposition: Disposition,
-        /// Who says so (the IMDN's From), as text.
+        /// Who says so: the authenticated sender of the notification, as text.
         from: String,
     },
     /// A message arrived and is kept.
@@ -66,13 +67,18 @@ pub enum ClientEvent {
 
 /// What became of a sent message at one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Disposition {
     /// It was delivered (TS 5.4-rcv-1.a.i).
     Delivered,
     /// It could not be delivered (TS 5.4-rcv-1.a.ii).
     DeliveryFailed,
-    /// It was read (TS 5.4-rcv-2.a.i).
+    /// It was read, and so it was delivered, whether that is told before or not at all (TS 5.4-rcv-2.a.i).
     Displayed,
+    /// It left as SMS: the user should know that neither a reading nor typing will be told (TS 5.4-rcv-3.b.i).
+    InterworkedSms,
+    /// It left as MMS: the user should know that no typing will be told (TS 5.4-rcv-3.b.ii).
+    InterworkedMms,
 }
 
 /// Why something did not work.

@@ -2,12 +2,12 @@
 //! (TS 7.2.2.1, 7.2.2.2, 7.2.2.3).
 
 use crate::origin::Origin;
-use crate::reports::Receipt;
 use crate::seen::SeenLog;
 use crate::{Client, ClientEvent, ReceivedId, ReceivedMessage};
 use bytes::Bytes;
 use core::time::Duration;
 use cpm_base::{FlowId, Instant, Now, Trust};
+use cpm_core::disposition::Happened;
 use cpm_core::feature::CpmFeature;
 use cpm_core::{Ports, Query, QueryId, ReceivedRecord, Record, StoreError};
 use cpm_cpim::CpimMessage;
@@ -197,8 +197,7 @@ impl Client {
         match arrival.content {
             Content::Notification(None) => self.metrics.count("client.report_ignored"),
             Content::Notification(Some(ref document)) => {
-                let from = arrival.origin.sender_text();
-                self.notified(ports, &from, document);
+                self.notified(ports, &arrival.origin, document);
             }
             Content::Message(ref content) => self.show(now, ports, &arrival, content.clone()),
         }
@@ -219,18 +218,18 @@ impl Client {
     // req: 7.2.2.1-6, 7.2.2.2-p8, 7.2.2.3-3, 7.2.2.3-4, 5.4.1-1, 5.4-gen-1.b.i
     fn show(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, arrival: &Arrival, content: Bytes) {
         let wanted = arrival.cpim.disposition_notification().unwrap_or_default();
-        let receipt = Receipt::new(&arrival.origin, &arrival.cpim);
-        if let (true, true, Some(receipt)) =
-            (wanted.positive_delivery, self.config.settings.delivery_reports, &receipt)
-        {
-            self.report_delivery(now, ports, receipt);
+        let display = wanted.display;
+        let owed = self.owe(&arrival.origin, &arrival.cpim, wanted);
+        if let Some(owed) = owed {
+            self.owed.happened(owed, Happened::Delivered);
+            self.send_reports(now, ports);
         }
         self.last_received = self.last_received.saturating_add(1);
         let id = ReceivedId(self.last_received);
         self.remember_shown(&arrival.answer, id);
-        let message = self.received_message(id, arrival, content, wanted.display && receipt.is_some());
-        if let (true, Some(receipt)) = (wanted.display, receipt) {
-            self.unread.insert(id, receipt);
+        let message = self.received_message(id, arrival, content, display && owed.is_some());
+        if let (true, Some(owed)) = (display, owed) {
+            self.unread.insert(id, owed);
         }
         ports.host.event(ClientEvent::Received(Box::new(message)));
     }

@@ -40,7 +40,6 @@ mod pager;
 mod registration;
 mod reports;
 mod seen;
-mod sent;
 #[cfg(test)]
 mod tests;
 

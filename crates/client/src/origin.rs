@@ -14,6 +14,8 @@ use cpm_sip::{
 pub(crate) struct Origin {
     /// The authenticated originator's CPM Address (TS 6.1); `None` when anonymous.
     pub(crate) originator: Option<Uri>,
+    /// The other addresses that the core asserts of the originator (RFC 3325 §9.1).
+    pub(crate) aliases: Vec<Uri>,
     pub(crate) reply_to: Option<Uri>,
     pub(crate) conversation: Option<ConversationId>,
     pub(crate) contribution: Option<ContributionId>,
@@ -46,11 +48,11 @@ impl core::convert::From<HeaderError> for BadOrigin {
 impl Origin {
     /// Reads a request that came on a flow of this trust: asserted identities are believed from the core alone.
     pub(crate) fn read(request: &Request, trust: Trust) -> Result<Origin, BadOrigin> {
-        let originator = match trust {
-            Trust::Core => asserted(request)?,
-            Trust::Outside => None,
+        let mut asserted = match trust {
+            Trust::Core => asserted(request)?.into_iter(),
+            Trust::Outside => Vec::new().into_iter(),
         };
-        let originator = match originator {
+        let originator = match asserted.next() {
             Some(uri) => Some(uri),
             None => request.typed::<From>()?.map(|from| from.uri().clone()).filter(|uri| !is_anonymous(uri)),
         };
@@ -58,6 +60,7 @@ impl Origin {
         let reply_to = request.typed::<ReplyTo>()?.map(|reply| reply.uri().clone());
         Ok(Origin {
             originator,
+            aliases: asserted.collect(),
             reply_to,
             conversation: id(request, &HeaderName::ConversationId, ConversationId::parse)?,
             contribution: id(request, &HeaderName::ContributionId, ContributionId::parse)?,
@@ -86,14 +89,20 @@ impl Origin {
         !self.instances.is_empty() && !self.instances.iter().any(|named| named.eq_ignore_ascii_case(instance))
     }
 
+    /// All that is known of who sent this, in canonical form.
+    pub(crate) fn sender_keys(&self) -> impl Iterator<Item = String> {
+        self.originator.iter().chain(&self.aliases).map(Uri::address_key)
+    }
+
     pub(crate) fn sender_text(&self) -> String {
         self.originator.as_ref().map(|uri| uri.as_str().to_owned()).unwrap_or_default()
     }
 }
 
-/// The first P-Asserted-Identity (RFC 3325 §9.1: one or two, SIP and tel).
-fn asserted(request: &Request) -> Result<Option<Uri>, HeaderError> {
-    Ok(request.typed_list::<PAssertedIdentity>()?.first().map(|identity| identity.uri().clone()))
+/// P-Asserted-Identity (RFC 3325 §9.1: one or two, SIP and tel).
+fn asserted(request: &Request) -> Result<Vec<Uri>, HeaderError> {
+    let identities = request.typed_list::<PAssertedIdentity>()?;
+    Ok(identities.iter().map(|identity| identity.uri().clone()).collect())
 }
 
 /// RFC 3323 §4.1.1.3, and what a privacy service writes.

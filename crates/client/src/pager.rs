@@ -5,6 +5,7 @@ use crate::compose::{Envelope, set_cpim};
 use crate::{Client, ClientEvent, Failure, NewMessage, SendError, SendRefusal, SentId, SentMessage};
 use bytes::Bytes;
 use cpm_base::Now;
+use cpm_core::disposition;
 use cpm_core::feature::{CpmFeature, CpmService};
 use cpm_core::{ContributionId, ConversationId, Ports};
 use cpm_sip::{Expires, MessageUid, Method, Response};
@@ -58,7 +59,12 @@ impl Client {
             self.send_pager(now, ports, message, &sent, cpim)?;
         }
         self.last_sent = sent.id.0;
-        self.sent.remember(&sent.message_id, sent.id);
+        self.sent.remember(disposition::SentMessage {
+            message_id: sent.message_id.clone(),
+            asked: message.reports.clone(),
+            number: sent.id.0,
+            recipients: vec![message.to.address_key()],
+        });
         Ok(sent)
     }
 

@@ -3,25 +3,21 @@
 use crate::client::Purpose;
 use crate::compose::{Envelope, set_cpim};
 use crate::origin::Origin;
-use crate::sent::Outcome;
-use crate::{Client, ClientEvent, Disposition, ReceivedId};
+use crate::{Client, ClientEvent, Disposition, ReceivedId, SentId};
 use bytes::Bytes;
 use core::time::Duration;
 use cpm_base::{Instant, Now};
+use cpm_core::disposition::{Due, DueId, Happened, OwedId, OwedMessage, Verdict, Way};
 use cpm_core::feature::{CpmFeature, CpmService};
 use cpm_core::{ContributionId, ConversationId, Ports};
-use cpm_cpim::{Address, CpimBuilder, CpimMessage};
+use cpm_cpim::{Address, CpimBuilder, CpimMessage, DispositionRequest};
 use cpm_mime::{ContentType, Part};
 use cpm_sip::{Method, Request, Uri};
 use cpm_ua::Destination;
-use cpm_xml::imdn::{self, DeliveryStatus, DisplayStatus, Imdn, Notification};
+use cpm_xml::imdn::{self, DeliveryStatus, DisplayStatus, Imdn, InterworkingStatus, Notification};
 
-/// A notification that did not go through is tried again this much later, ...
+/// A notification that did not go through is tried again this much later.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
-/// ... so many times in all, ...
-const MAX_TRIES: u8 = 5;
-/// ... and at most so many wait for it.
-const MAX_WAITING: usize = 256;
 
 /// All that a notification about a received message needs to say.
 #[derive(Debug, Clone)]
@@ -43,8 +39,8 @@ pub(crate) struct Receipt {
 /// A notification that waits for its answer or its next try.
 #[derive(Debug, Clone)]
 pub(crate) struct PendingReport {
+    pub(crate) due: DueId,
     request: Request,
-    tries: u8,
 }
 
 impl Receipt {
@@ -70,39 +66,45 @@ impl Client {
     /// whether a read report goes out; it does once for a message.
     // req: 5.4.2-2, 5.4.2-1, 5.4.2-1.b
     pub fn mark_read(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, id: ReceivedId) -> bool {
-        let Some(receipt) = self.unread.remove(id) else { return false };
-        if !self.config.settings.display_reports {
-            return false;
-        }
-        self.send_report(now, ports, &receipt, Notification::Display(DisplayStatus::Displayed))
+        let Some(owed) = self.unread.remove(id) else { return false };
+        let due = self.owed.happened(owed, Happened::Displayed) > 0;
+        self.send_reports(now, ports);
+        due
     }
 
-    /// Tells the sender that a message was delivered.
-    // req: 5.4.1-p1
-    pub(crate) fn report_delivery(
+    /// Takes up what a message that arrived asks for; `None` when nothing will be told of it.
+    // req: 5.4.1-1
+    pub(crate) fn owe(
         &mut self,
-        now: Now,
-        ports: &mut Ports<'_, ClientEvent>,
-        receipt: &Receipt,
-    ) {
-        self.send_report(now, ports, receipt, Notification::Delivery(DeliveryStatus::Delivered));
+        origin: &Origin,
+        cpim: &CpimMessage,
+        asked: DispositionRequest,
+    ) -> Option<OwedId> {
+        let receipt = Receipt::new(origin, cpim)?;
+        let owed = self.owed.received(OwedMessage {
+            sender: receipt.originator.address_key(),
+            message_id: receipt.message_id.clone(),
+            asked,
+            session: None,
+            is_notification: false,
+            seen: false,
+        })?;
+        self.receipts.insert(owed, receipt);
+        Some(owed)
     }
 
-    fn send_report(
-        &mut self,
-        now: Now,
-        ports: &mut Ports<'_, ClientEvent>,
-        receipt: &Receipt,
-        notification: Notification,
-    ) -> bool {
-        match self.report_request(now, receipt, notification) {
-            Some(request) => {
-                self.transmit_report(now, ports, PendingReport { request, tries: 0 });
-                true
-            }
-            None => {
-                self.metrics.count("client.report_not_writable");
-                false
+    /// Sends what is due, as long as there is room for more transactions: a crowd of senders that do not answer may not
+    /// make this client hold ever more of them.
+    // req: 5.4.1-p1, 5.4-via-i
+    pub(crate) fn send_reports(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
+        while self.transactions.len() < self.config.limits.max_reports {
+            let Some(due) = self.owed.next(|way| way == Way::Message) else { return };
+            match self.report_request(now, &due) {
+                Some(request) => self.transmit_report(now, ports, PendingReport { due: due.id, request }),
+                None => {
+                    self.metrics.count("client.report_not_writable");
+                    self.owed.done(due.id, false, false);
+                }
             }
         }
     }
@@ -110,8 +112,9 @@ impl Client {
     /// The MESSAGE that carries a notification (TS 5.4.1-2.a, 5.4.2-2.a).
     // req: 5.4-via-i, 5.4-p3, 5.4-p7, 5.4.1-2.a.ii, 5.4.1-2.a.iii, 5.4.1-2.a.iv.a, 5.4.1-2.a.v
     // req: 5.4.2-2.a.2, 5.4.2-2.a.3, 5.4.2-2.a.5, 5.4.2-2.a.6, 5.4.2-2.a.7, 5.4.2-2.a.8
-    fn report_request(&mut self, now: Now, receipt: &Receipt, notification: Notification) -> Option<Request> {
-        let cpim = self.report_cpim(now, receipt, notification)?;
+    fn report_request(&mut self, now: Now, due: &Due) -> Option<Request> {
+        let receipt = self.receipts.get(due.message)?.clone();
+        let cpim = self.report_cpim(now, &receipt, due.notification.clone())?;
         // req: 5.4.1-2.a.i, 5.4.1-2.a.i.a, 5.4.2-2.a.1
         // The topmost IMDN-Record-Route is where it goes first (readings G1).
         let target = match receipt.record_route.first() {
@@ -161,11 +164,6 @@ impl Client {
     }
 
     fn transmit_report(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, report: PendingReport) {
-        if self.transactions.len() >= self.config.limits.max_reports {
-            // A crowd of senders that do not answer may not make this client hold ever more.
-            self.metrics.count("client.reports_full");
-            return self.report_failed(now, report, true);
-        }
         match ports.sip.send_request(now, report.request.clone(), Destination::Routed) {
             Ok(transaction) => {
                 self.transactions.insert(transaction, Purpose::Report(Box::new(report)));
@@ -175,19 +173,22 @@ impl Client {
     }
 
     /// A notification did not reach the next hop, or was answered with something else than 2xx.
-    pub(crate) fn report_failed(&mut self, now: Now, mut report: PendingReport, retry: bool) {
-        report.tries = report.tries.saturating_add(1);
-        if retry && report.tries < MAX_TRIES && self.waiting_reports.len() < MAX_WAITING {
+    pub(crate) fn report_failed(&mut self, now: Now, report: PendingReport, retry: bool) {
+        if retry && self.owed.try_again(report.due) {
             self.waiting_reports.push_back((now.mono.plus(RETRY_AFTER), report));
         } else {
+            self.owed.done(report.due, false, false);
             self.metrics.count("client.report_lost");
         }
     }
 
     pub(crate) fn reports_timeout(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
         while self.waiting_reports.front().is_some_and(|(due, _)| *due <= now.mono) {
-            if let Some((_, report)) = self.waiting_reports.pop_front() {
+            let Some((_, report)) = self.waiting_reports.pop_front() else { return };
+            if self.transactions.len() < self.config.limits.max_reports {
                 self.transmit_report(now, ports, report);
+            } else {
+                self.waiting_reports.push_back((now.mono.plus(RETRY_AFTER), report));
             }
         }
     }
@@ -196,30 +197,55 @@ impl Client {
         self.waiting_reports.front().map(|(due, _)| *due)
     }
 
-    /// A notification arrived (TS 5.4-p8).
-    // req: 5.4-p8, 5.4-rcv-1, 5.4-rcv-1.a, 5.4-rcv-2, 5.4-rcv-2.a, 5.4.3-p1, 5.4.4-p1
-    pub(crate) fn notified(&mut self, ports: &mut Ports<'_, ClientEvent>, from: &str, document: &Imdn) {
+    /// A notification arrived (TS 5.4-p8). It counts when it is about a message of ours, from its recipient, and was asked
+    /// for (RFC 5438 §14).
+    // req: 5.4-p8, 5.4-rcv-1, 5.4-rcv-1.a, 5.4-rcv-2, 5.4-rcv-2.a, 5.4-rcv-3, 5.4-rcv-3.b, 5.4.3-p1, 5.4.4-p1
+    // req: 5.4.3-p2, 5.4.4-p2
+    pub(crate) fn notified(&mut self, ports: &mut Ports<'_, ClientEvent>, origin: &Origin, document: &Imdn) {
+        let about = &document.message_id;
+        // The address that the message went to may be any of those that the core knows its recipient by. Who hides is
+        // nobody whom it went to.
+        let mut keys = origin.sender_keys();
+        let known = origin.sender_keys().find(|key| self.sent.progress(about, key).is_some());
+        let from = known.or_else(|| keys.next()).unwrap_or_default();
         for notification in document.notifications() {
-            let disposition = match notification {
-                // req: 5.4-rcv-1.a.i
-                Notification::Delivery(DeliveryStatus::Delivered) => Disposition::Delivered,
-                // req: 5.4-rcv-1.a.ii
-                Notification::Delivery(_) => Disposition::DeliveryFailed,
-                // req: 5.4-rcv-2.a.i
-                Notification::Display(DisplayStatus::Displayed) => Disposition::Displayed,
-                // req: 5.4-rcv-2.a.ii
-                _ => {
-                    self.metrics.count("client.report_ignored");
-                    continue;
-                }
+            let verdict = self.sent.report(Some(&from), about, notification);
+            let news = matches!(verdict, Verdict::News(_)).then(|| disposition(notification)).flatten();
+            let Some(disposition) = news else {
+                self.metrics.count(counter(verdict));
+                continue;
             };
-            match self.sent.report(&document.message_id, disposition) {
-                Outcome::First(id) => {
-                    ports.host.event(ClientEvent::Disposition { id, disposition, from: from.to_owned() });
-                }
-                Outcome::Repeated => self.metrics.count("client.report_repeated"),
-                Outcome::Unknown => self.metrics.count("client.report_unknown"),
-            }
+            let Some(id) = self.sent.number(about).map(SentId) else { continue };
+            ports.host.event(ClientEvent::Disposition { id, disposition, from: origin.sender_text() });
         }
+    }
+}
+
+/// What a notification tells the user; `None` where it tells nothing.
+const fn disposition(notification: &Notification) -> Option<Disposition> {
+    match notification {
+        // req: 5.4-rcv-1.a.i
+        Notification::Delivery(DeliveryStatus::Delivered) => Some(Disposition::Delivered),
+        // req: 5.4-rcv-1.a.ii
+        Notification::Delivery(_) => Some(Disposition::DeliveryFailed),
+        // req: 5.4-rcv-2.a.i
+        Notification::Display(DisplayStatus::Displayed) => Some(Disposition::Displayed),
+        // req: 5.4-rcv-3.b.i.1, 5.4-rcv-3.b.i.2
+        Notification::Interworking(InterworkingStatus::LegacySms) => Some(Disposition::InterworkedSms),
+        // req: 5.4-rcv-3.b.ii.1, 5.4-rcv-3.b.ii.2
+        Notification::Interworking(InterworkingStatus::LegacyMms) => Some(Disposition::InterworkedMms),
+        // req: 5.4-rcv-2.a.ii, 5.4-rcv-3.b.iii
+        _ => None,
+    }
+}
+
+/// What a notification that is no news is counted as.
+const fn counter(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Repeated => "client.report_repeated",
+        Verdict::Unknown => "client.report_unknown",
+        Verdict::NotARecipient => "client.report_not_from_a_recipient",
+        Verdict::NotAsked => "client.report_not_asked",
+        Verdict::Ignored | Verdict::News(_) => "client.report_ignored",
     }
 }

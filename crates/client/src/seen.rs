@@ -50,11 +50,19 @@ impl<K: Ord + Copy, V> Recent<K, V> {
         Recent { max, entries: BTreeMap::new() }
     }
 
+    /// What is known already stays as it is.
     pub(crate) fn insert(&mut self, key: K, value: V) {
+        if self.entries.contains_key(&key) {
+            return;
+        }
         if self.entries.len() >= self.max {
             self.entries.pop_first();
         }
         self.entries.insert(key, value);
+    }
+
+    pub(crate) fn get(&self, key: K) -> Option<&V> {
+        self.entries.get(&key)
     }
 
     pub(crate) fn remove(&mut self, key: K) -> Option<V> {

@@ -327,6 +327,18 @@ impl Owed {
         }
     }
 
+    /// A notification did not go through, and whoever sends it will send it once more, later: until then it counts as on
+    /// its way. `false` when it was tried as often as may be, or is not wanted any more: then it is forgotten.
+    pub fn try_again(&mut self, id: DueId) -> bool {
+        let Some(waiting) = self.queue.iter_mut().find(|waiting| waiting.id == id) else { return false };
+        if waiting.tries >= self.limits.max_tries {
+            self.done(id, false, false);
+            return false;
+        }
+        waiting.tries = waiting.tries.saturating_add(1);
+        true
+    }
+
     /// All of it as a record. What is on its way is tried again by whoever takes the record up.
     #[must_use]
     pub fn export(&self) -> Vec<u8> {

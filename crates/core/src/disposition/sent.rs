@@ -8,7 +8,7 @@ use cpm_xml::imdn::{DeliveryStatus, DisplayStatus, InterworkingStatus, Notificat
 use std::collections::BTreeMap;
 
 const KIND: [u8; 4] = *b"SENT";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// What is remembered of sent messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,9 @@ pub struct SentMessage {
     pub message_id: String,
     /// What was asked for.
     pub asked: DispositionRequest,
-    /// The recipients, in canonical form (`Uri::key`). Empty: a group whose members are not known here; whoever answers is
+    /// The caller's own number for it, for [`Sent::number`].
+    pub number: u64,
+    /// The recipients, in canonical form (`Uri::address_key`). Empty: a group whose members are not known here; whoever answers is
     /// one of them.
     pub recipients: Vec<String>,
 }
@@ -77,6 +79,7 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 struct Known {
     asked: DispositionRequest,
+    number: u64,
     /// Whether the recipients are all known from the start.
     closed: bool,
     recipients: BTreeMap<String, Progress>,
@@ -137,7 +140,8 @@ impl Sent {
         let place = self.next_place;
         self.next_place = self.next_place.saturating_add(1);
         self.order.insert(place, message.message_id.clone());
-        self.messages.insert(message.message_id, Known { asked: message.asked, closed, recipients, place });
+        let known = Known { asked: message.asked, number: message.number, closed, recipients, place };
+        self.messages.insert(message.message_id, known);
     }
 
     /// A message is of no more interest.
@@ -150,6 +154,12 @@ impl Sent {
     /// The Message-IDs that are remembered, oldest first.
     pub fn message_ids(&self) -> impl Iterator<Item = &str> {
         self.order.values().map(String::as_str)
+    }
+
+    /// The caller's own number for a message.
+    #[must_use]
+    pub fn number(&self, message_id: &str) -> Option<u64> {
+        Some(self.messages.get(message_id)?.number)
     }
 
     /// How far a message is at a recipient; `None` where either is not known.
@@ -219,7 +229,7 @@ impl Sent {
             let Some(known) = self.messages.get(message_id) else { continue };
             record.text(message_id);
             write_request(&mut record, &known.asked);
-            record.flag(known.closed).count(known.recipients.len());
+            record.u64(known.number).flag(known.closed).count(known.recipients.len());
             for (recipient, progress) in &known.recipients {
                 record.text(recipient).u8(*progress as u8);
             }
@@ -237,6 +247,7 @@ impl Sent {
         for _ in 0..record.count()? {
             let message_id = record.text()?.to_owned();
             let asked = read_request(&mut record)?;
+            let number = record.u64()?;
             let closed = record.flag()?;
             let count = record.count()?;
             if count > limits.max_recipients || sent.messages.len() >= limits.max_messages {
@@ -250,7 +261,7 @@ impl Sent {
             let place = sent.next_place;
             sent.next_place = place.saturating_add(1);
             sent.order.insert(place, message_id.clone());
-            let known = Known { asked, closed, recipients, place };
+            let known = Known { asked, number, closed, recipients, place };
             if sent.messages.insert(message_id, known).is_some() {
                 return Err(RecordError::Value("Message-ID"));
             }

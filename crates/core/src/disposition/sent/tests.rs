@@ -17,7 +17,7 @@ fn all() -> DispositionRequest {
 
 fn message(id: &str, recipients: &[&str]) -> SentMessage {
     let recipients = recipients.iter().map(|recipient| String::from(*recipient)).collect();
-    SentMessage { message_id: String::from(id), asked: all(), recipients }
+    SentMessage { message_id: String::from(id), asked: all(), number: 7, recipients }
 }
 
 fn delivered() -> Notification {
@@ -143,6 +143,7 @@ fn a_record_that_is_none_is_refused() {
     let mut sent = Sent::new(SentLimits::default());
     sent.remember(message("m", &["a", "b"]));
     let octets = sent.export();
+    assert_eq!(Sent::restore(&octets, SentLimits::default(), 10_000).unwrap().number("m"), Some(7));
     let restore = |octets: &[u8], limits| Sent::restore(octets, limits, 10_000).map(|_| ());
     assert_eq!(restore(&octets, SentLimits::default()), Ok(()));
     let few = SentLimits { max_recipients: 1, ..SentLimits::default() };

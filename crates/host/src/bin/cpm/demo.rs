@@ -246,6 +246,7 @@ async fn tell(
                 story.displayed = Some(after);
             }
             Disposition::DeliveryFailed => return Err("the delivery was reported as failed".to_owned()),
+            _ => {}
         },
         _ => {}
     }
