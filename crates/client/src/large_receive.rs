@@ -9,7 +9,7 @@ use cpm_base::{FlowId, Instant, Now, Trust};
 use cpm_core::feature::CpmFeature;
 use cpm_core::{Ports, Query, QueryId};
 use cpm_msrp::{ChunkId, IncomingId, MsrpUri, Reassembly, SessionId, Status};
-use cpm_sdp::{Direction, Negotiated, RemoteOffer, Role, Setup};
+use cpm_sdp::{Negotiated, RemoteOffer, Role};
 use cpm_sip::{ContentType, HeaderName, HeaderText, MessageUid, Request, Response, StatusCode};
 use cpm_ua::{DialogEnd, DialogId, RequestId};
 use std::collections::BTreeMap;
@@ -95,12 +95,13 @@ impl Client {
         if offer.file_size().is_some_and(|size| size > self.config.limits.max_message) {
             return Err(refuse(StatusCode::FORBIDDEN, Some("133 Size exceeded")));
         }
-        let wrapped = offer.accept_wrapped_types().to_vec();
         // req: 7.2.2.2-2.c, 7.2.2.2-2.c.i, 7.2.2.2-2.c.ii, 7.2.2.2-2.c.iii, 7.2.2.2-2.c.iv, 7.2.2.2-2.c.v
         // req: 7.2.2.2-2.c.vi, 7.2.2.2-2.c.vii, 5.2.1.4-p7, 5.2.1.4-b4
-        let (local, media) = self.local_media(ports, Setup::Active, Direction::RecvOnly, wrapped, None);
+        let (local, place) = self.media_place(ports);
+        let media = self.media_rules().answered(&offer, None, place).map_err(cpm_sdp::OfferRefused::from);
         let ids = self.session_ids();
-        let (answer, negotiated) = offer.answer(&ids, &media).map_err(|error| {
+        let answer = media.and_then(|media| offer.answer(&ids, &media));
+        let (answer, negotiated) = answer.map_err(|error| {
             let status = StatusCode::new(error.status()).unwrap_or(StatusCode::NOT_ACCEPTABLE_HERE);
             refuse(status, Some(&error.to_string()))
         })?;

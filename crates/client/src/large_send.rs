@@ -9,7 +9,7 @@ use cpm_base::{Instant, Now};
 use cpm_core::feature::CpmFeature;
 use cpm_core::{Ports, Query, QueryId};
 use cpm_msrp::{FailureReport, MsrpUri, Outgoing, SessionId, TransferId};
-use cpm_sdp::{Direction, Negotiated, PendingOffer, Role, Setup};
+use cpm_sdp::{Negotiated, PendingOffer, Role};
 use cpm_sip::{HeaderName, HeaderText, MessageExpires, Method, Response};
 use cpm_ua::{Destination, DialogId, InviteFailure, InviteId, TransactionId};
 
@@ -59,12 +59,12 @@ impl Client {
         }
         // req: 7.2.1.2-18, 7.2.1.2-18.a, 7.2.1.2-18.b, 7.2.1.2-18.c, 7.2.1.2-18.d, 7.2.1.2-18.e, 7.2.1.2-18.f
         // req: 7.2.1.2-18.g, 7.2.1.2-18.g-n1, 5.2.1.1-p6
-        let wrapped = vec![message.content_type.essence()];
-        let (local, media) =
-            self.local_media(ports, Setup::ActPass, Direction::SendOnly, wrapped, Some(size));
-        let ids = self.session_ids();
-        let (offer, pending) =
-            cpm_sdp::offer(&ids, &media).map_err(|error| SendRefusal::Content(error.to_string()))?;
+        let unfit = |error: &dyn core::fmt::Display| SendRefusal::Content(error.to_string());
+        let purpose =
+            cpm_sdp::Purpose::LargeMessage { octets: size, content: vec![message.content_type.essence()] };
+        let (local, place) = self.media_place(ports);
+        let media = self.media_rules().offered(&purpose, place).map_err(|error| unfit(&error))?;
+        let (offer, pending) = cpm_sdp::offer(&self.session_ids(), &media).map_err(|error| unfit(&error))?;
         let mut request =
             self.request(&Self::envelope(Method::Invite, CpmFeature::LargeMessage, message, sent));
         let headers = request.headers_mut();

@@ -9,8 +9,7 @@ use cpm_base::{Now, Transport};
 use cpm_core::Ports;
 use cpm_msrp::{Matching, MsrpUri, Role, SessionConfig, SessionId};
 use cpm_sdp::{
-    Direction, FileDescription, Limits, MsrpMedia, MsrpTransport, Negotiated, SessionDescription, SessionIds,
-    Setup,
+    CpmRules, Entity, Limits, MsrpMedia, MsrpTransport, Negotiated, SessionDescription, SessionIds,
 };
 use cpm_sip::{Headers, ReasonHeader};
 use cpm_ua::{DialogId, NameQuery, TransactionId};
@@ -47,25 +46,28 @@ pub(crate) fn read_sdp(octets: &[u8]) -> Result<SessionDescription, String> {
 }
 
 impl Client {
-    /// A new MSRP URI of ours, and our side of the medium around it.
-    pub(crate) fn local_media(
-        &mut self,
-        ports: &mut Ports<'_, ClientEvent>,
-        setup: Setup,
-        direction: Direction,
-        wrapped: Vec<String>,
-        size: Option<u64>,
-    ) -> (MsrpUri, MsrpMedia) {
+    /// A new MSRP URI of ours, and where our end of the medium is.
+    pub(crate) fn media_place(&self, ports: &mut Ports<'_, ClientEvent>) -> (MsrpUri, MsrpMedia) {
         let at = self.config.msrp;
         let uri = ports.msrp.new_local_uri(&host_text(at.ip()), at.port(), false);
-        let media = MsrpMedia {
-            accept_wrapped_types: wrapped,
-            setup,
-            direction,
-            file: size.map(FileDescription::of_size),
-            ..MsrpMedia::new(MsrpTransport::Tcp, at.ip(), at.port(), uri.to_string())
-        };
-        (uri, media)
+        let place = MsrpMedia::new(MsrpTransport::Tcp, at.ip(), at.port(), uri.to_string());
+        (uri, place)
+    }
+
+    /// What this client takes, and how it sets its sessions up. Notifications about a large message go by SIP MESSAGE, so
+    /// that none is asked for in its session.
+    pub(crate) fn media_rules(&self) -> CpmRules {
+        CpmRules {
+            entity: Entity::Client,
+            consumed: self.config.accept.clone(),
+            notifications: false,
+            composing: false,
+            events: Vec::new(),
+            group_data: false,
+            chunks: None,
+            legacy: false,
+            legacy_ahead: false,
+        }
     }
 
     /// Numbers for `o=` (RFC 4566 §5.2): random, below 2^62 so that every reader can hold them.

@@ -118,6 +118,7 @@ fn big(text: &str) -> String {
 // req: 6.1.1-p1.2, 6.1.1-p2, H.2-p2
 #[test]
 fn the_answer() {
+    // What the offerer sends is its own to say; the answer says what this client takes.
     let wrapped = "a=accept-wrapped-types:text/plain image/*\r\n";
     let offered = offer("actpass", "a=msrp-cema\r\n").replace("a=accept-wrapped-types:*\r\n", wrapped);
     let answered =
@@ -137,7 +138,7 @@ fn the_answer() {
         "c=IN IP4 192.0.2.1",
         "m=message 2855 TCP/MSRP *",
         "a=accept-types:message/cpim",
-        "a=accept-wrapped-types:text/plain image/*",
+        "a=accept-wrapped-types:*",
         "a=recvonly",
         "a=setup:active",
         "a=msrp-cema",
@@ -146,6 +147,21 @@ fn the_answer() {
     }
     let session = answered.path.strip_prefix("msrp://192.0.2.1:2855/").and_then(|p| p.strip_suffix(";tcp"));
     assert!(session.unwrap().len() >= 26);
+}
+
+#[test]
+fn the_answer_names_what_the_client_takes() {
+    for (takes, wished, named) in [
+        (&["text/plain"][..], "*", "text/plain message/imdn+xml"),
+        (&["text/plain", "image/*"][..], "image/png text/html", "text/plain image/*"),
+    ] {
+        let rig = Rig::with(|config| config.accept = takes.iter().map(|entry| (*entry).to_owned()).collect());
+        let offered = offer("actpass", "").replace("wrapped-types:*", &format!("wrapped-types:{wished}"));
+        let answered = Answered::of(rig, Incoming::invite(1, &offered));
+        let sdp = String::from_utf8(answered.ok.body().to_vec()).unwrap();
+        assert!(sdp.contains(&format!("a=accept-wrapped-types:{named}\r\n")), "{sdp}");
+        assert!(sdp.contains("a=accept-types:message/cpim\r\n"), "{sdp}");
+    }
 }
 
 // req: 7.2.2.2-onACK-1, 7.2.2.2-onACK-2, 7.2.2.2-onACK-3, 7.2.2.2-onACK-4, 7.2.2.2-onACK-5, 7.2.2.2-p5.1
