@@ -1,6 +1,6 @@
 //! [`Client`]: the state of a CPM Client and the way of every input to the procedure that handles it.
 
-use crate::inbound::{Arrival, refusal};
+use crate::inbound::Arrival;
 use crate::large_receive::LargeIn;
 use crate::large_send::LargeOut;
 use crate::registration::Registration;
@@ -10,6 +10,7 @@ use crate::{ClientConfig, ClientEvent, ConfigError, ReceivedId, SentId};
 use cpm_base::{Instant, Metrics, Now, Random, Seed};
 use cpm_core::disposition::{Owed, OwedId, OwedLimits, Sent, SentLimits, Settings as OwedSettings};
 use cpm_core::release::Release;
+use cpm_core::warning::refusal;
 use cpm_core::{Function, Input, Node, NodeConfig, Ports, QueryId, Reply};
 use cpm_sip::{HeaderName, HeaderText, Method, Request, Response, StatusCode};
 use cpm_ua::{RequestId, TransactionFailure, TransactionId};

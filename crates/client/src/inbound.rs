@@ -9,9 +9,10 @@ use core::time::Duration;
 use cpm_base::{FlowId, Instant, Now, Trust};
 use cpm_core::disposition::Happened;
 use cpm_core::feature::CpmFeature;
+use cpm_core::warning::refusal;
 use cpm_core::{Ports, Query, QueryId, ReceivedRecord, Record, StoreError};
 use cpm_cpim::CpimMessage;
-use cpm_sip::{ContentType, HeaderName, HeaderText, Request, Response, StatusCode, Warning};
+use cpm_sip::{ContentType, HeaderName, HeaderText, Request, Response, StatusCode};
 use cpm_ua::RequestId;
 use cpm_xml::XmlError;
 use cpm_xml::imdn::{self, Imdn};
@@ -339,15 +340,4 @@ pub(crate) fn copy_ids(request: &Request, response: &mut Response) {
     {
         response.headers_mut().copy_from(request.headers(), &name);
     }
-}
-
-/// A refusal with a Warning 399 that says why, where there is something to say.
-pub(crate) fn refusal(request: &Request, status: StatusCode, why: Option<&str>) -> Response {
-    let mut response = Response::for_request(request, status);
-    let printable =
-        |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    if let Some(warning) = why.and_then(|text| Warning::new(399, "cpm", &printable(text)).ok()) {
-        response.headers_mut().push_typed(&warning);
-    }
-    response
 }

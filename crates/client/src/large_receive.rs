@@ -1,12 +1,13 @@
 //! Receiving a Large Message Mode CPM Standalone Message (TS 7.2.2.2): INVITE, MSRP, BYE.
 
-use crate::inbound::{Answer, Unacceptable, copy_ids, refusal};
+use crate::inbound::{Answer, Unacceptable, copy_ids};
 use crate::media::{SIGNALLING, STALLED, Way, read_sdp, way};
 use crate::origin::Origin;
 use crate::{Client, ClientEvent, ReceivedId};
 use core::net::SocketAddr;
 use cpm_base::{FlowId, Instant, Now, Trust};
 use cpm_core::feature::CpmFeature;
+use cpm_core::warning::{Reason, refusal};
 use cpm_core::{Ports, Query, QueryId};
 use cpm_msrp::{ChunkId, IncomingId, MsrpUri, Reassembly, SessionId, Status};
 use cpm_sdp::{Negotiated, RemoteOffer, Role};
@@ -91,9 +92,8 @@ impl Client {
             return Err(refuse(StatusCode::TEMPORARILY_UNAVAILABLE, None));
         }
         let offer = self.read_offer(request)?;
-        // TS 6.4.2 has a text for what is too large.
         if offer.file_size().is_some_and(|size| size > self.config.limits.max_message) {
-            return Err(refuse(StatusCode::FORBIDDEN, Some("133 Size exceeded")));
+            return Err(refuse(StatusCode::FORBIDDEN, Some(Reason::Size.text())));
         }
         // req: 7.2.2.2-2.c, 7.2.2.2-2.c.i, 7.2.2.2-2.c.ii, 7.2.2.2-2.c.iii, 7.2.2.2-2.c.iv, 7.2.2.2-2.c.v
         // req: 7.2.2.2-2.c.vi, 7.2.2.2-2.c.vii, 5.2.1.4-p7, 5.2.1.4-b4

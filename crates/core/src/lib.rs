@@ -37,6 +37,7 @@ mod node;
 mod queries;
 pub mod release;
 pub mod sms;
+pub mod warning;
 
 pub use ids::{ContributionId, ConversationId, IdError};
 pub use node::{Action, Function, HostQueue, Input, Node, NodeConfig, NodeConfigError, Ports};

@@ -5,8 +5,9 @@ use crate::service::{feature_of, has_authenticated_originator};
 use crate::third_party::ThirdParty;
 use cpm_base::{FlowId, Instant, Metrics, Now, Seed, Trust};
 use cpm_core::release::Release;
+use cpm_core::warning::{Reason, refusal};
 use cpm_core::{Function, Input, Node, NodeConfig, NodeConfigError, Ports};
-use cpm_sip::{Allow, Method, PServedUser, Request, Response, SipUri, StatusCode, To, Uri, Warning};
+use cpm_sip::{Allow, Method, PServedUser, Request, Response, SipUri, StatusCode, To, Uri};
 use cpm_ua::{Branch, Event, ProxyId, ProxyOptions, Refusal, RequestId};
 use std::collections::BTreeMap;
 
@@ -232,8 +233,8 @@ impl ParticipatingFunction {
         };
         let received = Received { id, request, role };
         if !has_authenticated_originator(request) {
-            let why = Some("122 Function not allowed: no authenticated originator");
-            return self.refuse_served(now, ports, received, StatusCode::FORBIDDEN, why);
+            let why = Reason::NotAllowed.about("no authenticated originator");
+            return self.refuse_served(now, ports, received, StatusCode::FORBIDDEN, Some(&why));
         }
         let feature = match feature_of(request) {
             Ok(feature) => feature,
@@ -343,14 +344,8 @@ impl ParticipatingFunction {
         status: StatusCode,
         why: Option<&str>,
     ) {
-        let mut response = Response::for_request(request, status);
-        let printable =
-            |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-        if let Some(warning) = why.and_then(|text| Warning::new(399, "cpm", &printable(text)).ok()) {
-            response.headers_mut().push_typed(&warning);
-        }
         self.metrics.count("pf.refused");
-        self.answer(now, ports, id, response);
+        self.answer(now, ports, id, refusal(request, status, why));
     }
 
     fn answer(
@@ -383,8 +378,8 @@ fn served_by(request: &Request) -> Result<(PServedUser, ServedRole), (StatusCode
     let served = match request.typed::<PServedUser>() {
         Ok(Some(served)) => served,
         Ok(None) => {
-            let why = "122 Function not allowed: no P-Served-User says whom to serve";
-            return Err((StatusCode::FORBIDDEN, why.to_owned()));
+            let why = Reason::NotAllowed.about("no P-Served-User says whom to serve");
+            return Err((StatusCode::FORBIDDEN, why));
         }
         Err(error) => return Err((StatusCode::BAD_REQUEST, error.to_string())),
     };

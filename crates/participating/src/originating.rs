@@ -6,6 +6,7 @@ use crate::{ParticipatingEvent, ParticipatingFunction};
 use cpm_base::Now;
 use cpm_core::Ports;
 use cpm_core::feature::CpmFeature;
+use cpm_core::warning::Reason;
 use cpm_sip::StatusCode;
 use cpm_ua::{Branch, Destination};
 
@@ -18,7 +19,7 @@ impl ParticipatingFunction {
         feature: Option<CpmFeature>,
     ) {
         if feature.is_none() {
-            let why = Some("127 Service not authorised");
+            let why = Some(Reason::NotAuthorised.text());
             return self.refuse_served(now, ports, received, StatusCode::FORBIDDEN, why);
         }
         let mut onward = received.request.clone();
