@@ -1,8 +1,8 @@
 //! The task of one node: gives it what its sockets read, does what it wants done.
 //!
 //! Tasks beside it wait on sockets and talk to it through one bounded channel, so that sockets are read no faster than
-//! the node takes octets in. In the other direction it never waits: a stream's task holds at most one block of octets
-//! and asks for the next by giving the empty block back; datagrams go to a bounded queue.
+//! the node takes octets in. In the other direction it never waits: a stream's task holds at most two blocks of octets
+//! and asks for more by giving the empty ones back; datagrams go to a bounded queue.
 
 use crate::lookup::look_up;
 use crate::stream::{Block, Stream};
@@ -57,13 +57,17 @@ pub(crate) enum Wire {
     Replied { query: QueryId, reply: Reply },
 }
 
+/// Blocks of one stream: one is written while the next is filled.
+pub(crate) const BLOCKS: usize = 2;
+/// What came in that is taken before the node's task looks at anything else.
+const AT_ONCE: usize = 16;
 /// How often flows are looked through for idle ones.
 const SWEEP: Duration = Duration::from_secs(5);
 
 struct StreamEntry {
     blocks: mpsc::Sender<Block>,
-    /// The block to fill next; `None` while it is under way.
-    block: Option<Vec<u8>>,
+    /// Blocks to fill: one is filled while the other is written. None: both are under way.
+    free: Vec<Vec<u8>>,
     /// The node said that it has octets for it.
     wanted: bool,
     /// The node wants it closed as soon as it has no more octets for it.
@@ -193,7 +197,7 @@ where
                     // Nobody listens.
                     Err(_) => self.events.clear(),
                 },
-                Some(wire) = self.wire_queue.recv(), if reading => self.take(wire),
+                Some(wire) = self.wire_queue.recv(), if reading => self.take_some(wire),
                 () = until(due) => self.node.handle_timeout(self.config.clock.now()),
                 _ = sweep.tick() => self.sweep(),
             }
@@ -232,6 +236,21 @@ where
         }
     }
 
+    /// What a task brought, and what others have brought meanwhile.
+    fn take_some(&mut self, first: Wire) {
+        let mut next = Some(first);
+        for _ in 0..AT_ONCE {
+            let Some(wire) = next else { return };
+            self.take(wire);
+            self.obey();
+            let room = self.events.len() < self.config.limits.event_backlog;
+            next = if room { self.wire_queue.try_recv().ok() } else { None };
+        }
+        if let Some(wire) = next {
+            self.take(wire);
+        }
+    }
+
     /// Gives the node what a task brought.
     fn take(&mut self, wire: Wire) {
         let now = self.config.clock.now();
@@ -255,16 +274,17 @@ where
                 // What is to be answered is given to the stream before more of it is read.
                 self.obey();
                 if let Some(entry) = self.streams.get_mut(&flow) {
-                    match entry.block {
-                        Some(_) => entry.read_on(),
-                        None => entry.reader_waits = true,
+                    if entry.free.is_empty() {
+                        entry.reader_waits = true;
+                    } else {
+                        entry.read_on();
                     }
                 }
             }
             Wire::Written { flow, block } => {
                 if let Some(entry) = self.streams.get_mut(&flow) {
                     entry.last_used = now.mono;
-                    entry.block = Some(block);
+                    entry.free.push(block);
                     if entry.reader_waits {
                         entry.read_on();
                     }
@@ -397,7 +417,7 @@ where
         let path = Path { protocol, transport: Transport::Tcp, local, peer };
         let flow = self.name_flow();
         self.config.tap.happened(path, what);
-        let (blocks, block_queue) = mpsc::channel(1);
+        let (blocks, block_queue) = mpsc::channel(BLOCKS);
         let (dealt_with, reader) = watch::channel(());
         let stream = Stream {
             flow,
@@ -409,10 +429,10 @@ where
             _permit: permit,
         };
         self.outward.spawn(stream.run(socket, block_queue));
-        let block = Some(Vec::new());
+        let free = vec![Vec::new(); BLOCKS];
         let entry = StreamEntry {
             blocks,
-            block,
+            free,
             wanted: false,
             closing: None,
             reader_waits: false,
@@ -487,25 +507,27 @@ where
         }
     }
 
-    /// Fills a stream's block if it is here and the node has octets for it.
+    /// Fills a stream's blocks, as many as are here and the node has octets for.
     fn pump(&mut self, flow: FlowId) {
-        let Some(entry) = self.streams.get_mut(&flow) else { return };
-        if !entry.wanted {
+        loop {
+            let Some(entry) = self.streams.get_mut(&flow).filter(|entry| entry.wanted) else { return };
+            let Some(mut block) = entry.free.pop() else { return };
+            let now = self.config.clock.now();
+            let most = (self.config.limits.write_block / BLOCKS).max(1);
+            let count = self.node.poll_transmit(now, flow, most, &mut block);
+            if count > 0 {
+                entry.last_used = now.mono;
+                // There is room for it; when the task has ended, its last word is on the way.
+                let _ = entry.blocks.try_send(Block(block));
+                continue;
+            }
+            entry.free.push(block);
+            entry.wanted = false;
+            // What is under way is written before the stream's end.
+            if let Some(why) = entry.closing {
+                self.forget(now, flow, why);
+            }
             return;
-        }
-        let Some(mut block) = entry.block.take() else { return };
-        let now = self.config.clock.now();
-        let count = self.node.poll_transmit(now, flow, self.config.limits.write_block, &mut block);
-        if count > 0 {
-            entry.last_used = now.mono;
-            // There is room for one; when the task has ended, its last word is on the way.
-            let _ = entry.blocks.try_send(Block(block));
-            return;
-        }
-        entry.block = Some(block);
-        entry.wanted = false;
-        if let Some(why) = entry.closing {
-            self.forget(now, flow, why);
         }
     }
 

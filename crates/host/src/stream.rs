@@ -3,7 +3,7 @@
 use crate::Limits;
 use crate::driver::Wire;
 use crate::tap::{Path, Tap, What};
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use cpm_base::{CloseReason, FlowId};
 use std::io;
 use std::pin::pin;
@@ -13,7 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::timeout;
 
-/// What the node's task hands to a stream's task. At most one is under way at a time, so that a channel of one is
+/// What the node's task hands to a stream's task. As many are under way at a time as the channel holds, so that it is
 /// never full; when the channel is closed the stream is to be closed.
 pub(crate) struct Block(pub(crate) Vec<u8>);
 
@@ -47,27 +47,28 @@ impl Stream {
     }
 
     async fn read(&self, socket: OwnedReadHalf) {
-        let mut block = vec![0; self.limits.read_block];
+        let mut block = BytesMut::with_capacity(self.limits.read_block);
         let mut dealt_with = self.dealt_with.clone();
         let mut waits = false;
         let why = loop {
             if socket.readable().await.is_err() {
                 break CloseReason::Failed;
             }
-            match socket.try_read(&mut block) {
+            block.reserve(self.limits.read_block);
+            match socket.try_read_buf(&mut (&mut block).limit(self.limits.read_block)) {
                 Ok(0) => {
                     self.tap.happened(self.path, What::PeerEnded);
                     break CloseReason::PeerClosed;
                 }
-                Ok(count) => {
-                    let Some(bytes) = block.get(..count) else { break CloseReason::Failed };
-                    self.tap.happened(self.path, What::Received(bytes));
+                Ok(_) => {
+                    let bytes = take(&mut block, self.limits.read_block);
+                    self.tap.happened(self.path, What::Received(&bytes));
                     // One block ahead of the node at most: a stream may not crowd out the others, nor its own answers.
                     if waits {
                         let _ = timeout(self.limits.read_hold, dealt_with.changed()).await;
                     }
                     waits = true;
-                    let read = Wire::Read { flow: self.flow, bytes: Bytes::copy_from_slice(bytes) };
+                    let read = Wire::Read { flow: self.flow, bytes };
                     if self.wire.send(read).await.is_err() {
                         return;
                     }
@@ -111,4 +112,15 @@ impl Stream {
         // A node that is gone needs not be told.
         let _ = self.wire.send(Wire::Over { flow: self.flow, why }).await;
     }
+}
+
+/// What was read. A long piece keeps the memory that it was read into; a short one would hold more than itself there, and is
+/// copied.
+fn take(block: &mut BytesMut, capacity: usize) -> Bytes {
+    if block.len() >= capacity / 2 {
+        return block.split().freeze();
+    }
+    let bytes = Bytes::copy_from_slice(block);
+    block.clear();
+    bytes
 }
