@@ -196,6 +196,9 @@ pub struct Limits {
     pub max_dialogs: usize,
     /// `dialog.early_per_invite`: early dialogs of one forked INVITE: 16. Provisional responses of more make none.
     pub max_early_per_invite: usize,
+    /// `dialog.forks_per_invite`: called sides that accept one INVITE, each with a dialog of its own: 64. A 2xx of one more
+    /// is ignored; its sender, without an ACK, ends the call by itself.
+    pub max_forks_per_invite: usize,
     /// `route.max_targets`: addresses of one name that are tried one after the other: 8. Further ones are not.
     pub max_targets: usize,
     /// `dialog.early_max`: how long an early dialog of an INVITE of ours lives without another response: 180 s.
@@ -251,6 +254,7 @@ impl Default for Limits {
             max_client: 65_536,
             max_dialogs: 65_536,
             max_early_per_invite: 16,
+            max_forks_per_invite: 64,
             max_targets: 8,
             early_max: Duration::from_secs(180),
             max_description: 8 * 1024,
@@ -289,6 +293,7 @@ impl Limits {
             (self.max_client, "limits.max_client"),
             (self.max_dialogs, "limits.max_dialogs"),
             (self.max_early_per_invite, "limits.max_early_per_invite"),
+            (self.max_forks_per_invite, "limits.max_forks_per_invite"),
             (self.max_targets, "limits.max_targets"),
             (self.max_description, "limits.max_description"),
             (self.max_branches, "limits.max_branches"),

@@ -193,15 +193,18 @@ impl Endpoint {
     ) {
         match self.judge_subscribe(flow, dialog, request) {
             Err(response) => self.refuse(now, flow, id, *response),
-            Ok((package, expires, known)) => self.event(Event::Subscribe {
-                id,
-                flow,
-                request: request.clone(),
-                package,
-                expires,
-                refreshes: known,
-                in_dialog: dialog,
-            }),
+            Ok((package, expires, known)) => {
+                self.hold_dialog(dialog, id);
+                self.event(Event::Subscribe {
+                    id,
+                    flow,
+                    request: request.clone(),
+                    package,
+                    expires,
+                    refreshes: known,
+                    in_dialog: dialog,
+                });
+            }
         }
     }
 
@@ -328,6 +331,7 @@ impl Endpoint {
         }
         let last = (expires == 0).then_some(Termination::Timeout);
         let notice = Box::new(Notice { headers: Headers::new(), body: acceptance.body, last });
+        self.end_usage(dialog, Usage::Subscription(request.0));
         // The machine takes all of these where it took the SUBSCRIBE.
         let _ = self.notifier_moves(now, id, event, Some(notice), true);
         self.settle(now);
@@ -364,7 +368,15 @@ impl Endpoint {
         Ok(Granted { package, expires, known, request, in_dialog, subscriber })
     }
 
-    /// Answers a SUBSCRIBE or REFER with a 2xx that makes a dialog, or in its dialog; says which dialog.
+    /// A SUBSCRIBE or REFER came in a dialog, which stays for what may come of it (RFC 5057 §4.1).
+    pub(super) fn hold_dialog(&mut self, dialog: Option<DialogId>, id: RequestId) {
+        if let Some(dialog) = dialog {
+            self.add_usage(dialog, Usage::Subscription(id.0));
+        }
+    }
+
+    /// Answers a SUBSCRIBE or REFER with a 2xx that makes a dialog, or in its dialog; says which dialog. What is made of it
+    /// takes the place of [`hold_dialog`](Endpoint::hold_dialog).
     pub(super) fn answer_and_share(
         &mut self,
         now: Now,
@@ -381,16 +393,20 @@ impl Endpoint {
             }
         }
         self.complete_usage_response(id, request, &mut response)?;
-        let dialog = match in_dialog.filter(|dialog| self.dialogs.contains_key(dialog)) {
-            Some(dialog) => dialog,
+        let dialog = match in_dialog {
+            Some(dialog) if self.dialogs.contains_key(&dialog) => dialog,
+            Some(_) => return Err(Refusal::Gone),
             None => {
                 self.room_for_dialog().map_err(Refusal::Limit)?;
                 let dialog = Dialog::as_server(request, &response)?;
                 self.insert_dialog(dialog)
             }
         };
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.in_dialog = None;
+        }
         if let Err(refused) = self.answer(now, id, response) {
-            self.drop_unused(dialog);
+            self.end_usage(dialog, Usage::Subscription(id.0));
             return Err(refused.why);
         }
         if in_dialog.is_some() {

@@ -86,6 +86,9 @@ impl Endpoint {
         match proxy.released.get(&tag).cloned() {
             Some(Some(released)) => drop(self.send_response(now, request, &released)),
             Some(None) => {}
+            None if proxy.released.len() >= self.config.limits.max_forks_per_invite => {
+                self.metrics.count("ua.forks_refused");
+            }
             None => {
                 proxy.released.insert(tag, None);
                 proxy.held = proxy.held.saturating_add(1);

@@ -176,6 +176,7 @@ impl Endpoint {
         // Local and remote are those of the sender (RFC 4538 §4).
         let target_dialog =
             about.and_then(|about| self.find_dialog(about.call_id(), about.remote_tag(), about.local_tag()));
+        self.hold_dialog(dialog, id);
         self.event(Event::Refer {
             id,
             flow,
@@ -250,7 +251,9 @@ impl Endpoint {
             body: Some(sipfrag(StatusCode::TRYING)),
             ..Acceptance::default()
         };
-        Ok(Some(self.notify_of_refer(now, dialog, package, &request, expires, first)))
+        let notifier = self.notify_of_refer(now, dialog, package, &request, expires, first);
+        self.end_usage(dialog, super::usages::Usage::Subscription(id.0));
+        Ok(Some(notifier))
     }
 
     /// Tells the sender of a REFER how the referred request goes: a final status ends the subscription (RFC 3515 §2.4.7).

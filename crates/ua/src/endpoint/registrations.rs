@@ -209,7 +209,9 @@ impl Endpoint {
     /// Lets go of a registration without a word to the registrar. `false` when there is none.
     pub fn forget_registration(&mut self, id: RegistrationId) -> bool {
         self.set_usage_alarm(UsageKey::Registration(id), None);
-        self.usages.registrations.remove(&id).is_some()
+        let known = self.usages.registrations.remove(&id).is_some();
+        self.watch_drain();
+        known
     }
 
     /// What the registrar said last; `None` when nothing is registered.

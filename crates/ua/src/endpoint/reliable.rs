@@ -11,7 +11,9 @@ use bytes::Bytes;
 use core::num::NonZeroU32;
 use core::time::Duration;
 use cpm_base::{FlowId, Instant, Now};
-use cpm_sip::{CSeq, Headers, Method, RAck, RSeq, Request, Require, Response, StatusCode, Supported};
+use cpm_sip::{
+    CSeq, HeaderName, Headers, Method, RAck, RSeq, Request, Require, Response, StatusCode, Supported,
+};
 
 /// The reliable provisional responses to one INVITE of the peer. The next one waits for the PRACK of the last one.
 #[derive(Debug)]
@@ -63,6 +65,19 @@ fn lists(headers: &Headers, tag: &str, supported: bool) -> bool {
     let known = headers.typed_list::<Supported>().unwrap_or_default();
     required.iter().any(|value| value.as_str().eq_ignore_ascii_case(tag))
         || supported && known.iter().any(|value| value.as_str().eq_ignore_ascii_case(tag))
+}
+
+fn without_body(mut response: Response) -> Response {
+    for name in [
+        HeaderName::ContentType,
+        HeaderName::ContentDisposition,
+        HeaderName::ContentEncoding,
+        HeaderName::ContentLanguage,
+    ] {
+        response.headers_mut().remove(&name);
+    }
+    response.set_body(Bytes::new());
+    response
 }
 
 impl Endpoint {
@@ -244,7 +259,11 @@ impl Endpoint {
         if let Some(held) = held
             && self.accepted(now, invite, &held).is_err()
         {
-            self.metrics.count("ua.held_2xx_dropped");
+            // What it says is said already, and the PRACK made a new offer meanwhile: it goes without.
+            let bare = without_body(*held);
+            if self.accepted(now, invite, &bare).is_err() {
+                self.metrics.count("ua.held_2xx_dropped");
+            }
         }
     }
 

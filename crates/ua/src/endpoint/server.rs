@@ -542,6 +542,11 @@ impl Endpoint {
         if let Some(early) = server.early {
             self.forget_call(early);
         }
+        if let Some(dialog) = server.in_dialog
+            && matches!(server.method, Method::Subscribe | Method::Refer)
+        {
+            self.end_usage(dialog, super::usages::Usage::Subscription(id.0));
+        }
         if !server.answered() {
             self.less_load(server.peer, server.cancelled);
             if let Some(dialog) = server.in_dialog {

@@ -273,6 +273,10 @@ impl Endpoint {
             notifiers: BTreeSet::new(),
         };
         self.usages.subscribes.insert(id, record);
+        if let Some(dialog) = dialog {
+            // The dialog stays for what this may make of it (RFC 5057 §4.1).
+            self.add_usage(dialog, Usage::Subscription(id.0));
+        }
         match self.send_subscribe(now, id) {
             Ok(()) => {
                 self.settle(now);
@@ -382,6 +386,10 @@ impl Endpoint {
         };
         let event = SubscriberEvent::Accepted { response: response.into(), subscription };
         self.tell_subscriber(id, event);
+        if self.usages.subscribes.get(&id).is_some_and(|record| record.dialog.is_some()) {
+            // Inside of a dialog nothing forks: nobody else will show up.
+            self.remove_subscribe(id);
+        }
         if let Some(subscription) = subscription {
             self.subscription_granted(now, subscription, granted);
             self.schedule_subscription(subscription);
@@ -407,9 +415,14 @@ impl Endpoint {
     ) -> Option<SubscriptionId> {
         let record = self.usages.subscribes.get(&id)?;
         let dialog = match (record.dialog, &record.origin) {
+            // Its last NOTIFY may have overtaken the 2xx: that subscription is over.
+            (Some(_), _) if !record.notifiers.is_empty() => return None,
             (Some(dialog), _) => dialog,
             (None, Some(origin)) => {
                 let dialog = Dialog::as_client(origin, response).ok()?;
+                if record.notifiers.contains(&dialog.key.2) {
+                    return None;
+                }
                 self.room_for_dialog().ok()?;
                 self.insert_dialog(dialog)
             }
@@ -481,6 +494,11 @@ impl Endpoint {
         self.subscribe_failed(id, UsageFailure::NoAnswer(why));
     }
 
+    /// The dialog of a request is gone.
+    pub(super) fn subscribe_lost(&mut self, id: SubscribeId) {
+        self.subscribe_failed(id, UsageFailure::NoAnswer(TransactionFailure::Transport));
+    }
+
     /// The request is over; its failure is told when no notifier showed up.
     fn subscribe_failed(&mut self, id: SubscribeId, why: UsageFailure) {
         let Some(record) = self.remove_subscribe(id) else { return };
@@ -500,6 +518,9 @@ impl Endpoint {
         if let Some(origin) = &record.origin {
             let tag = origin.from.tag().unwrap_or_default().to_string();
             self.usages.subscribe_keys.remove(&(origin.call_id.as_str().to_string(), tag));
+        }
+        if let Some(dialog) = record.dialog {
+            self.end_usage(dialog, Usage::Subscription(id.0));
         }
         Some(record)
     }
@@ -522,7 +543,9 @@ impl Endpoint {
 
     /// Lets go of a subscription without a word to anybody: the next NOTIFY is answered 481. `false` when there is none.
     pub fn forget_subscription(&mut self, id: SubscriptionId) -> bool {
-        self.remove_subscription(id).is_some()
+        let known = self.remove_subscription(id).is_some();
+        self.watch_drain();
+        known
     }
 
     fn command_subscription(

@@ -455,6 +455,10 @@ impl Endpoint {
             }
             return;
         }
+        let accepted = invite.forks.values().filter(|fork| fork.accepted).count();
+        if accepted >= self.config.limits.max_forks_per_invite {
+            return self.metrics.count("ua.forks_refused");
+        }
         let mut dialog = match Dialog::as_client(&invite.origin, &response) {
             Ok(dialog) => dialog,
             Err(_) => {

@@ -8,7 +8,7 @@ use cpm_sip::StatusCode;
 /// A usage of a dialog other than the INVITE usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Usage {
-    /// A subscription, by its number.
+    /// A subscription, or the SUBSCRIBE or REFER that may make one, of either side: by its number.
     Subscription(u64),
 }
 
@@ -75,6 +75,7 @@ impl Endpoint {
     fn usage_lost(&mut self, now: Now, usage: Usage) {
         let Usage::Subscription(number) = usage;
         self.metrics.count("ua.subscriptions_lost");
+        self.subscribe_lost(crate::SubscribeId(number));
         self.subscription_lost(now, crate::SubscriptionId(number));
         self.notifier_lost(now, crate::NotifierId(number));
     }

@@ -134,7 +134,7 @@ impl Upstream {
             (S::Ringing, I::Accept) => (S::Accepted, E::Respond),
             (S::Ringing, I::Refuse) => (S::Gone, E::Respond),
             // A 2xx may still wait for the PRACK of a response before it.
-            (S::Ringing, I::Cancelled) | (S::Ringing | S::Accepted, I::Expired) => (S::Gone, E::EndLegs),
+            (S::Ringing | S::Accepted, I::Cancelled | I::Expired) => (S::Gone, E::EndLegs),
             (S::Ringing, I::Drop) => (S::Gone, E::TurnAway),
             (S::Accepted, I::Acknowledged) => (S::Up, E::Tell),
             (S::Up, I::Acknowledged) => (S::Up, E::Tell),

@@ -3,6 +3,7 @@
 mod borders;
 mod bridges;
 mod changes;
+mod crossings;
 mod events;
 mod faults;
 mod flows;

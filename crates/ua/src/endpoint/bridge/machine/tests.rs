@@ -42,7 +42,7 @@ fn matrix_of_the_incoming_leg() {
     }
     let expected = "\
 Ringing | Cancelled: Gone EndLegs | Expired: Gone EndLegs | Acknowledged: Ringing None | Over: Ringing None | Progress: Ringing Respond | Accept: Accepted Respond | Refuse: Gone Respond | Drop: Gone TurnAway
-Accepted | Cancelled: Accepted None | Expired: Gone EndLegs | Acknowledged: Up Tell | Over: Gone Tell | Progress: Accepted Refuse | Accept: Accepted Refuse | Refuse: Accepted Refuse | Drop: Leaving Bye
+Accepted | Cancelled: Gone EndLegs | Expired: Gone EndLegs | Acknowledged: Up Tell | Over: Gone Tell | Progress: Accepted Refuse | Accept: Accepted Refuse | Refuse: Accepted Refuse | Drop: Leaving Bye
 Up | Cancelled: Up None | Expired: Up None | Acknowledged: Up Tell | Over: Gone Tell | Progress: Up Refuse | Accept: Up Refuse | Refuse: Up Refuse | Drop: Leaving Bye
 Leaving | Cancelled: Leaving None | Expired: Leaving None | Acknowledged: Leaving None | Over: Gone Tell | Progress: Leaving Refuse | Accept: Leaving Refuse | Refuse: Leaving Refuse | Drop: Leaving Refuse
 Gone | Cancelled: Gone None | Expired: Gone None | Acknowledged: Gone None | Over: Gone None | Progress: Gone Refuse | Accept: Gone Refuse | Refuse: Gone Refuse | Drop: Gone Refuse";
