@@ -469,10 +469,10 @@ impl Endpoint {
         if due(client.timer_c) {
             client.timer_c = None;
             self.metrics.count("ua.timer_c");
+            // Without a provisional response the CANCEL waits; then Timer A or B may be due as well.
             self.cancel_client(now, id);
-            // Without a provisional response the CANCEL waits, and so does Timer B.
-            return self.schedule_client(id);
         }
+        let Some(client) = self.clients.get(&id) else { return };
         let Some(attempt) = client.attempt.as_ref() else { return self.schedule_client(id) };
         let effects = match attempt.machine {
             Machine::Invite(machine) => match machine.due(now.mono) {

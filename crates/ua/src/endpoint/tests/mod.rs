@@ -4,6 +4,7 @@ mod borders;
 mod bridges;
 mod changes;
 mod crossings;
+mod disturbed;
 mod events;
 mod faults;
 mod flows;
