@@ -137,6 +137,9 @@ impl Endpoint {
         self.schedule_dialog(id);
         self.drop_unused(id);
         if let Some(call) = &call {
+            if let Phase::AwaitsAck { invite, .. } = call.phase {
+                self.may_forget(invite);
+            }
             self.changes_lost(call);
         }
         call
@@ -212,6 +215,9 @@ impl Endpoint {
     /// The ACK for our 2xx never came: the function may end the session with BYE.
     fn not_acknowledged(&mut self, now: Now, id: DialogId) {
         self.metrics.count("ua.not_acknowledged");
+        if let Some(Phase::AwaitsAck { invite, .. }) = self.call(id).map(|call| call.phase) {
+            self.may_forget(invite);
+        }
         let until = now.mono.plus(self.config.timers.patience());
         self.set_phase(id, Phase::Ended { until });
         self.event(Event::DialogEnded { dialog: id, why: DialogEnd::NotAcknowledged });

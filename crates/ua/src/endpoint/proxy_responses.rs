@@ -276,8 +276,10 @@ impl Endpoint {
             branch.transaction.is_some_and(|transaction| self.clients.contains_key(&transaction))
         };
         if proxy.decided && proxy.held == 0 && !proxy.branches.iter().any(live) {
+            let request = proxy.request;
             self.timers.set(TimerKey::Proxy(id), None);
             self.proxies.remove(&id);
+            self.may_forget(request);
         }
     }
 }

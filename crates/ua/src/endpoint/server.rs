@@ -432,7 +432,7 @@ impl Endpoint {
         // Written piece by piece, it has room to spare: not for half a minute.
         server.response = server.response.take().map(|response| Bytes::copy_from_slice(&response));
         let cost = server.cost();
-        // The dialog still needs its 2xx: those are bounded by the number of dialogs.
+        // Its 2xx is still needed, until it is acknowledged or the call over: those are bounded by the number of dialogs.
         let evictable = !matches!(
             &server.machine,
             Machine::Invite(machine) if machine.state() == invite_server::State::Accepted
@@ -450,6 +450,16 @@ impl Endpoint {
             self.completed_octets = self.completed_octets.saturating_add(cost);
         }
         self.forget_completed(now);
+    }
+
+    /// Nobody waits any more for what this transaction sends: from now on it may be forgotten before its time.
+    pub(super) fn may_forget(&mut self, id: RequestId) {
+        let Some(server) = self.servers.get(&id).filter(|server| server.answered()) else { return };
+        if !self.completed.contains_key(&id) {
+            let cost = server.cost();
+            self.completed.insert(id, cost);
+            self.completed_octets = self.completed_octets.saturating_add(cost);
+        }
     }
 
     /// Forgets the oldest completed transactions while they cost too much.

@@ -178,8 +178,9 @@ impl Endpoint {
         }
         if let Some(id) = self.dialog_of(head) {
             match self.dialogs.get(&id).and_then(Dialog::call_state) {
-                Some((Phase::AwaitsAck { cseq, .. }, bye)) if cseq == head.cseq.number => {
+                Some((Phase::AwaitsAck { invite, cseq, .. }, bye)) if cseq == head.cseq.number => {
                     self.set_phase(id, Phase::Confirmed);
+                    self.may_forget(invite);
                     let of = OfferOf::Success(id);
                     let told = self.take_description(id, Message::Ack, of, ack.headers(), ack.body());
                     self.event(Event::Acknowledged { dialog: id, ack });

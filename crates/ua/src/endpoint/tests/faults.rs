@@ -267,6 +267,191 @@ fn completed_transactions_are_bounded() {
     assert!(ua.is_idle());
 }
 
+/// C1: the same for INVITEs that were accepted, once their calls are over.
+#[test]
+fn accepted_calls_are_forgotten_in_time() {
+    let limits = Limits { max_completed_bytes: 20_000, ..Limits::default() };
+    let mut net = Net::new([config(1), Config { limits, ..config(2) }]);
+    net.script(0, caller_that_hangs_up());
+    net.script(1, polite());
+    for _ in 0..100 {
+        net.with(0, |ua, now| ua.invite(now, invite(1, 2, Transport::Udp), Destination::Routed)).unwrap();
+        net.run(Duration::from_millis(100));
+        assert_eq!(net.peers[1].ua.dialogs.len(), 0);
+    }
+    let held = net.peers[1].ua.holdings();
+    assert!((1..=30).contains(&held.completed), "{held:?}");
+    net.run_to_quiet();
+}
+
+/// Threat C21: what is required of us and not known is refused by name, whatever the method and the case; what is
+/// required of proxies counts for proxies; what is supported is let in. Nothing goes on in silence.
+#[test]
+fn what_is_required_is_known_or_refused() {
+    let known = |role| Config { supported: ["100rel".into(), "Replaces".into()].into(), role, ..config(2) };
+    for (role, fields, unsupported) in [
+        (Role::UserAgent, "Require: foo\r\n", Some("foo")),
+        (Role::UserAgent, "Require: 100REL, replaces\r\n", None),
+        (Role::UserAgent, "Require: 100rel, foo\r\nRequire: bar\r\n", Some("foo, bar")),
+        (Role::UserAgent, "Require: sec-agree\r\nProxy-Require: sec-agree\r\n", Some("sec-agree")),
+        (Role::UserAgent, "Proxy-Require: foo\r\n", None),
+        (Role::UserAgent, "Supported: foo\r\n", None),
+        (Role::Proxy, "Proxy-Require: foo\r\n", Some("foo")),
+        (Role::Proxy, "Proxy-Require: 100rel, bar\r\n", Some("bar")),
+        (Role::Proxy, "Require: foo\r\n", None),
+    ] {
+        for method in ["MESSAGE", "OPTIONS", "INVITE"] {
+            let request = GOOD.replace("MESSAGE", method);
+            let request = request
+                .replace("Max-Forwards", &format!("Contact: <sip:a@10.0.0.1>\r\n{fields}Max-Forwards"));
+            let mut net = Net::new([config(1), known(role)]);
+            net.script(1, answering(StatusCode::FORBIDDEN));
+            net.inject(1, address(1), request);
+            net.run(Duration::from_millis(100));
+            let answer = String::from_utf8(net.wire[0].bytes.to_vec()).unwrap();
+            let handed_up = net.peers[1].events.iter().any(|event| matches!(event, Event::Request { .. }));
+            let (status, handed) = if unsupported.is_some() { ("420", false) } else { ("403", true) };
+            assert!(answer.starts_with(&format!("SIP/2.0 {status} ")), "{fields} {method} {answer}");
+            assert_eq!(handed_up, handed, "{fields} {method}");
+            if let Some(tags) = unsupported {
+                assert!(answer.contains(&format!("\r\nUnsupported: {tags}\r\n")), "{fields} {answer}");
+            }
+            net.run_to_quiet();
+        }
+    }
+}
+
+/// Threat C19: who asks for a call by half of its name learns as much as who asks for one that never was: the same
+/// octets at the same times.
+#[test]
+fn what_is_there_looks_like_what_is_not() {
+    let mut config = full_config(2);
+    config.allow.extend([Method::Notify, Method::Info, Method::Refer, Method::Subscribe]);
+    let mut net = Net::new([full_config(1), config]);
+    net.script(0, answering_offers());
+    net.script(1, answering_offers());
+    net.with(0, |ua, now| ua.invite(now, invite(1, 2, Transport::Udp), Destination::Routed)).unwrap();
+    net.run(Duration::from_secs(1));
+    let dialog = *net.peers[1].ua.dialogs.keys().next().unwrap();
+    let (call_id, local, remote) = net.peers[1].ua.dialog_ids(dialog).unwrap();
+    let (call_id, local, remote) = (String::from(call_id), String::from(local), String::from(remote));
+    let mut asked = 0;
+    let mut ask = |net: &mut Net, method: &str, field: &str, call_id: &str, to: &str, from: &str| {
+        asked += 1;
+        net.run(Duration::from_secs(60));
+        net.wire.clear();
+        let begin = net.now.mono;
+        let request = format!(
+            "{method} sip:user2@10.0.0.2 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKask{asked:03};rport\r\n\
+             From: <sip:a@example.com>;tag={from}\r\nTo: <sip:b@example.com>{to}\r\nCall-ID: {call_id}\r\n\
+             CSeq: 77 {method}\r\nMax-Forwards: 70\r\nContact: <sip:a@10.0.0.1>\r\n{field}Content-Length: 0\r\n\r\n"
+        );
+        for _ in 0..2 {
+            net.inject(1, address(1), request.clone());
+            net.run(Duration::from_secs(2));
+        }
+        let plain = |text: String| {
+            let text = text.replace(&format!("ask{asked:03}"), "ask").replace(call_id, "Call-ID");
+            let lines = text.lines().filter(|line| !line.starts_with("To:") && !line.starts_with("From:"));
+            lines.map(String::from).collect::<Vec<_>>()
+        };
+        let said = |p: &Packet| (p.at.since(begin), plain(String::from_utf8(p.bytes.to_vec()).unwrap()));
+        let told = net.wire.iter().map(said).collect::<Vec<_>>();
+        assert!(!told.is_empty(), "{request}");
+        told
+    };
+    for method in ["INVITE", "BYE", "UPDATE", "PRACK", "INFO", "CANCEL", "NOTIFY", "REFER"] {
+        let field = match method {
+            "PRACK" => "RAck: 1 1 INVITE\r\n",
+            "REFER" => "Refer-To: <sip:c@example.com>\r\n",
+            "NOTIFY" => "Event: presence\r\nSubscription-State: active\r\n",
+            _ => "",
+        };
+        let nobody = ask(&mut net, method, field, "nothing-of-this", ";tag=one", "two");
+        for (to, from) in
+            [(local.as_str(), "two"), ("one", remote.as_str()), (remote.as_str(), local.as_str())]
+        {
+            let half = ask(&mut net, method, field, &call_id, &format!(";tag={to}"), from);
+            assert_eq!(half, nobody, "{method}");
+        }
+    }
+    for (to, from) in [(local.as_str(), "two"), ("one", remote.as_str())] {
+        let replaces = |call_id: &str, to: &str, from: &str| {
+            format!("Supported: replaces\r\nReplaces: {call_id};to-tag={to};from-tag={from}\r\n")
+        };
+        let nobody = ask(&mut net, "INVITE", &replaces("nothing-of-this", "a", "b"), "other-1", "", "x");
+        let half = ask(&mut net, "INVITE", &replaces(&call_id, to, from), "other-2", "", "x");
+        assert_eq!(half, nobody);
+    }
+    net.with(1, |ua, now| ua.bye(now, dialog, cpm_sip::Headers::new())).unwrap();
+    net.run_to_quiet();
+}
+
+/// Values at their edges and beyond: one answer at most, nothing kept, and the next message works.
+#[test]
+fn hostile_values() {
+    let many = |field: &str, count: usize| field.repeat(count);
+    let invite = GOOD
+        .replace("MESSAGE", "INVITE")
+        .replace("Max-Forwards", "Contact: <sip:a@10.0.0.1>\r\nMax-Forwards");
+    let subscribe = GOOD
+        .replace("MESSAGE", "SUBSCRIBE")
+        .replace("Max-Forwards", "Contact: <sip:a@10.0.0.1>\r\nEvent: presence\r\nMax-Forwards");
+    let with = |base: &str, field: &str| base.replace("Max-Forwards", &format!("{field}Max-Forwards"));
+    let mut config = full_config(2);
+    config.session_timer = Some(SessionTimer::default());
+    config.allow.extend([Method::Subscribe, Method::Refer]);
+    let mut wrong = Vec::new();
+    for (request, status) in [
+        (edited("To: <sip:b@example.com>", "To: <sip:b@example.com>;tag=1;tag=2"), "400"),
+        (edited("To: <sip:b@example.com>", "To: <sip:b@example.com>, <sip:c@example.com>"), "400"),
+        (edited("CSeq: 1", "CSeq: 2147483647"), "486"),
+        (edited("CSeq: 1", "CSeq: 2147483648"), "400"),
+        (edited("CSeq: 1", "CSeq: 4294967296"), "400"),
+        (edited("CSeq: 1", "CSeq: -1"), "400"),
+        (edited("Max-Forwards: 70", "Max-Forwards: 256"), "400"),
+        (edited("Max-Forwards: 70", "Max-Forwards: -1"), "400"),
+        (edited("sip:user2@10.0.0.2", "sip:user2@"), "400"),
+        // RFC 2543 knew callers without a tag.
+        (edited("From: <sip:a@example.com>;tag=1", "From: <sip:a@example.com>"), "486"),
+        (edited("From: <sip:a@example.com>;tag=1", "From: <sip:a@example.com>;tag="), "400"),
+        (edited("Call-ID: call-1", "Call-ID: "), "400"),
+        (with(GOOD, &many("Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKv\r\n", 1000)), "513"),
+        (with(GOOD, &many("Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKv\r\n", 71)), "400"),
+        (with(&invite, &many("Record-Route: <sip:192.0.2.1;lr>\r\n", 100)), "400"),
+        // Who does not know session timers cannot be told 422 (RFC 4028 §9).
+        (with(&invite, "Session-Expires: 1\r\n"), "486"),
+        (with(&invite, "Session-Expires: 0\r\nSupported: timer\r\n"), "422"),
+        (with(&invite, "Session-Expires: 89;refresher=uac\r\nSupported: timer\r\n"), "422"),
+        (invite.replace("<sip:a@10.0.0.1>", "*"), "400"),
+        (invite.replace("<sip:a@10.0.0.1>", "<sip:>"), "400"),
+        (with(&invite, "Replaces: x\r\n"), "400"),
+        (with(&subscribe, "Expires: 4294967296\r\n"), "400"),
+        (with(&subscribe, "Expires: -1\r\n"), "400"),
+        (with(&subscribe, "Expires: 59\r\n"), "423"),
+        (subscribe.replace("Event: presence\r\n", ""), "489"),
+        (subscribe.replace("Event: presence\r\n", "Event: presence\r\nEvent: dialog\r\n"), "400"),
+    ] {
+        let mut net = Net::new([super::net::config(1), config.clone()]);
+        net.script(1, answering(StatusCode::BUSY_HERE));
+        net.inject(1, address(1), request.clone());
+        net.run(Duration::from_millis(300));
+        net.inject(1, address(1), GOOD.replace("z9hG4bKgood", "z9hG4bKnext").replace("call-1", "call-2"));
+        net.run(Duration::from_millis(100));
+        let answers: Vec<String> =
+            net.wire.iter().map(|p| String::from_utf8_lossy(&p.bytes).into_owned()).collect();
+        let (next, answers): (Vec<&String>, Vec<&String>) =
+            answers.iter().partition(|answer| answer.contains("z9hG4bKnext"));
+        assert!(next.len() == 1 && next[0].starts_with("SIP/2.0 486 "), "{request}\n{next:?}");
+        net.run_to_quiet();
+        let told: Vec<&str> = answers.iter().map(|answer| &answer[8..11]).collect();
+        if told != [status] {
+            wrong.push(format!("{status} expected, {told:?} told: {}", &request[..request.len().min(500)]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn dialogs_and_client_transactions_are_bounded() {
     let limits = Limits { max_dialogs: 1, max_client: 2, ..Limits::default() };
