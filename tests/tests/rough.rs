@@ -111,9 +111,11 @@ fn large_with_a_tenth_lost_ends_well() {
             ended_well(&scene, &sent, seed, 1);
         }
     }
-    // An ACK crosses five links, and so does each 2xx that asks for it again: a few in a thousand never arrive in 64*T1,
-    // and the called side hangs up. That is told, and that is all that can be done.
-    assert!(unlucky * 100 <= seeds(200).end.max(100), "{unlucky} of {:?} failed", seeds(200));
+    // This is luck, not a defect: each 2xx crosses two links of datagrams and the ACK that each calls for five more, so that
+    // one round trip succeeds with 0.9^7 = 0.48. There are ten in 64*T1 (at 0, 0.5, 1.5, 3.5 s, then every 4 s), and all of
+    // them fail with 0.52^10 = 0.0015; then the called side hangs up, and that is told. Of the seeds up to 1,200 this is
+    // 992 alone; its ladder shows every ACK sent again by everyone that it reached.
+    assert!(unlucky * 300 <= seeds(200).end.max(300), "{unlucky} of {:?} failed", seeds(200));
 }
 
 #[test]

@@ -455,9 +455,8 @@ impl Endpoint {
     /// Nobody waits any more for what this transaction sends: from now on it may be forgotten before its time.
     pub(super) fn may_forget(&mut self, id: RequestId) {
         let Some(server) = self.servers.get(&id).filter(|server| server.answered()) else { return };
-        if !self.completed.contains_key(&id) {
-            let cost = server.cost();
-            self.completed.insert(id, cost);
+        let cost = server.cost();
+        if self.completed.insert(id, cost).is_none() {
             self.completed_octets = self.completed_octets.saturating_add(cost);
         }
     }

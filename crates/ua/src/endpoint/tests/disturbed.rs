@@ -160,10 +160,10 @@ fn willing(middle: Middle, transport: Transport) -> impl FnMut(&mut Endpoint, No
                     let ok = Response::for_request(invite, StatusCode::OK);
                     let _ = ua.answer_upstream(now, *bridge, with_body(ok, &sdp("answer")));
                 }
-                BridgeEvent::LegFailed { .. } | BridgeEvent::LegEnded { .. } => {
-                    if ua.legs_of(*bridge).count() == 0 {
-                        let _ = ua.end_bridge(now, *bridge, &Headers::new());
-                    }
+                BridgeEvent::LegFailed { .. } | BridgeEvent::LegEnded { .. }
+                    if ua.legs_of(*bridge).count() == 0 =>
+                {
+                    let _ = ua.end_bridge(now, *bridge, &Headers::new());
                 }
                 BridgeEvent::UpstreamEnded { .. } => {
                     let _ = ua.end_bridge(now, *bridge, &Headers::new());
@@ -368,6 +368,7 @@ fn undisturbed() {
 
 /// The moments of a disturbance, in milliseconds: each 20th, or each `CPM_MOMENTS`th.
 fn moments() -> impl Iterator<Item = u64> {
+    #[expect(clippy::disallowed_methods, reason = "how long the test runs")]
     let step = std::env::var("CPM_MOMENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
     (0..420).step_by(step)
 }
