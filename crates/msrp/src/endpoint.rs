@@ -12,6 +12,7 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use cpm_base::{
@@ -20,6 +21,7 @@ use cpm_base::{
 };
 use memchr::memmem;
 
+use crate::by_age::ByAge;
 use crate::event::{
     AbortReason, Action, AskedId, ChunkId, Event, Fault, FaultKind, IncomingId, LostReason, Matching,
     RelayId, RelayLoss, RequestId, Role, SendFailure, SessionConfig, SessionError, SessionId, SessionOptions,
@@ -99,11 +101,11 @@ struct Session {
     binding: Binding,
     /// The connection that we opened, when the peer's was bound first: what comes in on it counts too (threats I5).
     own: Option<FlowId>,
-    transfers: BTreeSet<TransferId>,
+    transfers: ByAge<TransferId, ()>,
     /// Unfinished messages coming in, by Message-ID.
-    incoming: BTreeMap<String, IncomingId>,
+    incoming: BTreeMap<Arc<str>, IncomingId>,
     /// All messages coming in, those included that wait for answers only.
-    messages: BTreeSet<IncomingId>,
+    messages: ByAge<IncomingId, ()>,
     /// The first request of an active side, until it is answered.
     first_request: Option<RequestKey>,
     options: SessionOptions,
@@ -149,8 +151,8 @@ pub struct Endpoint {
     /// Connections that we opened and that further sessions may use.
     routes: BTreeMap<Target, FlowId>,
     opening: BTreeMap<OpenId, Opening>,
-    transfers: BTreeMap<TransferId, Transfer>,
-    incoming: BTreeMap<IncomingId, Incoming>,
+    transfers: ByAge<TransferId, Transfer>,
+    incoming: ByAge<IncomingId, Incoming>,
     /// Messages that began to come in and have no deadline yet: most are whole before they need one.
     fresh: Vec<IncomingId>,
     /// Connections that were paused by messages that are gone.
@@ -161,7 +163,7 @@ pub struct Endpoint {
     relay_requests: BTreeMap<RequestId, RelayId>,
     /// Looks for what end-lines begin with.
     dashes: memmem::Finder<'static>,
-    answers: BTreeMap<ChunkId, Answer>,
+    answers: ByAge<ChunkId, Answer>,
     timers: Timers<Timer>,
     actions: VecDeque<Action>,
     last_id: u64,
@@ -197,8 +199,8 @@ impl Endpoint {
             connections: BTreeMap::new(),
             routes: BTreeMap::new(),
             opening: BTreeMap::new(),
-            transfers: BTreeMap::new(),
-            incoming: BTreeMap::new(),
+            transfers: ByAge::new(),
+            incoming: ByAge::new(),
             fresh: Vec::new(),
             unread: Vec::new(),
             requests: BTreeMap::new(),
@@ -206,7 +208,7 @@ impl Endpoint {
             relays: BTreeMap::new(),
             relay_requests: BTreeMap::new(),
             dashes: memmem::Finder::new(b"-------"),
-            answers: BTreeMap::new(),
+            answers: ByAge::new(),
             timers: Timers::new(),
             actions: VecDeque::new(),
             last_id: 0,
@@ -302,9 +304,9 @@ impl Endpoint {
             config,
             binding: Binding::Waiting,
             own: None,
-            transfers: BTreeSet::new(),
+            transfers: ByAge::new(),
             incoming: BTreeMap::new(),
-            messages: BTreeSet::new(),
+            messages: ByAge::new(),
             first_request: None,
             options: SessionOptions::default(),
             paths,
@@ -356,7 +358,7 @@ impl Endpoint {
             failure_report: FailureReport::Yes,
             range: ByteRange { start: 1, end: Some(0), total: Some(0) },
         };
-        let waiting: Vec<TransferId> = session.transfers.iter().copied().collect();
+        let waiting: Vec<TransferId> = session.transfers.keys().collect();
         if let Some(connection) = self.connections.get_mut(&flow) {
             connection.sessions.insert(id);
             connection.closing = false;
@@ -388,7 +390,7 @@ impl Endpoint {
 
     /// Takes a session and all that hangs on it out, but for its place on its connections; gives those.
     fn end_session(&mut self, id: SessionId, tell: bool) -> Option<Vec<FlowId>> {
-        for transfer in self.sessions.get(&id)?.transfers.clone() {
+        for transfer in self.sessions.get(&id)?.transfers.keys().collect::<Vec<_>>() {
             self.fail_transfer(transfer, None, SendFailure::SessionLost);
         }
         let session = self.sessions.remove(&id)?;
@@ -399,7 +401,7 @@ impl Endpoint {
         {
             opening.waiting.remove(&id);
         }
-        for incoming in session.messages {
+        for incoming in session.messages.keys() {
             let open = self.forget_incoming(incoming).is_some_and(|i| i.is_open());
             if tell && open {
                 self.event(Event::Aborted { transfer: incoming, why: AbortReason::SessionLost });

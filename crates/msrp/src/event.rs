@@ -146,6 +146,9 @@ impl SessionOptions {
     }
 
     pub(crate) fn takes(&self, content_type: &str) -> bool {
+        if self.accept_types.is_empty() {
+            return true;
+        }
         let essence = content_type.split(';').next().unwrap_or_default().trim_ascii();
         let kind = essence.split_once('/').map_or(essence, |(kind, _)| kind);
         let fits = |accepted: &String| {
@@ -153,7 +156,7 @@ impl SessionOptions {
                 || accepted.eq_ignore_ascii_case(essence)
                 || accepted.strip_suffix("/*").is_some_and(|accepted| accepted.eq_ignore_ascii_case(kind))
         };
-        self.accept_types.is_empty() || self.accept_types.iter().any(fits)
+        self.accept_types.iter().any(fits)
     }
 }
 

@@ -106,13 +106,19 @@ pub struct BadHead {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Head {
     text: Bytes,
-    /// Where the transaction id stands in the text: from, to.
-    transaction_id: (usize, usize),
+    /// What the text says; responses that differ in their transaction alone share it.
+    parsed: Arc<Parsed>,
+}
+
+/// What a head says, and where.
+#[derive(PartialEq, Eq)]
+struct Parsed {
+    /// Where the transaction id stands in the text.
+    transaction_id: Span,
     start: StartLine,
-    fields: Vec<Field>,
-    known: [Option<u16>; KNOWN.len()],
-    to_path: Arc<[MsrpUri]>,
-    from_path: Arc<[MsrpUri]>,
+    /// Where the values of the known fields stand.
+    known: [Option<Span>; KNOWN.len()],
+    paths: Arc<Paths>,
     byte_range: Option<ByteRange>,
     failure_report: FailureReport,
     success_report: bool,
@@ -120,46 +126,87 @@ pub struct Head {
     has_body: bool,
 }
 
-/// Where a field stands in the text: from, to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Field {
-    name: (usize, usize),
-    value: (usize, usize),
+/// To-Path and From-Path.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Paths {
+    pub(crate) to: Vec<MsrpUri>,
+    pub(crate) from: Vec<MsrpUri>,
 }
 
-/// Paths as they were read last on a connection: most heads have the same.
-#[derive(Debug, Default)]
-pub(crate) struct PathCache {
-    to: Option<(Box<str>, Arc<[MsrpUri]>)>,
-    from: Option<(Box<str>, Arc<[MsrpUri]>)>,
+/// From, to.
+type Span = (usize, usize);
+
+/// What was read last on a connection: most heads have the same paths, and responses are the same but for their
+/// transaction.
+#[derive(Default)]
+pub(crate) struct HeadCache {
+    /// To-Path and From-Path as they were written.
+    paths: Option<(Box<str>, Box<str>, Arc<Paths>)>,
+    response: Option<Head>,
+}
+
+impl HeadCache {
+    fn paths(&mut self, to: &str, from: &str) -> Result<Arc<Paths>, HeadError> {
+        if let Some((known_to, known_from, paths)) = &self.paths
+            && **known_to == *to
+            && **known_from == *from
+        {
+            return Ok(paths.clone());
+        }
+        let paths = Arc::new(Paths {
+            to: read_path(to).ok_or(HeadError::Value("To-Path"))?,
+            from: read_path(from).ok_or(HeadError::Value("From-Path"))?,
+        });
+        self.paths = Some((to.into(), from.into(), paths.clone()));
+        Ok(paths)
+    }
+
+    /// The value of a line that is the path line read last: nothing is wrong with it.
+    fn path_line(&self, line: &[u8]) -> Option<(usize, usize)> {
+        let (to, from, _) = self.paths.as_ref()?;
+        let is = |name: &str, value: &str| {
+            line.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b": "))
+                == Some(value.as_bytes())
+        };
+        if is("To-Path", to) {
+            Some((TO_PATH, 9))
+        } else if is("From-Path", from) {
+            Some((FROM_PATH, 11))
+        } else {
+            None
+        }
+    }
+
+    /// The head, when it is the response read last but for its transaction.
+    fn same_response(&self, text: &Bytes, has_body: bool) -> Option<Head> {
+        let Head { text: known, parsed } = self.response.as_ref()?;
+        let (from, to) = parsed.transaction_id;
+        let same = text.len() == known.len()
+            && parsed.has_body == has_body
+            && text.get(to..) == known.get(to..)
+            && text.get(..from) == known.get(..from)
+            && is_ident(text.get(from..to)?);
+        same.then(|| Head { text: text.clone(), parsed: parsed.clone() })
+    }
 }
 
 /// URIs in a path (threats I7).
 const MAX_PATH: usize = 8;
 
-fn read_path(text: &str) -> Option<Arc<[MsrpUri]>> {
+fn read_path(text: &str) -> Option<Vec<MsrpUri>> {
     let uris: Option<Vec<MsrpUri>> =
         text.split(' ').take(MAX_PATH.saturating_add(1)).map(|uri| MsrpUri::parse(uri).ok()).collect();
-    uris.filter(|uris| uris.len() <= MAX_PATH).map(Arc::from)
-}
-
-fn cached(cache: &mut Option<(Box<str>, Arc<[MsrpUri]>)>, text: &str) -> Option<Arc<[MsrpUri]>> {
-    if let Some((_, uris)) = cache.as_ref().filter(|(known, _)| &**known == text) {
-        return Some(uris.clone());
-    }
-    let uris = read_path(text)?;
-    *cache = Some((text.into(), uris.clone()));
-    Some(uris)
+    uris.filter(|uris| uris.len() <= MAX_PATH)
 }
 
 impl fmt::Debug for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Head")
             .field("transaction_id", &self.transaction_id())
-            .field("start", &self.start)
-            .field("to_path", &self.to_path)
-            .field("from_path", &self.from_path)
-            .field("byte_range", &self.byte_range)
+            .field("start", self.start())
+            .field("to_path", &self.to_path())
+            .field("from_path", &self.from_path())
+            .field("byte_range", &self.parsed.byte_range)
             .finish_non_exhaustive()
     }
 }
@@ -190,17 +237,26 @@ impl Head {
     /// # Errors
     /// See [`BadHead`].
     pub fn parse(text: Bytes, has_body: bool) -> Result<Head, Box<BadHead>> {
-        Head::parse_with(text, has_body, &mut PathCache::default())
+        Head::parse_with(text, has_body, &mut HeadCache::default())
     }
 
     pub(crate) fn parse_with(
         text: Bytes,
         has_body: bool,
-        cache: &mut PathCache,
+        cache: &mut HeadCache,
     ) -> Result<Head, Box<BadHead>> {
-        let mut reading = Reading::new(&text);
-        let error = match reading.head(&text, has_body, cache) {
-            Ok(head) => return Ok(head),
+        if let Some(head) = cache.same_response(&text, has_body) {
+            return Ok(head);
+        }
+        let reading = Reading::new(&text, cache);
+        let error = match reading.parsed(&text, has_body, cache) {
+            Ok(parsed) => {
+                let head = Head { text, parsed: Arc::new(parsed) };
+                if head.status().is_some() {
+                    cache.response = Some(head.clone());
+                }
+                return Ok(head);
+            }
             Err(error) => error,
         };
         Err(Box::new(BadHead {
@@ -213,26 +269,21 @@ impl Head {
     /// The transaction.
     #[must_use]
     pub fn transaction_id(&self) -> &str {
-        text_at(&self.text, self.transaction_id).unwrap_or_default()
+        text_at(&self.text, self.parsed.transaction_id).unwrap_or_default()
     }
 
-    pub(crate) fn shared_to_path(&self) -> &Arc<[MsrpUri]> {
-        &self.to_path
-    }
-
-    pub(crate) fn shared_from_path(&self) -> &Arc<[MsrpUri]> {
-        &self.from_path
+    pub(crate) fn paths(&self) -> &Arc<Paths> {
+        &self.parsed.paths
     }
 
     fn known(&self, which: usize) -> Option<&str> {
-        let field = self.fields.get(usize::from((*self.known.get(which)?)?))?;
-        text_at(&self.text, field.value)
+        text_at(&self.text, (*self.parsed.known.get(which)?)?)
     }
 
     /// The status of a response.
     #[must_use]
     pub fn status(&self) -> Option<Status> {
-        match self.start {
+        match self.parsed.start {
             StartLine::Response(status) => Some(status),
             StartLine::Request(_) => None,
         }
@@ -241,7 +292,7 @@ impl Head {
     /// Use-Path of a response to AUTH (RFC 4976 §5.1), first hop first; `None` where it is missing or malformed.
     #[must_use]
     pub fn use_path(&self) -> Option<Vec<MsrpUri>> {
-        self.field("Use-Path").and_then(read_path).map(|uris| uris.to_vec())
+        self.field("Use-Path").and_then(read_path)
     }
 
     /// Expires, Min-Expires or Max-Expires (RFC 4976 §8): whole seconds.
@@ -272,19 +323,19 @@ impl Head {
     /// What the start line says.
     #[must_use]
     pub fn start(&self) -> &StartLine {
-        &self.start
+        &self.parsed.start
     }
 
     /// To-Path: at least one URI.
     #[must_use]
     pub fn to_path(&self) -> &[MsrpUri] {
-        &self.to_path
+        &self.parsed.paths.to
     }
 
     /// From-Path: at least one URI.
     #[must_use]
     pub fn from_path(&self) -> &[MsrpUri] {
-        &self.from_path
+        &self.parsed.paths.from
     }
 
     /// Message-ID.
@@ -296,25 +347,25 @@ impl Head {
     /// Byte-Range, where it is there.
     #[must_use]
     pub fn byte_range(&self) -> Option<ByteRange> {
-        self.byte_range
+        self.parsed.byte_range
     }
 
     /// Failure-Report; `Yes` without it.
     #[must_use]
     pub fn failure_report(&self) -> FailureReport {
-        self.failure_report
+        self.parsed.failure_report
     }
 
     /// Whether Success-Report is `yes`.
     #[must_use]
     pub fn success_report(&self) -> bool {
-        self.success_report
+        self.parsed.success_report
     }
 
     /// The code of the Status field of a REPORT, where its namespace is 000.
     #[must_use]
     pub fn report_status(&self) -> Option<Status> {
-        self.status
+        self.parsed.status
     }
 
     /// Content-Type.
@@ -326,7 +377,7 @@ impl Head {
     /// Whether a body follows: an empty one is a body too.
     #[must_use]
     pub fn has_body(&self) -> bool {
-        self.has_body
+        self.parsed.has_body
     }
 
     /// The value of the first field of this name (in any case), where it is UTF-8.
@@ -337,9 +388,19 @@ impl Head {
 
     /// All fields in their order, unknown ones included: names and values.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields
-            .iter()
-            .filter_map(|field| Some((text_at(&self.text, field.name)?, text_at(&self.text, field.value)?)))
+        let text: &[u8] = &self.text;
+        let mut from = line_at(text, 0).map_or(text.len(), |(_, next)| next);
+        core::iter::from_fn(move || {
+            let (line, mut next) = line_at(text, from)?;
+            let mut field = Field::read(line, from)?;
+            // Lines that belong to the one before.
+            while let Some((more, behind)) = line_at(text, next).filter(|(more, _)| is_folded(more)) {
+                field.value.1 = next.saturating_add(more.len());
+                next = behind;
+            }
+            from = next;
+            Some((text_at(text, field.name)?, text_at(text, field.value)?))
+        })
     }
 
     /// The octets as received, CRLF after each line.
@@ -349,8 +410,51 @@ impl Head {
     }
 }
 
-fn text_at(text: &[u8], (from, to): (usize, usize)) -> Option<&str> {
+fn text_at(text: &[u8], (from, to): Span) -> Option<&str> {
     core::str::from_utf8(text.get(from..to)?).ok()
+}
+
+/// The line that begins at `from`, without its CRLF, and where the next one begins; `None` where there is none.
+fn line_at(text: &[u8], from: usize) -> Option<(&[u8], usize)> {
+    let rest = text.get(from..)?;
+    let length = memchr::memchr(b'\n', rest)?;
+    let line = rest.get(..length)?.strip_suffix(b"\r")?;
+    Some((line, from.saturating_add(length).saturating_add(1)))
+}
+
+/// Whether a line belongs to the field before it.
+fn is_folded(line: &[u8]) -> bool {
+    line.first().is_some_and(|b| matches!(b, b' ' | b'\t'))
+}
+
+fn is_token(text: &[u8]) -> bool {
+    let token = |b: &u8| {
+        matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.'
+            | b'^'..=b'`' | b'{'..=b'~')
+    };
+    !text.is_empty() && text.iter().all(token)
+}
+
+/// Where a field stands in the text.
+struct Field {
+    name: Span,
+    value: Span,
+}
+
+impl Field {
+    /// The line begins at `from`.
+    fn read(line: &[u8], from: usize) -> Option<Field> {
+        let colon = line.iter().position(|b| *b == b':')?;
+        let (name, value) = line.split_at_checked(colon)?;
+        if !is_token(name) {
+            return None;
+        }
+        let value = value.get(1..).unwrap_or_default();
+        let before = value.len().saturating_sub(value.trim_ascii_start().len());
+        let value_from = from.saturating_add(colon).saturating_add(1).saturating_add(before);
+        let value_to = value_from.saturating_add(value.trim_ascii().len());
+        Some(Field { name: (from, from.saturating_add(colon)), value: (value_from, value_to) })
+    }
 }
 
 /// The place of a field among the known ones: their lengths tell most of them apart.
@@ -370,22 +474,33 @@ fn known_field(name: &[u8]) -> Option<usize> {
 
 /// A head being read: what was found before the first fault is kept, to answer with.
 struct Reading {
-    transaction_id: (usize, usize),
+    transaction_id: Span,
     start: Option<StartLine>,
-    fields: Vec<Field>,
-    /// Where the known fields are among them; where one of them stands twice.
-    known: [Option<u16>; KNOWN.len()],
+    /// Where the values of the known fields stand.
+    known: [Option<Span>; KNOWN.len()],
+    /// What the line before was.
+    before: Before,
+    /// A known field that stands twice.
     repeated: Option<usize>,
     fault: Option<HeadError>,
 }
 
+/// What a folded line would belong to.
+#[derive(Clone, Copy)]
+enum Before {
+    /// A field of MIME, and which of the known ones it is.
+    Mime(Option<usize>),
+    /// Nothing that may be folded.
+    Other,
+}
+
 impl Reading {
-    fn new(text: &[u8]) -> Reading {
+    fn new(text: &[u8], cache: &HeadCache) -> Reading {
         let mut reading = Reading {
             transaction_id: (0, 0),
             start: None,
-            fields: Vec::with_capacity(8),
             known: [None; KNOWN.len()],
+            before: Before::Other,
             repeated: None,
             fault: None,
         };
@@ -394,13 +509,19 @@ impl Reading {
             let rest = text.get(from..).unwrap_or_default();
             let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at.saturating_add(1));
             let line = rest.get(..length).unwrap_or_default();
-            let to = from.saturating_add(length);
             match line.strip_suffix(b"\r\n") {
                 Some(line) if reading.start.is_none() && from == 0 => reading.start_line(line),
-                Some(line) => reading.field_line(text, from, line),
+                Some(line) => match cache.path_line(line) {
+                    Some((which, value)) => {
+                        reading.before = Before::Other;
+                        let value = (from.saturating_add(value), from.saturating_add(line.len()));
+                        reading.found(which, value);
+                    }
+                    None => reading.field_line(from, line),
+                },
                 None => reading.note(HeadError::Line),
             }
-            from = to;
+            from = from.saturating_add(length);
         }
         reading
     }
@@ -427,53 +548,47 @@ impl Reading {
         }
     }
 
-    fn field_line(&mut self, text: &[u8], from: usize, line: &[u8]) {
-        let bad = line.iter().any(|b| b.is_ascii_control() && *b != b'\t');
+    fn field_line(&mut self, from: usize, line: &[u8]) {
+        let control = |b: &u8| ((*b < b' ') & (*b != b'\t')) | (*b == 0x7f);
+        let bad = line.iter().fold(false, |bad, b| bad | control(b));
         if bad || !(line.is_ascii() || core::str::from_utf8(line).is_ok()) {
             return self.note(HeadError::Line);
         }
         // MIME fields may be folded (RFC 2045 by way of RFC 4975 §9): the line belongs to the field before it.
-        if line.first().is_some_and(|b| matches!(b, b' ' | b'\t')) {
-            let mime = |field: &Field| {
-                text_at(text, field.name)
-                    .and_then(|n| n.get(..8))
-                    .is_some_and(|n| n.eq_ignore_ascii_case("content-"))
-            };
-            match self.fields.last_mut() {
-                Some(field) if mime(field) => field.value.1 = from.saturating_add(line.len()),
-                _ => self.note(HeadError::Line),
+        if is_folded(line) {
+            let Before::Mime(which) = self.before else { return self.note(HeadError::Line) };
+            if let Some(Some(value)) = which.and_then(|which| self.known.get_mut(which)) {
+                value.1 = from.saturating_add(line.len());
             }
             return;
         }
-        let Some(colon) = line.iter().position(|b| *b == b':') else { return self.note(HeadError::Line) };
-        let (name, value) = line.split_at(colon);
-        let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(b);
-        if name.is_empty() || !name.iter().all(token) {
-            return self.note(HeadError::Line);
+        let Some(field) = Field::read(line, from) else { return self.note(HeadError::Line) };
+        let name = line.get(..field.name.1.saturating_sub(from)).unwrap_or_default();
+        let which = known_field(name);
+        let mime = name.get(..8).is_some_and(|name| name.eq_ignore_ascii_case(b"content-"));
+        // Where a known field stands twice, nothing more is read of it.
+        let first = which.filter(|which| self.known.get(*which).is_some_and(Option::is_none));
+        self.before = if mime { Before::Mime(first) } else { Before::Other };
+        if let Some(which) = which {
+            self.found(which, field.value);
         }
-        let value = value.get(1..).unwrap_or_default();
-        let before = value.len().saturating_sub(value.trim_ascii_start().len());
-        let value_from = from.saturating_add(colon).saturating_add(1).saturating_add(before);
-        let value_to = value_from.saturating_add(value.trim_ascii().len());
-        if let Some(which) = known_field(name)
-            && let Some(place) = self.known.get_mut(which)
-        {
-            if place.is_some() {
-                self.repeated = self.repeated.or(Some(which));
-            } else {
-                *place = u16::try_from(self.fields.len()).ok();
-            }
+    }
+
+    /// A known field.
+    fn found(&mut self, which: usize, value: Span) {
+        match self.known.get_mut(which) {
+            Some(Some(_)) => self.repeated = self.repeated.or(Some(which)),
+            Some(place) => *place = Some(value),
+            None => {}
         }
-        self.fields.push(Field { name: (from, from.saturating_add(colon)), value: (value_from, value_to) });
     }
 
     /// The value of a known field.
     fn value<'a>(&self, text: &'a [u8], which: usize) -> Option<&'a str> {
-        let field = self.fields.get(usize::from((*self.known.get(which)?)?))?;
-        text_at(text, field.value)
+        text_at(text, (*self.known.get(which)?)?)
     }
 
-    fn head(&mut self, text: &Bytes, has_body: bool, cache: &mut PathCache) -> Result<Head, HeadError> {
+    fn parsed(&self, text: &[u8], has_body: bool, cache: &mut HeadCache) -> Result<Parsed, HeadError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
@@ -500,24 +615,20 @@ impl Reading {
             return Err(HeadError::Value("Message-ID"));
         }
         let to_path = self.value(text, TO_PATH).ok_or(HeadError::Missing("To-Path"))?;
-        let to_path = cached(&mut cache.to, to_path).ok_or(HeadError::Value("To-Path"))?;
         let from_path = self.value(text, FROM_PATH).ok_or(HeadError::Missing("From-Path"))?;
-        let from_path = cached(&mut cache.from, from_path).ok_or(HeadError::Value("From-Path"))?;
-        let head = Head {
+        let parsed = Parsed {
             transaction_id: self.transaction_id,
-            to_path,
-            from_path,
+            paths: cache.paths(to_path, from_path)?,
             byte_range,
             failure_report,
             success_report,
             status: report_status(self.value(text, STATUS))?,
             has_body,
-            fields: self.fields.clone(),
             known: self.known,
-            text: text.clone(),
             start,
         };
-        head.complete()
+        self.complete(text, &parsed)?;
+        Ok(parsed)
     }
 
     /// Where a 400 goes to (RFC 4975 §7.2: the first URI of From-Path), as far as the head lets itself be read.
@@ -539,32 +650,28 @@ impl Reading {
         let (to, from) = (read_path(self.value(text, TO_PATH)?)?, read_path(self.value(text, FROM_PATH)?)?);
         Some((from.first()?.clone(), to.last()?.clone()))
     }
-}
-
-impl Head {
     /// What each kind of message has to hold.
-    fn complete(self) -> Result<Head, HeadError> {
-        match &self.start {
-            StartLine::Request(Method::Send) if self.has_body => {
-                if self.message_id().is_none() {
-                    return Err(HeadError::Missing("Message-ID"));
-                }
-                let content_type = self.content_type().ok_or(HeadError::Missing("Content-Type"))?;
+    fn complete(&self, text: &[u8], parsed: &Parsed) -> Result<(), HeadError> {
+        let missing = |which: usize, name| match self.known.get(which) {
+            Some(Some(_)) => Ok(()),
+            _ => Err(HeadError::Missing(name)),
+        };
+        match &parsed.start {
+            StartLine::Request(Method::Send) if parsed.has_body => {
+                missing(MESSAGE_ID, "Message-ID")?;
+                let content_type =
+                    self.value(text, CONTENT_TYPE).ok_or(HeadError::Missing("Content-Type"))?;
                 if !is_media_type(content_type) {
                     return Err(HeadError::Value("Content-Type"));
                 }
             }
             StartLine::Request(Method::Report) => {
-                if self.message_id().is_none() {
-                    return Err(HeadError::Missing("Message-ID"));
-                }
-                if self.known(STATUS).is_none() {
-                    return Err(HeadError::Missing("Status"));
-                }
+                missing(MESSAGE_ID, "Message-ID")?;
+                missing(STATUS, "Status")?;
             }
             _ => {}
         }
-        Ok(self)
+        Ok(())
     }
 }
 
@@ -581,10 +688,14 @@ fn report_status(value: Option<&str>) -> Result<Option<Status>, HeadError> {
 
 /// Whether a text is `type/subtype` with parameters or without.
 pub(crate) fn is_media_type(text: &str) -> bool {
-    let token = |s: &str| {
-        !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(&b))
+    let end = memchr::memchr(b';', text.as_bytes()).unwrap_or(text.len());
+    let essence = text.as_bytes().get(..end).unwrap_or_default().trim_ascii();
+    let clean = if text.is_ascii() {
+        !text.bytes().any(|b| b.is_ascii_control() && !matches!(b, b'\t' | b'\r' | b'\n'))
+    } else {
+        text.chars().all(|c| !c.is_control() || c == '\t' || c == '\r' || c == '\n')
     };
-    let essence = text.split(';').next().unwrap_or_default().trim_ascii();
-    let clean = text.chars().all(|c| !c.is_control() || c == '\t' || c == '\r' || c == '\n');
-    clean && essence.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype))
+    let slash = memchr::memchr(b'/', essence);
+    let kinds = slash.and_then(|at| Some((essence.get(..at)?, essence.get(at.saturating_add(1)..)?)));
+    clean && kinds.is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
 }

@@ -78,6 +78,7 @@
 #![no_std]
 extern crate alloc;
 
+mod by_age;
 mod endpoint;
 mod event;
 mod file;

@@ -8,7 +8,7 @@ use core::fmt;
 use cpm_base::LimitExceeded;
 use memchr::{memchr, memmem};
 
-use crate::head::{BadHead, Head, PathCache};
+use crate::head::{BadHead, Head, HeadCache};
 use crate::limits::Limits;
 use crate::values::{ContinuationFlag, is_ident};
 
@@ -99,7 +99,7 @@ pub struct StreamParser {
     is_send: bool,
     /// For anything but a SEND: how much longer its body may get.
     body_left: Option<usize>,
-    paths: PathCache,
+    cache: HeadCache,
     /// Looks for CRLF and seven hyphens.
     marker: memmem::Finder<'static>,
 }
@@ -133,7 +133,7 @@ impl StreamParser {
             not_body: 0,
             is_send: false,
             body_left: None,
-            paths: PathCache::default(),
+            cache: HeadCache::default(),
             marker: memmem::Finder::new(b"\r\n-------"),
         }
     }
@@ -223,8 +223,10 @@ impl StreamParser {
         let Some(at) = memchr(b'\n', seen) else { return Ok(None) };
         let first = seen.get(..at).and_then(|line| line.strip_suffix(b"\r"));
         // What is not as usual is left to the other way.
-        let Some(first) = first.filter(|line| transaction_id(line).is_ok()) else { return Ok(None) };
-        let transaction = transaction_id(first)?;
+        let Some((first, transaction)) = first.and_then(|line| Some((line, transaction_id(line).ok()?)))
+        else {
+            return Ok(None);
+        };
         let is_send = first.ends_with(b" SEND");
         let (mut start, mut lines) = (at.saturating_add(1), 1usize);
         let (length, end, taken) = loop {
@@ -305,7 +307,7 @@ impl StreamParser {
 
     fn head_is(&mut self, text: Bytes, end: Option<ContinuationFlag>) -> Frame {
         self.end = end;
-        let head = Head::parse_with(text, end.is_none(), &mut self.paths);
+        let head = Head::parse_with(text, end.is_none(), &mut self.cache);
         self.body_left = (!self.is_send).then_some(self.max_nonsend_body);
         if end.is_none() {
             self.state = State::Body;

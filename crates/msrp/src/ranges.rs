@@ -5,7 +5,12 @@ use cpm_base::LimitExceeded;
 
 /// Ranges of 0-based positions that do not touch one another: from (inclusive) to (exclusive).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Ranges(BTreeMap<u64, u64>);
+pub(crate) struct Ranges {
+    /// Everything before this is there: mostly that is all there is to say.
+    front: u64,
+    /// What stands behind a gap.
+    others: BTreeMap<u64, u64>,
+}
 
 impl Ranges {
     /// Adds `from..to`. When that would leave more than `max_gaps` gaps, nothing is added.
@@ -13,9 +18,13 @@ impl Ranges {
         if from >= to {
             return Ok(());
         }
+        if self.others.is_empty() && from <= self.front {
+            self.front = self.front.max(to);
+            return Ok(());
+        }
         let (mut start, mut end) = (from, to);
         let mut swallowed = alloc::vec::Vec::new();
-        for (known_from, known_to) in self.0.range(..=to).rev() {
+        for (known_from, known_to) in self.others.range(..=to).rev() {
             if *known_to < from {
                 break;
             }
@@ -23,21 +32,27 @@ impl Ranges {
             end = end.max(*known_to);
             swallowed.push(*known_from);
         }
-        let after = self.0.len().saturating_sub(swallowed.len());
+        let at_front = start <= self.front;
+        let beside = usize::from(!at_front && self.front > 0);
+        let after = self.others.len().saturating_sub(swallowed.len()).saturating_add(beside);
         LimitExceeded::check("msrp.max_gaps", after, max_gaps)?;
         for known in swallowed {
-            self.0.remove(&known);
+            self.others.remove(&known);
         }
-        self.0.insert(start, end);
+        if at_front {
+            self.front = self.front.max(end);
+        } else {
+            self.others.insert(start, end);
+        }
         Ok(())
     }
 
     /// The parts of `from..to` that are not there.
     pub(crate) fn missing(&self, from: u64, to: u64) -> alloc::vec::Vec<(u64, u64)> {
         let mut missing = alloc::vec::Vec::new();
-        let before = self.0.range(..=from).next_back().map_or(from, |(_, end)| (*end).max(from));
-        let mut at = before;
-        for (known_from, known_to) in self.0.range(from..to) {
+        let before = self.others.range(..=from).next_back().map_or(from, |(_, end)| (*end).max(from));
+        let mut at = before.max(self.front);
+        for (known_from, known_to) in self.others.range(from..to) {
             if at < *known_from {
                 missing.push((at, *known_from));
             }
@@ -51,12 +66,12 @@ impl Ranges {
 
     /// Whether every position below `total` is there.
     pub(crate) fn covers(&self, total: u64) -> bool {
-        total == 0 || self.0.get(&0).is_some_and(|to| *to >= total)
+        self.front >= total
     }
 
     /// The position behind the last one.
     pub(crate) fn end(&self) -> u64 {
-        self.0.last_key_value().map_or(0, |(_, to)| *to)
+        self.others.last_key_value().map_or(self.front, |(_, to)| *to)
     }
 }
 
@@ -105,7 +120,8 @@ mod tests {
             for total in 0..80 {
                 prop_assert_eq!(ranges.covers(total), total <= whole);
             }
-            let listed: Vec<_> = ranges.0.iter().map(|(a, b)| (*a, *b)).collect();
+            let front = (ranges.front > 0).then_some((0, ranges.front));
+            let listed: Vec<_> = front.into_iter().chain(ranges.others.iter().map(|(a, b)| (*a, *b))).collect();
             prop_assert!(listed.windows(2).all(|pair| pair[0].1 < pair[1].0));
         }
     }

@@ -19,9 +19,45 @@ fn narrow(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 
+/// Pieces of a body in their order: mostly there is but one.
+#[derive(Default)]
+struct Pieces {
+    front: Option<Bytes>,
+    others: VecDeque<Bytes>,
+}
+
+impl Pieces {
+    fn front(&self) -> Option<&Bytes> {
+        self.front.as_ref()
+    }
+
+    fn front_mut(&mut self) -> Option<&mut Bytes> {
+        self.front.as_mut()
+    }
+
+    fn push_back(&mut self, piece: Bytes) {
+        match self.front {
+            Some(_) => self.others.push_back(piece),
+            None => self.front = Some(piece),
+        }
+    }
+
+    fn pop_front(&mut self) {
+        self.front = self.others.pop_front();
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.front.is_some()).saturating_add(self.others.len())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.front.iter().chain(&self.others)
+    }
+}
+
 pub(crate) struct Source {
     /// What is there and not written.
-    pieces: VecDeque<Bytes>,
+    pieces: Pieces,
     /// How many octets have been written.
     taken: u64,
     /// How many octets have been there, written or not.
@@ -53,7 +89,7 @@ pub(crate) enum Misfit {
 impl Source {
     pub(crate) fn new(body: Body) -> Source {
         let mut source =
-            Source { pieces: VecDeque::new(), taken: 0, supplied: 0, asked: 0, total: None, ended: false };
+            Source { pieces: Pieces::default(), taken: 0, supplied: 0, asked: 0, total: None, ended: false };
         match body {
             Body::Octets(octets) => {
                 let length = wide(octets.len());
@@ -130,9 +166,17 @@ impl Source {
 
     /// Whether an end-line of this transaction begins within the next `window` octets that are there.
     pub(crate) fn holds(&self, window: u64, dashes: &Finder<'_>, id: &Tid) -> bool {
+        let Some((only, true)) = self.pieces.front().map(|front| (front, self.pieces.len() == 1)) else {
+            return self.holds_in_pieces(window, dashes, id);
+        };
+        let left = narrow(window).saturating_add(END_LINE);
+        find(only.get(..left.min(only.len())).unwrap_or_default(), dashes, id).is_some()
+    }
+
+    fn holds_in_pieces(&self, window: u64, dashes: &Finder<'_>, id: &Tid) -> bool {
         let mut before: Vec<u8> = Vec::new();
         let mut seen = 0u64;
-        for piece in &self.pieces {
+        for piece in self.pieces.iter() {
             if seen >= window {
                 break;
             }

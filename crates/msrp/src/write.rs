@@ -8,9 +8,11 @@ use crate::values::{ByteRange, ContinuationFlag, FailureReport, Status};
 
 /// `MSRP`, transaction and what follows it.
 fn begin(out: &mut Vec<u8>, transaction: &str, what: &str) {
-    for text in ["MSRP ", transaction, " ", what, "\r\n"] {
-        out.extend_from_slice(text.as_bytes());
-    }
+    out.extend_from_slice(b"MSRP ");
+    out.extend_from_slice(transaction.as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(what.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 fn field(out: &mut Vec<u8>, name: &str, value: &str) {
@@ -54,10 +56,17 @@ pub(crate) struct SendFields<'a> {
     pub(crate) range: ByteRange,
 }
 
+/// What the constant parts of a SEND and its numbers need.
+const ROOM: usize = 192;
+
 fn send(out: &mut Vec<u8>, transaction: &str, paths: &str, fields: &SendFields<'_>) {
+    let length = transaction.len().saturating_add(paths.len()).saturating_add(fields.message_id.len());
+    out.reserve(length.saturating_add(ROOM));
     begin(out, transaction, "SEND");
     out.extend_from_slice(paths.as_bytes());
-    field(out, "Message-ID", fields.message_id);
+    out.extend_from_slice(b"Message-ID: ");
+    out.extend_from_slice(fields.message_id.as_bytes());
+    out.extend_from_slice(b"\r\n");
     if fields.success_report {
         field(out, "Success-Report", "yes");
     }
@@ -104,8 +113,9 @@ pub(crate) fn send_head(
     content_type: &str,
 ) {
     send(out, transaction, paths, fields);
-    field(out, "Content-Type", content_type);
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(b"Content-Type: ");
+    out.extend_from_slice(content_type.as_bytes());
+    out.extend_from_slice(b"\r\n\r\n");
 }
 
 /// A SEND without body. Its Byte-Range starts at 1, as that of all content that is not there (RFC 4975 §7.1.1).
@@ -155,9 +165,9 @@ pub(crate) fn request(
 
 /// A response (RFC 4975 §7.2).
 pub(crate) fn response(out: &mut Vec<u8>, transaction: &str, status: Status, to: &[MsrpUri], from: &MsrpUri) {
-    for text in ["MSRP ", transaction, " "] {
-        out.extend_from_slice(text.as_bytes());
-    }
+    out.extend_from_slice(b"MSRP ");
+    out.extend_from_slice(transaction.as_bytes());
+    out.push(b' ');
     number(out, Some(u64::from(status.code())));
     if !status.comment().is_empty() {
         out.push(b' ');

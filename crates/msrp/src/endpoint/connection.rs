@@ -8,9 +8,9 @@ use cpm_base::{FlowId, Instant, Target};
 use super::receive::Inbound;
 use super::transmit::ChunkWriter;
 use crate::event::{RequestId, SessionId, TransferId};
+use crate::head::Paths;
 use crate::limits::Limits;
 use crate::parser::StreamParser;
-use crate::uri::MsrpUri;
 use crate::values::Tid;
 
 /// A request of ours that waits for its response.
@@ -79,7 +79,7 @@ pub(super) struct Connection {
     pub(super) target: Option<Target>,
     pub(super) sessions: BTreeSet<SessionId>,
     /// The session of the last request: the next one is mostly for it.
-    pub(super) last_request: Option<(SharedPath, SharedPath, SessionId)>,
+    pub(super) last_request: Option<(Arc<Paths>, SessionId)>,
     /// What has to be written before anything else.
     pub(super) begun: Buffer,
     /// Responses, reports and first requests that wait for the end of a chunk.
@@ -173,9 +173,6 @@ impl Connection {
         !self.sessions.is_empty() || self.requests > 0 || self.held
     }
 }
-
-/// A path as it was read.
-type SharedPath = Arc<[MsrpUri]>;
 
 /// A request, wherever it was sent.
 pub(super) type RequestKey = (FlowId, Tid);

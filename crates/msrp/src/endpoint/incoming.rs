@@ -1,7 +1,7 @@
 //! Messages coming in: chunks in any order, limits on their sum, answers released by the user (RFC 4975 §7.3.1).
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use bytes::Bytes;
 use cpm_base::{CloseReason, FlowId, Instant, LimitExceeded, Now};
@@ -11,9 +11,8 @@ use super::{Endpoint, Timer};
 use crate::event::{
     AbortReason, Answering, ChunkId, Event, FaultKind, IncomingId, LostReason, Overlap, SessionId,
 };
-use crate::head::Head;
+use crate::head::{Head, Paths};
 use crate::ranges::Ranges;
-use crate::uri::MsrpUri;
 use crate::values::{ByteRange, ContinuationFlag, Status};
 
 fn wide(n: usize) -> u64 {
@@ -32,15 +31,15 @@ pub(super) struct Incoming {
     pub(super) session: SessionId,
     /// Where its last chunk came.
     pub(super) flow: Option<FlowId>,
-    message_id: String,
+    message_id: Arc<str>,
     /// The length that its chunks declare.
     total: Option<u64>,
     /// The length that its last chunk (`$`) defines (RFC 4975 §7.3.1).
     ended: Option<u64>,
     ranges: Ranges,
     last_activity: Instant,
-    /// From-Path of its first chunk, when a success report is wanted.
-    report_to: Option<Arc<[MsrpUri]>>,
+    /// The paths of its first chunk, when a success report is wanted.
+    report_to: Option<Arc<Paths>>,
     /// Chunks that wait for our user's answer.
     unanswered: usize,
     state: IncomingState,
@@ -117,10 +116,10 @@ impl Endpoint {
             return Inbound::Skip;
         }
         let incoming = IncomingId(self.next_id());
-        let message_id = head.message_id().unwrap_or_default().to_string();
+        let message_id: Arc<str> = head.message_id().unwrap_or_default().into();
         if let Some(session) = self.sessions.get_mut(&id) {
             session.incoming.insert(message_id.clone(), incoming);
-            session.messages.insert(incoming);
+            session.messages.insert(incoming, ());
         }
         let message = Incoming {
             session: id,
@@ -130,7 +129,7 @@ impl Endpoint {
             ended: None,
             ranges: Ranges::default(),
             last_activity: now.mono,
-            report_to: head.success_report().then(|| head.shared_from_path().clone()),
+            report_to: head.success_report().then(|| head.paths().clone()),
             unanswered: 0,
             state: IncomingState::Open,
         };
@@ -140,7 +139,7 @@ impl Endpoint {
         self.event(Event::Incoming {
             session: id,
             transfer: incoming,
-            message_id,
+            message_id: message_id.to_string(),
             content_type: content_type.to_string(),
             total: range.total,
             head: Box::new(head),
@@ -368,7 +367,7 @@ impl Endpoint {
         }
         let range = ByteRange { start: 1, end: Some(total), total: Some(total) };
         // Without a connection there is nobody to tell.
-        let _ = self.report(now, message.session, to, &message.message_id, range, Status::OK);
+        let _ = self.report(now, message.session, &to.from, &message.message_id, range, Status::OK);
     }
 
     /// Threats B9: an unfinished message that stands still is dropped.

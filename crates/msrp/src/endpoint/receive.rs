@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use cpm_base::{CloseReason, FlowId, LimitExceeded, Now};
@@ -13,7 +14,7 @@ use super::{Binding, Endpoint, Timer};
 use crate::event::{
     AskedId, Event, FaultKind, IncomingId, LostReason, Matching, SendFailure, SessionId, TransferId,
 };
-use crate::head::{BadHead, Head, Method, StartLine};
+use crate::head::{BadHead, Head, Method, Paths, StartLine};
 use crate::parser::{Frame, FramingError};
 use crate::uri::MsrpUri;
 use crate::values::{ContinuationFlag, FailureReport, Status, Tid};
@@ -23,10 +24,9 @@ use crate::write;
 #[derive(Clone)]
 pub(super) struct Reply {
     id: Ident,
-    /// The path back: to the first hop for a SEND, to the sender for anything else (RFC 4975 §7.2).
-    to: Arc<[MsrpUri]>,
-    /// Its To-Path, whose last URI is ours.
-    from: Arc<[MsrpUri]>,
+    /// Those of the request. The answer goes back on its From-Path, to the first hop for a SEND and to the sender for
+    /// anything else (RFC 4975 §7.2), and comes from the last URI of its To-Path, which is ours.
+    paths: Arc<Paths>,
     first_hop: bool,
     failure_report: FailureReport,
     /// REPORTs are never answered (RFC 4975 §7.1.2).
@@ -79,8 +79,7 @@ impl Reply {
     fn to(head: &Head) -> Option<Reply> {
         Some(Reply {
             id: Ident::new(head.transaction_id())?,
-            to: head.shared_from_path().clone(),
-            from: head.shared_to_path().clone(),
+            paths: head.paths().clone(),
             first_hop: *head.start() == StartLine::Request(Method::Send),
             failure_report: head.failure_report(),
             report: *head.start() == StartLine::Request(Method::Report),
@@ -129,10 +128,9 @@ impl Endpoint {
 
     fn on_bad_head(&mut self, now: Now, flow: FlowId, bad: BadHead) {
         let id = Ident::new(&bad.transaction_id);
-        let reply = id.zip(bad.answer).map(|(id, (to, from))| Reply {
+        let reply = id.zip(bad.answer).map(|(id, (back_to, own))| Reply {
             id,
-            to: Arc::from([to]),
-            from: Arc::from([from]),
+            paths: Arc::new(Paths { to: vec![own], from: vec![back_to] }),
             first_hop: true,
             failure_report: FailureReport::Yes,
             report: false,
@@ -246,9 +244,8 @@ impl Endpoint {
     // req: 5.2.1.4.1-p3.3
     fn session_for(&mut self, flow: FlowId, head: &Head) -> Result<SessionId, (Status, FaultKind)> {
         if let Some(connection) = self.connections.get_mut(&flow)
-            && let Some((to, from, id)) = &connection.last_request
-            && Arc::ptr_eq(to, head.shared_to_path())
-            && Arc::ptr_eq(from, head.shared_from_path())
+            && let Some((paths, id)) = &connection.last_request
+            && Arc::ptr_eq(paths, head.paths())
         {
             connection.faults = 0;
             return Ok(*id);
@@ -284,8 +281,7 @@ impl Endpoint {
         self.learn_peer(id, head.from_path());
         self.bind(flow, id);
         if let Some(connection) = self.connections.get_mut(&flow) {
-            connection.last_request =
-                Some((head.shared_to_path().clone(), head.shared_from_path().clone(), id));
+            connection.last_request = Some((head.paths().clone(), id));
         }
         Ok(id)
     }
@@ -331,7 +327,7 @@ impl Endpoint {
         let before = session.flow();
         session.binding = Binding::Bound(flow);
         if before != Some(flow) {
-            let transfers: Vec<TransferId> = session.transfers.iter().copied().collect();
+            let transfers: Vec<TransferId> = session.transfers.keys().collect();
             self.move_transfers(before, transfers);
         }
         self.metrics.count("msrp.sessions_bound");
@@ -342,10 +338,10 @@ impl Endpoint {
     /// RFC 4975 §7.3.2. It is never answered.
     fn on_report(&mut self, session: SessionId, head: &Head) {
         let Some(message_id) = head.message_id() else { return };
-        let sending = |transfer: &&TransferId| {
+        let sending = |transfer: &TransferId| {
             self.transfers.get(transfer).is_some_and(|sending| sending.message_id() == message_id)
         };
-        let on_its_way = self.sessions.get(&session).and_then(|s| s.transfers.iter().find(sending)).copied();
+        let on_its_way = self.sessions.get(&session).and_then(|s| s.transfers.keys().find(sending));
         let sent = |s: &super::Session| {
             s.unreported.iter().find(|(id, _)| id == message_id).map(|(_, transfer)| *transfer)
         };
@@ -382,8 +378,9 @@ impl Endpoint {
             return;
         }
         self.metrics.count("msrp.responses_out");
-        let to = if reply.first_hop { reply.to.get(..1).unwrap_or_default() } else { &*reply.to };
-        let Some(from) = reply.from.last() else { return };
+        let Paths { to: own, from: back } = &*reply.paths;
+        let to = if reply.first_hop { back.get(..1).unwrap_or_default() } else { back };
+        let Some(from) = own.last() else { return };
         self.control(now, flow, |out| write::response(out, reply.id.as_str(), status, to, from));
     }
 

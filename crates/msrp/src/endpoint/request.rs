@@ -136,8 +136,8 @@ impl Endpoint {
         // Answers to what goes out there are not read either: windows do not hold meanwhile.
         let sessions = connection.sessions.clone();
         let transfers =
-            sessions.iter().filter_map(|id| self.sessions.get(id)).flat_map(|s| s.transfers.iter());
-        for transfer in transfers.copied().collect::<alloc::vec::Vec<_>>() {
+            sessions.iter().filter_map(|id| self.sessions.get(id)).flat_map(|s| s.transfers.keys());
+        for transfer in transfers.collect::<alloc::vec::Vec<_>>() {
             self.queue(transfer);
         }
     }

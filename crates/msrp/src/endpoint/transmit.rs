@@ -33,11 +33,39 @@ pub(super) struct Transfer {
     /// Octets in finished chunks whose answers are awaited.
     in_flight: u64,
     /// Requests whose answers are awaited.
-    open: Vec<RequestKey>,
+    open: Open,
     /// It waits for its turn on its session's connection.
     queued: bool,
     /// All is written, the last end-line included.
     finished: bool,
+}
+
+/// Requests whose answers are awaited: of a short message there is one.
+#[derive(Default)]
+struct Open {
+    first: Option<RequestKey>,
+    others: Vec<RequestKey>,
+}
+
+impl Open {
+    fn push(&mut self, key: RequestKey) {
+        match self.first {
+            Some(_) => self.others.push(key),
+            None => self.first = Some(key),
+        }
+    }
+
+    fn remove(&mut self, key: RequestKey) {
+        if self.first == Some(key) {
+            self.first = None;
+        } else {
+            self.others.retain(|open| *open != key);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none() && self.others.is_empty()
+    }
 }
 
 impl Transfer {
@@ -109,14 +137,14 @@ impl Endpoint {
             source: Source::new(outgoing.body),
             acknowledged: 0,
             in_flight: 0,
-            open: Vec::new(),
+            open: Open::default(),
             queued: false,
             finished: false,
         };
         self.transfers.insert(id, transfer);
         self.metrics.count("msrp.messages_out");
         if let Some(known) = self.sessions.get_mut(&session) {
-            known.transfers.insert(id);
+            known.transfers.insert(id, ());
         }
         self.queue(id);
         Ok(id)
@@ -128,7 +156,7 @@ impl Endpoint {
         LimitExceeded::check("msrp.max_queued", count, self.limits.max_queued).map_err(SendRefusal::Limit)?;
         if let Some(id) = &outgoing.message_id {
             let used = |t: &TransferId| self.transfers.get(t).is_some_and(|t| t.message_id == *id);
-            if !is_ident(id.as_bytes()) || session.transfers.iter().any(used) {
+            if !is_ident(id.as_bytes()) || session.transfers.keys().any(|t| used(&t)) {
                 return Err(SendRefusal::MessageId);
             }
         }
@@ -230,7 +258,7 @@ impl Endpoint {
 
     fn remove_transfer(&mut self, id: TransferId) -> bool {
         let Some(transfer) = self.transfers.remove(&id) else { return false };
-        for (flow, tid) in transfer.open {
+        for (flow, tid) in transfer.open.first.into_iter().chain(transfer.open.others) {
             self.unregister(flow, &tid);
         }
         let Some(session) = self.sessions.get_mut(&transfer.session) else { return true };
@@ -310,7 +338,7 @@ impl Endpoint {
 
     fn acknowledged(&mut self, id: TransferId, key: RequestKey, octets: u64) {
         let Some(transfer) = self.transfers.get_mut(&id) else { return };
-        transfer.open.retain(|open| *open != key);
+        transfer.open.remove(key);
         transfer.in_flight = transfer.in_flight.saturating_sub(octets);
         if transfer.failure_report == FailureReport::Yes {
             self.progress(id, octets);
@@ -328,7 +356,7 @@ impl Endpoint {
             return self.queue(id);
         }
         // Where only bad answers were wanted, those that may come are still waited for.
-        transfer.open.clear();
+        transfer.open = Open::default();
         if transfer.success_report
             && let Some(session) = self.sessions.get_mut(&transfer.session)
         {
@@ -363,7 +391,7 @@ impl Endpoint {
                     self.metrics.count("msrp.response_timeouts");
                     self.fail_transfer(id, None, SendFailure::Timeout);
                 } else if let Some(transfer) = self.transfers.get_mut(&id) {
-                    transfer.open.retain(|open| *open != (flow, tid));
+                    transfer.open.remove((flow, tid));
                 }
             }
             TransactionKind::Request(request) => self.request_answered(now, request, None),
