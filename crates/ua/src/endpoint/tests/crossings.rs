@@ -277,3 +277,51 @@ fn a_held_2xx_with_a_description_meets_a_new_offer() {
     let labels = net.labels();
     assert!(labels.contains(&"200 PRACK".into()) && labels.contains(&"200 INVITE".into()), "{labels:?}");
 }
+
+/// Works that come to nothing by the thousand leave nothing behind, while the connections stay: calls that are cancelled
+/// and refused, subscriptions that are refused, registrations that fail and are let go of.
+#[test]
+fn thousands_that_come_to_nothing_leave_nothing() {
+    let mut net = Net::new([quiet_config(1), quiet_config(2)]);
+    let mut ring = ringing();
+    net.script(1, move |ua, now, event| match event {
+        Event::Subscribe { id, request, .. } => {
+            ua.respond(now, *id, Response::for_request(request, StatusCode::FORBIDDEN)).unwrap();
+        }
+        event => ring(ua, now, event),
+    });
+    let registration = || NewRegistration {
+        registrar: uri("sip:10.0.0.2:5060"),
+        address: cpm_sip::NameAddr::new(uri("sip:alice@example.com")),
+        contacts: alloc::vec![cpm_sip::ContactAddr::new(cpm_sip::NameAddr::new(uri(
+            "sip:alice@10.0.0.1:5060"
+        )))],
+        expires: 3600,
+        headers: Headers::new(),
+        routes: Vec::new(),
+        destination: Destination::Routed,
+    };
+    let mut most = 0;
+    for _ in 0..1_000 {
+        let call =
+            net.with(0, |ua, now| ua.invite(now, invite(1, 2, Transport::Udp), Destination::Routed)).unwrap();
+        net.with(0, |ua, now| ua.subscribe(now, new_subscription(600)).unwrap());
+        let id = net.with(0, |ua, now| ua.register(now, registration()).unwrap());
+        net.run(Duration::from_millis(250));
+        net.with(0, |ua, now| ua.cancel(now, call)).unwrap();
+        net.with(0, |ua, _| assert!(ua.forget_registration(id)));
+        net.run(Duration::from_millis(250));
+        let peer = &mut net.peers[0];
+        peer.events.clear();
+        most = most.max(peer.ua.holdings().client_transactions);
+        net.peers[1].events.clear();
+        net.wire.clear();
+    }
+    // Those of the last 32 seconds.
+    assert!(most < 400, "{most}");
+    net.run_to_quiet();
+    for peer in &net.peers {
+        let held = peer.ua.holdings();
+        assert_eq!(held, Holdings { flows: held.flows, ..Holdings::default() });
+    }
+}
