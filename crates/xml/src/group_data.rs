@@ -4,6 +4,7 @@
 use crate::tree::{ElementRef, Tree};
 use crate::writer::Writer;
 use crate::{Limits, XmlError};
+use cpm_base::LimitExceeded;
 
 /// The media type of the document.
 pub const MEDIA_TYPE: &str = "application/vnd.oma.cpm-groupdata+xml";
@@ -64,7 +65,8 @@ pub struct Response {
 /// `action` as elements or as attributes.
 ///
 /// # Errors
-/// The document is not well-formed, beyond the limits, or neither request nor response as TS 6.8.1 has them.
+/// The document is not well-formed, beyond the limits, or neither request nor response as TS 6.8.1 has them; a subject with
+/// control characters in it.
 pub fn parse(document: &[u8], limits: &Limits) -> Result<GroupManagement, XmlError> {
     const ROOTS: [&str; 2] = ["cpm-group-management", "cpm-event-group-management"];
     let tree = Tree::read(document, limits)?;
@@ -78,7 +80,16 @@ pub fn parse(document: &[u8], limits: &Limits) -> Result<GroupManagement, XmlErr
         (None, Some(request)) => Some(GroupData::Request(read_request(request)?)),
         (None, None) => None,
     };
+    if let Some(GroupData::Request(Request::SetSubject(subject))) = &data {
+        check_subject(subject, limits)?;
+    }
     Ok(GroupManagement { id: String::from(id), data })
+}
+
+/// A subject is shown to everybody in the group: one line, and not a long one.
+fn check_subject(subject: &str, limits: &Limits) -> Result<(), XmlError> {
+    LimitExceeded::check("group.max_subject", subject.chars().count(), limits.max_subject)?;
+    if subject.chars().any(char::is_control) { Err(XmlError::Value("subject")) } else { Ok(()) }
 }
 
 fn read_data(data: ElementRef<'_>) -> Result<Option<GroupData>, XmlError> {

@@ -13,11 +13,14 @@ pub struct Limits {
     pub max_attrs: usize,
     /// `xml.max_ns`: namespace declarations in force at one place. Default 32.
     pub max_ns: usize,
+    /// `group.max_subject`: characters of a subject that a group is asked to take. Default 256.
+    pub max_subject: usize,
 }
 
 impl Limits {
     /// The defaults.
-    pub const DEFAULT: Limits = Limits { max_bytes: 65_536, max_depth: 32, max_attrs: 64, max_ns: 32 };
+    pub const DEFAULT: Limits =
+        Limits { max_bytes: 65_536, max_depth: 32, max_attrs: 64, max_ns: 32, max_subject: 256 };
 
     /// Whether anything can be read under these limits at all.
     ///
@@ -35,6 +38,9 @@ impl Limits {
         }
         if self.max_ns == 0 {
             return Err(LimitsError("xml.max_ns"));
+        }
+        if self.max_subject == 0 {
+            return Err(LimitsError("group.max_subject"));
         }
         Ok(())
     }

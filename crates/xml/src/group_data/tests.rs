@@ -116,3 +116,32 @@ proptest! {
         prop_assert_eq!(read(&write(&value)), Ok(value));
     }
 }
+
+/// Threat F6: what becomes the subject of a group is one line of bounded length, whatever is written in it; where an icon is
+/// stays a text.
+#[test]
+fn a_subject_is_one_short_line() {
+    let subject = |text: &str| {
+        let request = "<group-data><request><target>subject</target><action>set</action><data><subject>S</subject></data></request></group-data>";
+        read(&framed(&request.replace('S', text)))
+    };
+    let markup = "&lt;b&gt;&amp;amp;&lt;/subject&gt; http://x/";
+    let Ok(GroupManagement { data: Some(GroupData::Request(Request::SetSubject(heard))), .. }) =
+        subject(markup)
+    else {
+        panic!("not read")
+    };
+    assert_eq!(heard, "<b>&amp;</subject> http://x/");
+    assert!(subject(&"\u{e4}".repeat(256)).is_ok());
+    let limit = LimitExceeded { limit: "group.max_subject", value: 257, max: 256 };
+    assert_eq!(subject(&"\u{e4}".repeat(257)), Err(XmlError::Limit(limit)));
+    for control in ["&#10;", "&#13;", "&#9;", "\u{7f}", "\u{85}", "a\nb"] {
+        assert_eq!(subject(control), Err(XmlError::Value("subject")), "{control:?}");
+    }
+    let uri = "javascript:alert(1)\"><x/>";
+    let icon = GroupManagement {
+        id: String::from("1"),
+        data: Some(GroupData::Request(Request::SetIcon(Icon::Uri(String::from(uri))))),
+    };
+    assert_eq!(read(&write(&icon)), Ok(icon));
+}
