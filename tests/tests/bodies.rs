@@ -27,6 +27,9 @@ fn open_cpim() -> cpm_cpim::Limits {
     }
 }
 
+/// A name, and a body of about so many octets.
+type Family = (&'static str, fn(usize) -> String);
+
 /// Allocations and octets of a run.
 fn cost(run: impl FnOnce()) -> [u64; 2] {
     let counted = measure(run);
@@ -57,7 +60,7 @@ const IMDN: &str = "<imdn xmlns='urn:ietf:params:xml:ns:imdn'><message-id>1</mes
 /// Threats A6, A11, A13, A18: documents that are all nesting, attributes, namespaces, text, references, comments.
 #[test]
 fn hostile_documents_cost_as_much_as_they_are_long() {
-    let families: [(&str, fn(usize) -> String); 11] = [
+    let families: [Family; 11] = [
         ("nesting", |n| "<a>".repeat(n / 7) + &"</a>".repeat(n / 7)),
         ("siblings", |n| "<a/>".repeat(n / 4)),
         ("attributes", |n| {
@@ -144,7 +147,7 @@ fn entities_do_not_multiply() {
 /// Threats A6, A8, A11, A14, A18: heads that are all fields, prefixes, escapes, lists, blank lines, however they are cut.
 #[test]
 fn hostile_cpim_costs_as_much_as_it_is_long() {
-    let families: [(&str, fn(usize) -> String); 9] = [
+    let families: [Family; 9] = [
         ("fields", |n| "A: b\r\n".repeat(n / 6)),
         ("one field", |n| format!("A: {}\r\n", "b".repeat(n))),
         ("declarations", |n| (0..n / 20).map(|i| format!("NS: p{i:06} <urn:x>\r\n")).collect()),

@@ -73,6 +73,7 @@ fn the_written_form_is_pinned() {
     );
 }
 
+/// Threat E4.
 #[test]
 fn nothing_gets_in_that_breaks_a_field() {
     let refused = |builder: CpimBuilder| builder.build().expect_err("refused");
@@ -144,6 +145,7 @@ fn nothing_gets_in_that_breaks_a_field() {
     assert_eq!(refused(taken), BuildError::PrefixRedeclared);
 }
 
+/// Threats A5, A18: what is written is within what others read.
 #[test]
 fn content_and_limits_are_checked() {
     let none = CpimBuilder::new(Address::new("sip:a"), Address::new("sip:b"));

@@ -29,6 +29,7 @@ fn escapes_of_rfc_3862() {
     assert_eq!(escape("\"", false), "\"");
 }
 
+/// Threat A8: quotes and escapes without an end are refused.
 #[test]
 fn addresses() {
     let read = |text| address(text);

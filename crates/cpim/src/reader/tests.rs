@@ -284,6 +284,7 @@ fn a_well_formed_message_never_depends_on_leniency() {
     assert_eq!(read(prose, &Leniency::field()).map(drop), Err(CpimError::NamespaceSyntax { line: 1 }));
 }
 
+/// Threat A5: one more than each limit is refused, the limit itself is not.
 #[test]
 fn every_limit_holds_to_the_one() {
     let limit = |limit, value, max| Some(CpimError::Limit(LimitExceeded { limit, value, max }));

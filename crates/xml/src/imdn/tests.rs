@@ -268,6 +268,7 @@ fn dangerous_documents_are_refused() {
     assert!(field(&with_mark).is_ok());
 }
 
+/// Threats A5, A11, A13: one more than each limit is refused, the limit itself is not.
 #[test]
 fn every_limit_holds_to_the_one() {
     let nested = |n: usize| document(&format!("{DELIVERED}{}{}", "<x>".repeat(n), "</x>".repeat(n)));
