@@ -351,6 +351,16 @@ impl<F: Function> Node<F> {
         written
     }
 
+    /// Whether the host should read from this flow. While it says no, what comes there is not read, so that the far side
+    /// is held back; ask again after any input or command. What the host had read already it may still hand in.
+    #[must_use]
+    pub fn wants_read(&self, flow: FlowId) -> bool {
+        match self.flows.get(&flow) {
+            Some(Protocol::Msrp) => self.msrp.wants_read(flow),
+            Some(Protocol::Sip) | None => true,
+        }
+    }
+
     /// When [`Node::handle_timeout`] wants to be called; `None` when nothing waits.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {

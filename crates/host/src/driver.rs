@@ -15,7 +15,7 @@ use cpm_base::{
     CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Protocol, Target, Transport,
 };
 use cpm_core::{Action, Function, Node, Query, QueryId, Reply};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,16 +74,18 @@ struct StreamEntry {
     closing: Option<CloseReason>,
     /// The reader waits until a block was written.
     reader_waits: bool,
-    dealt_with: watch::Sender<()>,
+    /// The node does not want to read at the moment.
+    held: bool,
+    dealt_with: watch::Sender<bool>,
     last_used: Instant,
 }
 
 impl StreamEntry {
-    /// The reader may bring more.
+    /// The reader may bring more, if the node wants it.
     fn read_on(&mut self) {
         self.reader_waits = false;
         // A reader that has ended needs not be told.
-        let _ = self.dealt_with.send(());
+        let _ = self.dealt_with.send(!self.held);
     }
 }
 
@@ -98,6 +100,8 @@ pub(crate) struct Driver<F: Function> {
     udp_ports: Vec<UdpPort>,
     udp: UdpFlows,
     streams: BTreeMap<FlowId, StreamEntry>,
+    /// Streams that the node does not want to read at the moment.
+    held: BTreeSet<FlowId>,
     last_flow: u64,
     wire: mpsc::Sender<Wire>,
     wire_queue: mpsc::Receiver<Wire>,
@@ -132,6 +136,7 @@ where
             udp_ports: Vec::new(),
             udp: UdpFlows::default(),
             streams: BTreeMap::new(),
+            held: BTreeSet::new(),
             last_flow: 0,
             wire,
             wire_queue,
@@ -181,6 +186,7 @@ where
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.obey();
+            self.read_on();
             let due = self.node.next_timeout().and_then(|at| self.config.clock.runtime_instant(at));
             let reading = self.events.len() < self.config.limits.event_backlog;
             tokio::select! {
@@ -274,6 +280,10 @@ where
                 // What is to be answered is given to the stream before more of it is read.
                 self.obey();
                 if let Some(entry) = self.streams.get_mut(&flow) {
+                    entry.held = !self.node.wants_read(flow);
+                    if entry.held {
+                        self.held.insert(flow);
+                    }
                     if entry.free.is_empty() {
                         entry.reader_waits = true;
                     } else {
@@ -297,6 +307,22 @@ where
                 }
             }
             Wire::Replied { query, reply } => self.node.handle_reply(now, query, reply),
+        }
+    }
+
+    /// Streams that the node wants to read again are read again.
+    fn read_on(&mut self) {
+        let again: Vec<FlowId> =
+            self.held.iter().copied().filter(|flow| self.node.wants_read(*flow)).collect();
+        for flow in again {
+            self.held.remove(&flow);
+            if let Some(entry) = self.streams.get_mut(&flow) {
+                entry.held = false;
+                // One that waits for its block to be written is told by that.
+                if !entry.reader_waits {
+                    entry.read_on();
+                }
+            }
         }
     }
 
@@ -418,7 +444,7 @@ where
         let flow = self.name_flow();
         self.config.tap.happened(path, what);
         let (blocks, block_queue) = mpsc::channel(BLOCKS);
-        let (dealt_with, reader) = watch::channel(());
+        let (dealt_with, reader) = watch::channel(true);
         let stream = Stream {
             flow,
             path,
@@ -436,6 +462,7 @@ where
             wanted: false,
             closing: None,
             reader_waits: false,
+            held: false,
             dealt_with,
             last_used: now.mono,
         };

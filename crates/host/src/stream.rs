@@ -24,8 +24,9 @@ pub(crate) struct Stream {
     pub(crate) tap: Tap,
     pub(crate) limits: Limits,
     pub(crate) wire: mpsc::Sender<Wire>,
-    /// Changes when the node's task has dealt with what was read, and its answer is on the way.
-    pub(crate) dealt_with: watch::Receiver<()>,
+    /// Changes when the node's task has dealt with what was read, and its answer is on the way. False: the node does not
+    /// want more at the moment.
+    pub(crate) dealt_with: watch::Receiver<bool>,
     /// Held as long as the connection lives.
     pub(crate) _permit: OwnedSemaphorePermit,
 }
@@ -68,6 +69,8 @@ impl Stream {
                         let _ = timeout(self.limits.read_hold, dealt_with.changed()).await;
                     }
                     waits = true;
+                    // The node holds the far side back; a node's task that has let go of this stream does not.
+                    let _ = dealt_with.wait_for(|wanted| *wanted).await;
                     let read = Wire::Read { flow: self.flow, bytes };
                     if self.wire.send(read).await.is_err() {
                         return;

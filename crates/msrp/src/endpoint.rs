@@ -295,6 +295,11 @@ impl Endpoint {
         if config.max_chunk == Some(0) || datagrams {
             return Err(SessionError::Config);
         }
+        if let Role::Active(remote, _) = config.role
+            && (remote.port() == 0 || remote.ip().is_unspecified())
+        {
+            return Err(SessionError::Target);
+        }
         let id = SessionId(self.next_id());
         let paths = write::paths(config.remote_path.iter(), core::iter::once(&config.local_path));
         self.lookup.insert((self.lookup_key(&config.local_path), id));
@@ -421,6 +426,7 @@ impl Endpoint {
     /// A session ends through no wish of ours.
     fn lose_session(&mut self, now: Now, id: SessionId, why: LostReason) {
         let was_bound = self.sessions.get(&id).is_some_and(|s| matches!(s.binding, Binding::Bound(_)));
+        self.end_requests(id);
         let Some(flows) = self.end_session(id, true) else { return };
         self.metrics.count(if was_bound { "msrp.sessions_lost" } else { "msrp.binds_failed" });
         self.event(match was_bound {

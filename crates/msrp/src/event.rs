@@ -170,6 +170,8 @@ pub enum SessionError {
     RemotePath,
     /// A chunk size of zero, or a transport that is no stream.
     Config,
+    /// The address to connect to is nobody's: unspecified, or with port 0 (threats I4).
+    Target,
     /// There are as many sessions as allowed.
     Limit(LimitExceeded),
 }
@@ -180,6 +182,7 @@ impl fmt::Display for SessionError {
             SessionError::LocalPath => f.write_str("the local URI is in use or can be guessed"),
             SessionError::RemotePath => f.write_str("the remote path is empty"),
             SessionError::Config => f.write_str("a chunk size of zero or a transport that is no stream"),
+            SessionError::Target => f.write_str("the address to connect to is nobody's"),
             SessionError::Limit(limit) => write!(f, "{limit}"),
         }
     }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::endpoint::Endpoint;
 use crate::event::{Body, ChunkId, Event, IncomingId, TransferId};
+use crate::piece::{PIECE, cost, kept};
 use crate::ranges::Ranges;
 use crate::values::Status;
 
@@ -20,9 +21,10 @@ use crate::values::Status;
 mod tests;
 
 /// Octets that are read at a time to be hashed.
-const READ: u64 = 64 * 1024;
-/// Octets that may wait to be written before the sender is held back.
-const UNWRITTEN: u64 = 256 * 1024;
+const READ: u64 = 16 * 1024;
+/// Octets that may wait to be written before the sender is held back: a session that takes a message stays within 64 KiB
+/// with them, what comes meanwhile and what its host has read.
+const UNWRITTEN: u64 = 16 * 1024;
 
 fn wide(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
@@ -303,9 +305,9 @@ impl FileSink {
             self.hasher.update(octets);
             self.hashed = end;
         }
-        self.unwritten = self.unwritten.saturating_add(wide(octets.len()));
+        self.unwritten = self.unwritten.saturating_add(cost(octets));
         self.writing.insert(offset, end);
-        self.queries.push_back(FileQuery::Write { offset, octets: octets.clone() });
+        self.queries.push_back(FileQuery::Write { offset, octets: kept(octets) });
         if self.unwritten > UNWRITTEN && !self.paused {
             self.paused = true;
             endpoint.pause(now, self.incoming);
@@ -315,7 +317,7 @@ impl FileSink {
     /// The host has written the octets of a query, or could not.
     pub fn written(&mut self, now: Now, endpoint: &mut Endpoint, offset: u64, done: bool) {
         let Some(end) = self.writing.remove(&offset).filter(|_| !self.over) else { return };
-        self.unwritten = self.unwritten.saturating_sub(end.saturating_sub(offset));
+        self.unwritten = self.unwritten.saturating_sub(end.saturating_sub(offset).saturating_add(PIECE));
         // The endpoint has limited the gaps.
         if !done || self.written.insert(offset, end, usize::MAX).is_err() {
             return self.finish(now, endpoint, FileEvent::Failed, Some(Status::STOP));

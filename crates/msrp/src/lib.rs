@@ -85,6 +85,7 @@ mod file;
 mod head;
 mod limits;
 mod parser;
+mod piece;
 mod ranges;
 mod reassembly;
 mod source;

@@ -52,7 +52,7 @@ pub struct Limits {
     /// `msrp.window`: octets of one message sent and not yet answered. 2,048 to 2^32; default 2 MiB.
     pub window: u64,
     /// `msrp.source`: octets of a message that are asked of its source ahead of what is written. 4,096 to 16 MiB;
-    /// default 32 KiB.
+    /// default 8 KiB.
     pub source: u64,
     /// `msrp.max_unread`: octets kept of a connection while its taker cannot take more
     /// ([`Endpoint::pause`](crate::Endpoint::pause)); over it, the connection is closed: its host should not read on.
@@ -85,7 +85,7 @@ impl Default for Limits {
             close_timeout: Duration::from_secs(5),
             max_chunk: 1024 * 1024,
             window: 2 * 1024 * 1024,
-            source: 32 * 1024,
+            source: 8 * 1024,
             max_unread: 256 * 1024,
             turn: 16 * 1024,
         }

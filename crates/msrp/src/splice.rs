@@ -3,14 +3,15 @@
 //! A [`Splice`] is fed the [events](crate::Event) of its endpoint by the function that relays and drives the legs'
 //! messages: new paths, Message-IDs and chunks are the endpoint's, per leg. Memory is the octets between the slowest leg
 //! and what has come: at most [`SpliceOptions::buffer`], or the bound of a leg that is not waited for. When that is full,
-//! the connection that the message comes on is [paused](crate::Endpoint::pause).
+//! the connection that the message comes on is [paused](crate::Endpoint::pause). A leg that never drains fails alone, by a
+//! timer: [`Splice::next_timeout`], [`Splice::handle_timeout`].
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use cpm_base::{LimitExceeded, Now};
+use cpm_base::{Instant, LimitExceeded, Now};
 
 use crate::endpoint::Endpoint;
 use crate::event::{
@@ -18,6 +19,7 @@ use crate::event::{
     SupplyRefusal, TransferId,
 };
 use crate::head::Head;
+use crate::piece::{cost, parts};
 use crate::uri::MsrpUri;
 use crate::values::{ByteRange, FailureReport, Status};
 
@@ -82,6 +84,8 @@ pub struct Splice {
     /// Octets that have come without a gap, and those beyond the first gap.
     received: u64,
     early: BTreeMap<u64, Bytes>,
+    /// What it costs to keep `early`.
+    early_cost: u64,
     /// The length of the message, once all of it is here.
     whole: Option<u64>,
     /// The chunk that is answered when it is known what became of the message.
@@ -89,6 +93,8 @@ pub struct Splice {
     refused: Option<Status>,
     over: bool,
     paused: bool,
+    /// Since when legs have not taken what they are waited for.
+    held_since: Option<Instant>,
     legs: BTreeMap<LegId, LegRun>,
     by_transfer: BTreeMap<TransferId, LegId>,
     last_leg: u64,
@@ -139,11 +145,13 @@ impl Splice {
             log: Log::default(),
             received: 0,
             early: BTreeMap::new(),
+            early_cost: 0,
             whole: None,
             last_chunk: None,
             refused: None,
             over: false,
             paused: false,
+            held_since: None,
             legs: BTreeMap::new(),
             by_transfer: BTreeMap::new(),
             last_leg: 0,
@@ -258,12 +266,41 @@ impl Splice {
         self.pump(now, endpoint);
     }
 
+    /// When [`Splice::handle_timeout`] wants to be called; `None` while every leg takes its octets.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.held_since.map(|since| since.plus(self.options.stall))
+    }
+
+    /// Time has passed: legs that held the message back all the time fail, each alone. Harmless when nothing is due.
+    pub fn handle_timeout(&mut self, now: Now, endpoint: &mut Endpoint) {
+        if self.next_timeout().is_none_or(|due| due > now.mono) {
+            return;
+        }
+        self.held_since = None;
+        let most = if self.whole.is_some() { 0 } else { wide(self.options.buffer / 2) };
+        let stalled = |run: &LegRun| self.is_waited_for(run) && self.log.waiting(&run.cursor) > most;
+        let legs: Vec<LegId> = self.legs.iter().filter(|(_, run)| stalled(run)).map(|(id, _)| *id).collect();
+        for id in legs {
+            if let Some(LegState::Open(transfer)) = self.legs.get(&id).map(|run| run.state) {
+                endpoint.abort(now, transfer);
+                self.leg_failed(now, endpoint, id, None, SendFailure::Timeout);
+            }
+        }
+        self.pump(now, endpoint);
+    }
+
+    /// While octets come, legs without a bound of their own; when all are here, every leg on its way.
+    fn is_waited_for(&self, run: &LegRun) -> bool {
+        matches!(run.state, LegState::Open(_)) && (run.leg.lag.is_none() || self.whole.is_some())
+    }
+
     /// An event of the endpoint; says whether it was one of this splice.
     pub fn handle(&mut self, now: Now, endpoint: &mut Endpoint, event: &Event) -> bool {
         let leg = |transfer: &TransferId| self.by_transfer.get(transfer).copied();
         match event {
             Event::Data { transfer, offset, bytes } if *transfer == self.incoming => {
-                self.data(now, endpoint, *offset, bytes.clone());
+                self.data(now, endpoint, *offset, bytes);
             }
             Event::ChunkEnd { transfer, chunk, complete, .. } if *transfer == self.incoming => {
                 self.chunk_end(now, endpoint, *chunk, *complete);
@@ -302,17 +339,30 @@ impl Splice {
     }
 
     /// Octets of the message: put in order, then to the head or to the log.
-    fn data(&mut self, now: Now, endpoint: &mut Endpoint, offset: u64, octets: Bytes) {
-        if self.refused.is_some() || self.over {
-            return;
+    fn data(&mut self, now: Now, endpoint: &mut Endpoint, offset: u64, octets: &Bytes) {
+        let mut at = offset;
+        for part in parts(octets) {
+            if self.refused.is_some() || self.over {
+                return;
+            }
+            let end = at.saturating_add(wide(part.len()));
+            self.part(now, endpoint, at, part);
+            at = end;
         }
+        self.pump(now, endpoint);
+    }
+
+    fn part(&mut self, now: Now, endpoint: &mut Endpoint, offset: u64, octets: Bytes) {
         let end = offset.saturating_add(wide(octets.len()));
         if offset > self.received {
-            let early = self.early.values().fold(octets.len(), |sum, piece| sum.saturating_add(piece.len()));
-            if early > self.options.reorder {
+            let early = self.early_cost.saturating_add(cost(&octets));
+            if early > wide(self.options.reorder) {
                 return self.refuse(now, endpoint, Status::STOP);
             }
-            self.early.entry(offset).or_insert(octets);
+            if self.early.get(&offset).is_none_or(|known| known.len() < octets.len()) {
+                let before = self.early.insert(offset, octets);
+                self.early_cost = early.saturating_sub(before.map_or(0, |before| cost(&before)));
+            }
             return;
         }
         if end > self.received {
@@ -320,12 +370,12 @@ impl Splice {
         }
         while let Some(first) = self.early.first_entry().filter(|first| *first.key() <= self.received) {
             let (offset, octets) = first.remove_entry();
+            self.early_cost = self.early_cost.saturating_sub(cost(&octets));
             let known = self.received.saturating_sub(offset);
             if known < wide(octets.len()) {
                 self.accept(skip(octets, known));
             }
         }
-        self.pump(now, endpoint);
     }
 
     fn accept(&mut self, octets: Bytes) {
@@ -369,6 +419,7 @@ impl Splice {
         }
         let Some(total) = complete else { return endpoint.respond(now, chunk, Status::OK) };
         self.whole = Some(total);
+        self.held_since = None;
         self.last_chunk = Some(chunk);
         if let HeadState::Coming(head) = &mut self.head_state {
             // The message ends before its head does: it has none.
@@ -396,6 +447,8 @@ impl Splice {
         }
         self.log = Log::default();
         self.early.clear();
+        self.early_cost = 0;
+        self.held_since = None;
         self.head_state = HeadState::Set;
     }
 
@@ -535,7 +588,7 @@ impl Splice {
             let Some(run) = self.legs.get_mut(&id) else { continue };
             let LegState::Open(transfer) = run.state else { continue };
             let fits = supply(now, endpoint, &self.log, run, transfer, end);
-            let lag = self.log.end().saturating_sub(run.cursor.at);
+            let lag = self.log.waiting(&run.cursor);
             let left_behind = run.leg.lag.is_some_and(|most| lag > wide(most));
             if left_behind || !fits {
                 endpoint.abort(now, transfer);
@@ -547,7 +600,9 @@ impl Splice {
     }
 
     fn trim(&mut self) {
-        let kept = self.log.is_complete() && self.log.end() <= wide(self.options.keep);
+        let kept = self.options.keep > 0
+            && self.log.is_complete()
+            && self.log.waiting(&self.log.start()) <= wide(self.options.keep);
         if kept || self.legs.is_empty() || !matches!(self.head_state, HeadState::Set) {
             return;
         }
@@ -556,13 +611,12 @@ impl Splice {
     }
 
     fn hold_back(&mut self, now: Now, endpoint: &mut Endpoint) {
-        let waited_for = |run: &&LegRun| run.leg.lag.is_none() && matches!(run.state, LegState::Open(_));
-        let slowest = self.legs.values().filter(waited_for).map(|run| run.cursor.at).min();
+        let waited_for = self.legs.values().filter(|run| self.is_waited_for(run));
+        let slowest = waited_for.map(|run| self.log.waiting(&run.cursor)).max();
         let unheard = self.legs.is_empty() || !matches!(self.head_state, HeadState::Set);
         let (waiting, buffer) = match slowest {
-            _ if unheard => (self.log.end(), self.options.buffer.max(self.options.keep)),
-            Some(at) => (self.log.end().saturating_sub(at), self.options.buffer),
-            None => (0, self.options.buffer),
+            _ if unheard => (self.log.waiting(&self.log.start()), self.options.buffer.max(self.options.keep)),
+            slowest => (slowest.unwrap_or(0), self.options.buffer),
         };
         if !self.paused && waiting >= wide(buffer) && self.whole.is_none() {
             self.paused = true;
@@ -570,6 +624,11 @@ impl Splice {
         } else if waiting <= wide(buffer / 2) {
             self.let_go(now, endpoint);
         }
+        let holds = self.paused || self.whole.is_some();
+        self.held_since = match slowest {
+            Some(waiting) if holds && waiting > 0 => self.held_since.or(Some(now.mono)),
+            _ => None,
+        };
     }
 }
 

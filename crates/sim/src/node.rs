@@ -25,6 +25,10 @@ pub trait SimNode<E>: Any {
     fn poll_action(&mut self) -> Option<Action<E>>;
     /// See [`Node::poll_transmit`].
     fn poll_transmit(&mut self, now: Now, flow: FlowId, max: usize, out: &mut Vec<u8>) -> usize;
+    /// See [`Node::wants_read`]. Default: always.
+    fn wants_read(&self, _flow: FlowId) -> bool {
+        true
+    }
     /// See [`Node::next_timeout`].
     fn next_timeout(&self) -> Option<Instant>;
     /// See [`Node::metrics`].
@@ -83,6 +87,10 @@ where
 
     fn poll_transmit(&mut self, now: Now, flow: FlowId, max: usize, out: &mut Vec<u8>) -> usize {
         Node::poll_transmit(self, now, flow, max, out)
+    }
+
+    fn wants_read(&self, flow: FlowId) -> bool {
+        Node::wants_read(self, flow)
     }
 
     fn next_timeout(&self) -> Option<Instant> {

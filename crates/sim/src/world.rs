@@ -128,6 +128,8 @@ struct Slot<E> {
     datagram_flows: BTreeMap<(SocketAddr, SocketAddr), FlowId>,
     /// Written to as soon as the node was followed.
     writable: BTreeSet<FlowId>,
+    /// Streams with octets that came and that the machine does not want read yet.
+    held: BTreeMap<FlowId, (ConnectionId, Side)>,
     next_port: u16,
     timeout: Option<Instant>,
     stored: Vec<Stored>,
@@ -249,6 +251,7 @@ impl<E: fmt::Debug + 'static> World<E> {
             flows: BTreeMap::new(),
             datagram_flows: BTreeMap::new(),
             writable: BTreeSet::new(),
+            held: BTreeMap::new(),
             next_port: 49_152,
             timeout: None,
             stored: Vec::new(),
@@ -426,6 +429,7 @@ impl<E: fmt::Debug + 'static> World<E> {
         slot.flows.clear();
         slot.datagram_flows.clear();
         slot.writable.clear();
+        slot.held.clear();
         if let Some(timeout) = slot.timeout.take() {
             self.timeouts.remove(&(timeout, node));
         }

@@ -16,6 +16,8 @@ use cpm_ua::{Destination, NameQuery};
 #[derive(Debug, Default)]
 struct Probe {
     due: Option<Instant>,
+    /// The message that came in last.
+    incoming: Option<cpm_msrp::IncomingId>,
 }
 
 impl Function for Probe {
@@ -34,6 +36,10 @@ impl Function for Probe {
             Input::Sip(cpm_ua::Event::FlowClosed { flow, .. }) => format!("closed {}", flow.0),
             Input::Sip(_) => "sip".to_owned(),
             Input::Msrp(cpm_msrp::Event::BindFailed { why, .. }) => format!("bind {why:?}"),
+            Input::Msrp(cpm_msrp::Event::Incoming { transfer, .. }) => {
+                self.incoming = Some(transfer);
+                "incoming".to_owned()
+            }
             Input::Msrp(_) => "msrp".to_owned(),
             Input::Reply(id, reply) => format!("{} {reply:?}", id.0),
         };
@@ -457,4 +463,43 @@ fn the_endpoints_do_not_share_their_randomness() {
     let mut sip = Random::new(config.sip.seed);
     let mut msrp = Random::new(config.msrp.seed);
     assert_ne!(sip.public_u64(), msrp.public_u64());
+}
+
+/// A function that cannot take more of a message holds its connection back, and no other.
+#[test]
+fn a_connection_whose_message_is_paused_is_not_to_be_read() {
+    let now = start();
+    let mut node = node_of(config());
+    let local = node.command(now, |_, ports| {
+        let local = ports.msrp.new_local_uri("192.0.2.1", 2855, false);
+        let config = SessionConfig {
+            local_path: local.clone(),
+            remote_path: Vec::new(),
+            role: Role::Passive,
+            matching: Matching::Rfc4975,
+            max_chunk: None,
+            max_message: 1000,
+        };
+        ports.msrp.await_session(now, config).unwrap();
+        local
+    });
+    for flow in [3, 4] {
+        node.handle_accepted(now, FlowId(flow), info(Protocol::Msrp, Transport::Tcp, 9));
+    }
+    node.handle_accepted(now, FlowId(5), info(Protocol::Sip, Transport::Tcp, 9));
+    let begun = format!(
+        "MSRP a786hjs2 SEND\r\nTo-Path: {local}\r\nFrom-Path: msrp://192.0.2.9:2855/x;tcp\r\nMessage-ID: 1234\r\n\
+         Byte-Range: 1-*/8\r\nContent-Type: text/plain\r\n\r\nabcd"
+    );
+    node.handle_stream(now, FlowId(3), begun.into());
+    assert!(node.wants_read(FlowId(3)));
+    let message = node.function.incoming.unwrap();
+    node.command(now, |_, ports| ports.msrp.pause(now, message));
+    assert!(!node.wants_read(FlowId(3)));
+    assert!(node.wants_read(FlowId(4)) && node.wants_read(FlowId(5)) && node.wants_read(FlowId(99)));
+    node.command(now, |_, ports| ports.msrp.resume(now, message));
+    assert!(node.wants_read(FlowId(3)));
+    node.command(now, |_, ports| ports.msrp.pause(now, message));
+    node.handle_closed(now, FlowId(3), CloseReason::Failed);
+    assert!(node.wants_read(FlowId(3)), "what is gone holds nothing back");
 }

@@ -2,19 +2,22 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use cpm_base::{FlowId, LimitExceeded, Now};
 
-use super::connection::TransactionKind;
+use super::connection::{Transaction, TransactionKind};
 use super::{Endpoint, Timer};
 use crate::event::{AskedId, Event, RequestError, RequestId, SessionId};
 use crate::head::Head;
 use crate::uri::MsrpUri;
-use crate::values::{ByteRange, Status};
+use crate::values::{ByteRange, Status, Tid};
 use crate::write;
 
 /// Where a request of ours is.
 pub(super) struct Requester {
     pub(super) flow: FlowId,
+    /// Whose it is; `None`: a relay registration's.
+    session: Option<SessionId>,
 }
 
 impl Endpoint {
@@ -33,7 +36,27 @@ impl Endpoint {
         let known = self.sessions.get(&session).ok_or(RequestError::NotBound)?;
         let flow = known.flow().ok_or(RequestError::NotBound)?;
         let paths = known.paths.clone();
-        self.request_on(now, flow, method, &paths, fields)
+        let id = self.request_on(now, flow, method, &paths, fields)?;
+        if let Some(requester) = self.requests.get_mut(&id) {
+            requester.session = Some(session);
+        }
+        Ok(id)
+    }
+
+    /// A session is lost: its requests get no response any more, also where others go on using the connection.
+    pub(super) fn end_requests(&mut self, session: SessionId) {
+        let of_it = |requester: &Requester| requester.session == Some(session);
+        let ids = self.requests.iter().filter(|(_, requester)| of_it(requester));
+        let ids: Vec<(RequestId, FlowId)> = ids.map(|(id, requester)| (*id, requester.flow)).collect();
+        for (id, flow) in ids {
+            let known = |(_, t): &(&Tid, &Transaction)| t.kind == TransactionKind::Request(id);
+            let connection = self.connections.get(&flow);
+            let tid = connection.and_then(|c| c.transactions.iter().find(known)).map(|(tid, _)| *tid);
+            if let Some(tid) = tid {
+                self.unregister(flow, &tid);
+            }
+            self.request_over(id, None);
+        }
     }
 
     pub(super) fn request_on(
@@ -59,7 +82,7 @@ impl Endpoint {
         LimitExceeded::check("msrp.max_outstanding", count, max).map_err(RequestError::Limit)?;
         connection.requests = connection.requests.saturating_add(1);
         let id = RequestId(self.next_id());
-        self.requests.insert(id, Requester { flow });
+        self.requests.insert(id, Requester { flow, session: None });
         self.register(flow, tid, TransactionKind::Request(id));
         self.await_response(now, flow, tid);
         self.metrics.count("msrp.requests_out");

@@ -3,6 +3,8 @@
 use alloc::collections::VecDeque;
 use bytes::Bytes;
 
+use crate::piece::PIECE;
+
 /// A run of octets that loses its front.
 #[derive(Default)]
 pub(super) struct Log {
@@ -33,6 +35,12 @@ impl Log {
             self.end = self.end.saturating_add(wide(octets.len()));
             self.pieces.push_back(octets);
         }
+    }
+
+    /// What it costs to keep what a reader has not had.
+    pub(super) fn waiting(&self, cursor: &Cursor) -> u64 {
+        let pieces = self.gone.saturating_add(wide(self.pieces.len())).saturating_sub(cursor.piece);
+        self.end.saturating_sub(cursor.at).saturating_add(pieces.saturating_mul(PIECE))
     }
 
     pub(super) fn end(&self) -> u64 {

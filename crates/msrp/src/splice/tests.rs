@@ -424,3 +424,40 @@ fn options_are_checked() {
         options.validate().unwrap_err();
     }
 }
+
+/// Threat B11: a leg that never drains fails alone when its time is up, and the others go on; not before.
+#[test]
+fn a_leg_that_never_drains_fails_alone() {
+    let seconds = |seconds: u64| Now { mono: Instant::from_micros(seconds * 1_000_000), ..NOW };
+    for length in [1_000_000, 12_000] {
+        let mut world = World::new(2, SpliceOptions { mapping: Mapping::First, ..SpliceOptions::default() });
+        world.deaf.push(2);
+        let body = cpim(length);
+        world.send(&body, true);
+        world.run();
+        let held = world.splice.as_ref().unwrap().next_timeout();
+        assert_eq!(held, Some(seconds(30).mono), "{length}");
+        world.splice.as_mut().unwrap().handle_timeout(seconds(29), &mut world.relay);
+        world.run();
+        let failed = SpliceEvent::LegFailed { leg: LegId(2), status: None, why: SendFailure::Timeout };
+        assert!(!world.told.contains(&failed));
+        world.splice.as_mut().unwrap().handle_timeout(seconds(30), &mut world.relay);
+        while let Some(told) = world.splice.as_mut().unwrap().poll_event() {
+            world.told.push(told);
+        }
+        world.run();
+        assert!(world.told.contains(&failed), "{length}");
+        assert!(world.ends[1].messages == [body], "{length}");
+        assert_eq!(world.sender_knows()[0], "sent");
+        assert_eq!(world.splice.as_ref().unwrap().next_timeout(), None);
+    }
+}
+
+/// Threat B7: small pieces count for more than their octets, in the log and before their turn.
+#[test]
+fn many_small_pieces_are_bounded() {
+    let mut log = Log::default();
+    let start = log.start();
+    (0..100).for_each(|_| log.push(Bytes::from_static(b"x")));
+    assert_eq!(log.waiting(&start), 100 * 65);
+}

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use bytes::Bytes;
+use core::time::Duration;
 use cpm_base::LimitExceeded;
 
 #[cfg(doc)]
@@ -37,8 +38,13 @@ pub struct SpliceOptions {
     pub head_lines: u8,
     /// Octets of that head. 1 to 64 KiB; default 8 KiB.
     pub max_head: usize,
-    /// Octets kept for legs that are waited for. 1 to 16 MiB; default 32 KiB.
+    /// Octets kept for legs that are waited for. 1 to 16 MiB; default 4 KiB, beside what
+    /// [`Limits::source`](crate::Limits::source) lets each leg have ahead of its connection.
     pub buffer: usize,
+    /// How long a leg that is waited for may hold the message back without taking half of `buffer`; then it fails alone
+    /// ([`Splice::handle_timeout`]). Once all octets are here it is how long any leg may take for what is kept. 1 s to
+    /// 1 h; default 30 s.
+    pub stall: Duration,
     /// Octets of the beginning kept for legs that join late; a message that is longer takes no more legs once the rest is
     /// gone. Up to 16 MiB; default 0.
     pub keep: usize,
@@ -54,7 +60,8 @@ impl Default for SpliceOptions {
             mapping: Mapping::All,
             head_lines: 0,
             max_head: 8192,
-            buffer: 32 * 1024,
+            buffer: 4 * 1024,
+            stall: Duration::from_secs(30),
             keep: 0,
             reorder: 64 * 1024,
             tap: false,
@@ -73,6 +80,11 @@ impl SpliceOptions {
         LimitExceeded::check("splice.buffer", self.buffer, most)?;
         LimitExceeded::check("splice.keep", self.keep, most)?;
         LimitExceeded::check("splice.reorder", self.reorder, most)?;
+        let (stall, hour) = (self.stall.as_secs(), 3600);
+        if stall == 0 || self.stall > Duration::from_secs(hour) {
+            let max = if stall == 0 { 1 } else { hour };
+            return Err(LimitExceeded { limit: "splice.stall", value: stall, max });
+        }
         for (limit, value) in [("splice.buffer", self.buffer), ("splice.max_head", self.max_head)] {
             if value == 0 {
                 return Err(LimitExceeded { limit, value: 0, max: 1 });
@@ -120,7 +132,8 @@ pub enum SpliceEvent {
         leg: LegId,
         /// What was answered or reported.
         status: Option<Status>,
-        /// Why; [`SendFailure::Aborted`] where it lagged too far behind or was taken off.
+        /// Why; [`SendFailure::Aborted`] where it lagged too far behind or was taken off, [`SendFailure::Timeout`] where
+        /// it did not take its octets in time.
         why: SendFailure,
     },
     /// The far side of a leg reported on octets of the message, in the positions of the message as it came.

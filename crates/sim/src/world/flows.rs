@@ -72,6 +72,8 @@ struct End {
     written: StreamSummary,
     /// Since when the head of `incoming` waits behind a partition.
     blocked_since: Option<Instant>,
+    /// How many segments have come and are not read, because the machine does not want to.
+    held: usize,
 }
 
 #[derive(Debug)]
@@ -233,6 +235,7 @@ impl<E: fmt::Debug + 'static> World<E> {
             under_way: 0,
             written: StreamSummary::new(target.protocol),
             blocked_since: None,
+            held: 0,
         };
         let connection = Connection {
             protocol: target.protocol,
@@ -280,6 +283,13 @@ impl<E: fmt::Debug + 'static> World<E> {
         }
         let end = connection.end_mut(to);
         end.blocked_since = None;
+        if let Some(flow) = end.flow
+            && self.slot(receiver).machine.as_ref().is_some_and(|machine| !machine.wants_read(flow))
+        {
+            return self.hold(id, to, receiver, flow);
+        }
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let end = connection.end_mut(to);
         let Some(segment) = end.incoming.pop_front() else { return };
         match segment {
             Segment::Connect => self.accept(id),
@@ -287,6 +297,29 @@ impl<E: fmt::Debug + 'static> World<E> {
             Segment::Refused => self.refused(id),
             Segment::Octets(octets) => self.octets(id, to, octets),
             Segment::Closed(why) => self.closed(id, to, why),
+        }
+    }
+
+    /// A segment has come and is not read: it stays where it is, and counts for the window of the link.
+    fn hold(&mut self, id: ConnectionId, to: Side, receiver: NodeId, flow: FlowId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.end_mut(to).held += 1;
+            self.slot_mut(receiver).held.insert(flow, (id, to));
+        }
+    }
+
+    /// What was held and is wanted now is due now.
+    pub(super) fn read_on(&mut self, node: NodeId) {
+        let slot = self.slot(node);
+        let wanted = |flow: &FlowId| slot.machine.as_ref().is_none_or(|machine| machine.wants_read(*flow));
+        let again: Vec<FlowId> = slot.held.keys().copied().filter(wanted).collect();
+        for flow in again {
+            let Some((id, to)) = self.slot_mut(node).held.remove(&flow) else { continue };
+            let Some(connection) = self.connections.get_mut(&id) else { continue };
+            let count = std::mem::take(&mut connection.end_mut(to).held);
+            for _ in 0..count {
+                self.schedule(self.now.mono, Due::Segment { connection: id, to });
+            }
         }
     }
 

@@ -31,6 +31,7 @@ impl<E: fmt::Debug + 'static> World<E> {
                 None => break,
             }
         }
+        self.read_on(node);
         let now = self.now.mono;
         let slot = self.slot_mut(node);
         let timeout = slot.machine.as_ref().and_then(|machine| machine.next_timeout()).map(|at| at.max(now));

@@ -25,7 +25,7 @@ fn octets_are_asked_for_when_the_turn_comes_and_a_message_of_unknown_length_ends
     let mut raw = Raw::bound();
     let transfer = raw.endpoint.send(raw.now, raw.session, source(None)).unwrap();
     assert_eq!(raw.drain(), "");
-    assert_eq!(wants(&mut raw), [(0, 32 * 1024)]);
+    assert_eq!(wants(&mut raw), [(0, 8 * 1024)]);
     raw.endpoint.supply(raw.now, transfer, vec![b'A'; 2000].into(), false).unwrap();
     assert_eq!(raw.drain(), "", "2048 octets make a chunk");
     raw.endpoint.supply(raw.now, transfer, vec![b'A'; 1000].into(), false).unwrap();
@@ -312,4 +312,31 @@ fn where_only_bad_answers_are_wanted_a_late_one_is_told_once() {
     }
     let failed = |event: &&Event| matches!(event, Event::SendFailed { status: Some(Status::STOP), .. });
     assert_eq!(raw.take().iter().filter(failed).count(), 1);
+}
+
+/// Threat I4: nobody's address is connected to, what is asked for is what was negotiated, and it is asked for once.
+#[test]
+fn a_session_connects_once_to_what_was_negotiated() {
+    let mut endpoint = endpoint(1);
+    let peer = MsrpUri::parse("msrp://192.0.2.2:9/peerpeerpeerpeer;tcp").unwrap();
+    for nobody in ["192.0.2.2:0", "0.0.0.0:2855", "[::]:2855"] {
+        let local = endpoint.new_local_uri("192.0.2.1", 9, false);
+        let role = Role::Active(nobody.parse().unwrap(), Transport::Tcp);
+        let refused = endpoint.open_session(at(0), config(&local, &peer, role));
+        assert_eq!(refused, Err(crate::SessionError::Target), "{nobody}");
+    }
+    assert_eq!(endpoint.poll_action(), None);
+    let local = endpoint.new_local_uri("192.0.2.1", 9, false);
+    let session = endpoint.open_session(at(0), config(&local, &peer, there())).unwrap();
+    let Role::Active(remote, transport) = there() else { panic!() };
+    let Some(Action::Open(open, target)) = endpoint.poll_action() else { panic!() };
+    assert_eq!((target.remote, target.transport, target.protocol), (remote, transport, Protocol::Msrp));
+    endpoint.handle_opened(at(0), open, Err(OpenError::Refused));
+    let why = LostReason::Open(OpenError::Refused);
+    assert_eq!(endpoint.poll_action(), Some(Action::Event(Event::BindFailed { session, why })));
+    while let Some(due) = endpoint.next_timeout() {
+        endpoint.handle_timeout(Now { mono: due, ..at(0) });
+    }
+    assert_eq!(endpoint.poll_action(), None, "no second attempt");
+    assert_empty(&endpoint);
 }
