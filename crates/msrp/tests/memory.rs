@@ -20,6 +20,7 @@ const OUT: FlowId = FlowId(2);
 const BLOCK: usize = 16 * 1024;
 const ALLOWED: u64 = 64 * 1024;
 
+#[allow(clippy::disallowed_methods, reason = "a test of its own choosing how long it runs")]
 fn octets() -> u64 {
     std::env::var("CPM_MESSAGE_OCTETS").ok().and_then(|text| text.parse().ok()).unwrap_or(4_000_000)
 }
