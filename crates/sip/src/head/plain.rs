@@ -66,12 +66,12 @@ fn field(
         value_start = value_start.wrapping_add(1);
     }
     let mut value = source.get(value_start..value_end)?;
-    if value.is_empty() {
-        return None; // Rare, and where nothing begins is a matter of its own.
-    }
     if matches!(value, [b' ', ..] | [.., b' ']) {
         (value_start, value_end) = trimmed(value, value_start);
         value = source.get(value_start..value_end)?;
+    }
+    if value.is_empty() {
+        return None; // Rare, and where nothing begins is a matter of its own.
     }
     let value_span = (value_start, value_end);
     let Some(known) = HeaderName::known_at(source.get(span.0..)?, colon) else {
@@ -94,3 +94,6 @@ fn trimmed(value: &[u8], start: usize) -> Span {
     let end = start.saturating_add(before.len());
     (end.saturating_sub(trim_start(before).len()), end)
 }
+
+#[cfg(test)]
+mod tests;

@@ -184,3 +184,6 @@ const fn letters() -> [u8; 26] {
     }
     letters
 }
+
+#[cfg(test)]
+mod tests;
