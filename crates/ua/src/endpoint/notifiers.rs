@@ -94,12 +94,15 @@ pub(super) struct Notifier {
     pub(super) expires_at: Instant,
     pub(super) min_interval: Duration,
     pub(super) headers: Headers,
-    /// A NOTIFY is under way, and whether it is the last.
-    outstanding: Option<bool>,
+    /// The NOTIFY that is under way.
+    outstanding: Option<Box<Notice>>,
     /// The next NOTIFY: newest state alone.
     next: Option<Box<Notice>>,
     /// When the next one may be sent.
     not_before: Option<Instant>,
+    /// Until when the subscriber wants none (Retry-After), and how often in a row it said so.
+    put_off_until: Option<Instant>,
+    put_off: u8,
     end: NotifierEnd,
 }
 
@@ -144,6 +147,8 @@ impl Notifier {
             outstanding: None,
             next: None,
             not_before: read.not_before,
+            put_off_until: None,
+            put_off: 0,
             end: NotifierEnd::Gone,
         }
     }
@@ -159,8 +164,8 @@ impl Notifier {
     }
 
     fn next_alarm(&self) -> Option<Instant> {
-        let rate = match (&self.next, self.outstanding) {
-            (Some(_), None) => self.not_before,
+        let rate = match (&self.next, &self.outstanding) {
+            (Some(_), None) => self.not_before.max(self.put_off_until),
             _ => None,
         };
         let end = (self.state != State::Ending).then_some(self.expires_at);
@@ -455,6 +460,8 @@ impl Endpoint {
             outstanding: None,
             next: None,
             not_before: None,
+            put_off_until: None,
+            put_off: 0,
             end: NotifierEnd::Gone,
         };
         self.usages.notifiers.insert(id, notifier);

@@ -2,6 +2,7 @@
 
 use super::super::Endpoint;
 use super::super::client::User;
+use super::super::lease::retry_after;
 use super::super::usages::{Effect as Reach, Usage, effect};
 use super::{Notice, Notifier, NotifierEnd, NotifierEvent, Termination};
 use crate::error::{Refusal, Refused};
@@ -9,8 +10,14 @@ use crate::event::{Body, DialogEnd, Event, NotifierId};
 use crate::usages::UsageKey;
 use crate::usages::notifier::{self, Effect, State};
 use alloc::boxed::Box;
+use core::time::Duration;
 use cpm_base::Now;
-use cpm_sip::{HeaderName, Headers, Method, Response, SubscriptionState};
+use cpm_sip::{HeaderName, Headers, Method, Response, StatusCode, SubscriptionState};
+
+/// How often in a row a subscriber may put a NOTIFY off ...
+const MAX_PUT_OFF: u8 = 5;
+/// ... and for how many seconds at most.
+const MAX_PUT_OFF_SECONDS: u32 = 300;
 
 impl Endpoint {
     /// Authorises the subscriber of a pending subscription, and notifies it of the state.
@@ -105,6 +112,10 @@ impl Endpoint {
                 if at_once || entered {
                     notifier.not_before = None;
                 }
+                if at_once {
+                    // Its SUBSCRIBE shows that the subscriber is there again; and what expires does not wait.
+                    notifier.put_off_until = None;
+                }
                 self.flush_notifier(now, id);
             }
             Effect::Flush => self.flush_notifier(now, id),
@@ -119,7 +130,7 @@ impl Endpoint {
     // Threat D3: at most one outstanding NOTIFY, and the newest state next.
     pub(super) fn flush_notifier(&mut self, now: Now, id: NotifierId) {
         let Some(notifier) = self.usages.notifiers.get_mut(&id) else { return };
-        let held = notifier.not_before.is_some_and(|at| at > now.mono);
+        let held = notifier.not_before.max(notifier.put_off_until).is_some_and(|at| at > now.mono);
         if notifier.outstanding.is_some() || held {
             return;
         }
@@ -131,8 +142,9 @@ impl Endpoint {
             (None, State::Pending) => SubscriptionState::pending(left),
             (None, _) => SubscriptionState::active(left),
         };
-        notifier.outstanding = Some(notice.last.is_some());
+        notifier.outstanding = Some(notice.clone());
         notifier.not_before = Some(now.mono.plus(notifier.min_interval));
+        notifier.put_off_until = None;
         let mut headers = notice.headers;
         for (name, _) in notifier.headers.iter() {
             if !headers.contains(name) {
@@ -159,8 +171,15 @@ impl Endpoint {
     /// The answer to a NOTIFY (RFC 6665 §4.2.2, RFC 5057 §5.1).
     pub(in crate::endpoint) fn notify_answered(&mut self, now: Now, id: NotifierId, response: Response) {
         let Some(notifier) = self.usages.notifiers.get_mut(&id) else { return };
-        let (last, dialog) = (notifier.outstanding.take() == Some(true), notifier.dialog);
+        let sent = notifier.outstanding.take();
+        let (last, dialog) = (sent.as_ref().is_some_and(|sent| sent.last.is_some()), notifier.dialog);
         let status = response.status();
+        if let Some(sent) = sent
+            && notifier.is_put_off(now, sent, &response)
+        {
+            self.metrics.count("ua.notifies_put_off");
+            return self.schedule_notifier(id);
+        }
         let reach = if status.is_success() { Reach::Transaction } else { effect(status) };
         let event = match reach {
             Reach::Transaction if last => notifier::Event::FinalAnswered,
@@ -226,6 +245,28 @@ impl Endpoint {
     pub(super) fn schedule_notifier(&mut self, id: NotifierId) {
         let at = self.usages.notifiers.get(&id).and_then(Notifier::next_alarm);
         self.set_usage_alarm(UsageKey::Notifier(id), at);
+    }
+}
+
+impl Notifier {
+    /// Whether the subscriber wants a NOTIFY later (503 with Retry-After, RFC 3261 §21.5.4): it waits so long, or, where
+    /// newer state waits already, that does. Who puts it off for too long, or again and again, does not get it.
+    fn is_put_off(&mut self, now: Now, sent: Box<Notice>, response: &Response) -> bool {
+        let seconds = match (response.status(), retry_after(response)) {
+            (StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) => seconds,
+            _ => {
+                self.put_off = 0;
+                return false;
+            }
+        };
+        if seconds > MAX_PUT_OFF_SECONDS || self.put_off >= MAX_PUT_OFF {
+            self.put_off = 0;
+            return false;
+        }
+        self.put_off = self.put_off.saturating_add(1);
+        self.put_off_until = Some(now.mono.plus(Duration::from_secs(u64::from(seconds.max(1)))));
+        self.next = self.next.take().or(Some(sent));
+        true
     }
 }
 

@@ -384,6 +384,79 @@ fn one_outstanding_notify_and_the_newest_state_next() {
     rig.net.run_to_quiet();
 }
 
+/// Answers so many NOTIFYs with 503 and this Retry-After, the others with 200.
+fn busy(mut times: usize, seconds: u32) -> impl FnMut(&mut Endpoint, Now, &Event) {
+    move |ua, now, event| {
+        if let Event::Subscriber { event: SubscriberEvent::Notified { id, notify, .. }, .. } = event {
+            let mut response = Response::for_request(notify, StatusCode::OK);
+            if times > 0 {
+                times -= 1;
+                response = Response::for_request(notify, StatusCode::SERVICE_UNAVAILABLE);
+                response.headers_mut().push_typed(&cpm_sip::RetryAfter { seconds, duration: None });
+            }
+            ua.respond(now, *id, response).unwrap();
+        }
+    }
+}
+
+/// RFC 3261 §21.5.4: what is put off comes after its time and not before; newer state takes its place.
+#[test]
+fn a_notify_that_is_put_off_comes_later() {
+    let mut rig = Rig::new(accept("0"));
+    rig.subscribe(3600);
+    rig.run(1);
+    let (_, notifier) = rig.one();
+    rig.story();
+    let tell = |rig: &mut Rig, text: &str| {
+        rig.net.with(1, |ua, now| ua.notify(now, notifier, Headers::new(), Some(state(text))).unwrap());
+    };
+    rig.net.script(0, busy(1, 60));
+    tell(&mut rig, "1");
+    rig.run(58);
+    assert_eq!(rig.story(), ["active [1]"]);
+    rig.run(3);
+    assert_eq!(rig.story(), ["active [1]"], "the same again");
+    rig.net.script(0, busy(1, 60));
+    tell(&mut rig, "2");
+    rig.run(5);
+    tell(&mut rig, "3");
+    tell(&mut rig, "4");
+    rig.run(50);
+    assert_eq!(rig.story(), ["active [2]"]);
+    rig.run(10);
+    assert_eq!(rig.story(), ["active [4]"]);
+    assert_eq!(rig.net.peers[1].ua.metrics().get("ua.notifies_put_off"), 2);
+    // The last one as well; it ends the subscription when it was taken.
+    rig.net.script(0, busy(2, 60));
+    rig.net.with(1, |ua, now| {
+        ua.terminate_subscription(now, notifier, Termination::NoResource, Some(state("end"))).unwrap();
+    });
+    rig.run(90);
+    assert_eq!(rig.story(), ["terminated [end]", "terminated [end]"]);
+    rig.run(60);
+    assert_eq!(rig.story(), ["terminated [end]", "ended noresource Never", "served Terminated"]);
+    rig.net.run_to_quiet();
+}
+
+/// Threat D3: nobody makes a notifier send one NOTIFY for ever, or hold it for days.
+#[test]
+fn a_notify_is_not_put_off_for_ever() {
+    for (times, seconds, expected) in [(100, 1, 6), (1, 301, 1)] {
+        let mut rig = Rig::new(accept("0"));
+        rig.subscribe(3600);
+        rig.run(1);
+        let (_, notifier) = rig.one();
+        rig.story();
+        rig.net.script(0, busy(times, seconds));
+        rig.net.with(1, |ua, now| ua.notify(now, notifier, Headers::new(), Some(state("1"))).unwrap());
+        rig.run(1000);
+        let mut words = rig.story();
+        assert_eq!(words.pop().as_deref(), Some("not taken 503"));
+        assert_eq!(words, vec!["active [1]"; expected]);
+        assert_eq!(rig.held().1.len(), 1);
+    }
+}
+
 #[test]
 fn a_subscriber_that_is_gone_is_let_go() {
     for (status, over) in [(481, true), (404, true), (489, true), (500, false), (403, false)] {
