@@ -185,7 +185,7 @@ async fn stream(limits: Limits) -> (TcpStream, mpsc::Sender<Block>, mpsc::Receiv
         Path { protocol: Protocol::Msrp, transport: Transport::Tcp, local: near.local_addr().unwrap(), peer };
     let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
     // Nobody holds its reading back.
-    let (_, dealt_with) = watch::channel(());
+    let (_, dealt_with) = watch::channel(true);
     let stream =
         Stream { flow: FlowId(1), path, tap: Tap::default(), limits, wire, dealt_with, _permit: permit };
     tokio::spawn(stream.run(near, block_queue));
