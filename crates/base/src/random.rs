@@ -99,12 +99,18 @@ fn hex(nibble: u8) -> char {
 }
 
 fn token(rng: &mut ChaCha20Rng, letters: usize) -> String {
+    /// Octets of the stream that one letter takes: it is drawn in words.
+    const WORD: usize = 4;
     let mut text = String::with_capacity(letters);
-    let mut octet = [0u8; 1];
-    for _ in 0..letters {
-        rng.fill_bytes(&mut octet);
-        let letter = ALPHABET.get(usize::from(octet[0] & 31)).copied().unwrap_or(b'a');
-        text.push(char::from(letter));
+    let mut octets = [0u8; 32 * WORD];
+    while text.len() < letters {
+        let left = letters.saturating_sub(text.len()).saturating_mul(WORD).min(octets.len());
+        let Some(drawn) = octets.get_mut(..left) else { break };
+        rng.fill_bytes(drawn);
+        for octet in drawn.iter().step_by(WORD) {
+            let letter = ALPHABET.get(usize::from(octet & 31)).copied().unwrap_or(b'a');
+            text.push(char::from(letter));
+        }
     }
     text
 }

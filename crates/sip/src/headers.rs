@@ -201,6 +201,13 @@ impl Headers {
         self.fields.iter().any(|f| f.has_name(name))
     }
 
+    /// Whether a list is one field, and no comma stands in it.
+    pub(crate) fn has_one_value(&self, name: &HeaderName) -> bool {
+        let mut values = self.values_of(name);
+        let first = values.next().is_some_and(|value| memchr::memchr(b',', value.as_bytes()).is_none());
+        first && values.next().is_none()
+    }
+
     /// How many fields of this name there are.
     #[must_use]
     pub fn count(&self, name: &HeaderName) -> usize {

@@ -69,6 +69,22 @@ macro_rules! header_names {
             }
         }
 
+        /// The names of the table, as numbers.
+        #[derive(Clone, Copy)]
+        enum Place {
+            $($variant,)*
+        }
+
+        impl HeaderName {
+            /// Where the name stands in the table.
+            pub(crate) const fn place(&self) -> Option<u32> {
+                match self {
+                    $(HeaderName::$variant => Some(Place::$variant as u32),)*
+                    HeaderName::Other(_) => None,
+                }
+            }
+        }
+
         /// The long forms, in the order of [`HeaderName::KNOWN`].
         const LONG: &[&str] = &[$($long,)*];
     };

@@ -12,7 +12,7 @@ use crate::typed::{
     ProxyRequire, RecordRoute, Require, Route, To, TypedHeader, Via,
 };
 use crate::uri::Uri;
-use alloc::collections::BTreeSet;
+use crate::view::{CSeqRef, CallIdRef, HeaderView, ViaRef};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -174,20 +174,27 @@ pub fn validate_request(request: &Request, policy: &RequestPolicy) -> Result<(),
 fn first_finding(request: &Request, policy: &RequestPolicy) -> Result<(), Finding> {
     let headers = request.headers();
     check_common(headers)?;
-    check_fields(headers, policy.role)?;
-    let cseq: CSeq = needed(headers)?;
-    if cseq.method != *request.method() {
+    let content_type = check_fields(headers, policy.role)?;
+    let method_differs = match headers.view::<CSeqRef<'_>>() {
+        Ok(Some(cseq)) => !cseq.is(request.method()),
+        _ => needed::<CSeq>(headers)?.method != *request.method(),
+    };
+    if method_differs {
         return Err(Finding::new(StatusCode::BAD_REQUEST, "the method of CSeq is not that of the request")
             .at(HeaderName::CSeq, 0));
     }
     if request.uri().as_sip().is_some_and(|uri| uri.has_headers()) {
         return Err(Finding::new(StatusCode::BAD_REQUEST, "the Request-URI has headers"));
     }
-    check_service(request, policy)
+    check_service(request, policy, content_type.as_ref())
 }
 
 /// What this side does not do: method, URI scheme, hops, extensions, body.
-fn check_service(request: &Request, policy: &RequestPolicy) -> Result<(), Finding> {
+fn check_service(
+    request: &Request,
+    policy: &RequestPolicy,
+    content_type: Option<&ContentType>,
+) -> Result<(), Finding> {
     let headers = request.headers();
     match policy.role {
         Role::UserAgent => {
@@ -195,7 +202,7 @@ fn check_service(request: &Request, policy: &RequestPolicy) -> Result<(), Findin
             check_scheme(request.uri(), policy)?;
             let tags = headers.typed_list::<Require>()?;
             check_extensions(HeaderName::Require, tags.iter().map(Require::as_str), request, policy)?;
-            check_body(request, policy)
+            check_body(request, policy, content_type)
         }
         Role::Proxy => {
             check_scheme(request.uri(), policy)?;
@@ -217,9 +224,9 @@ fn check_service(request: &Request, policy: &RequestPolicy) -> Result<(), Findin
 pub fn validate_response(response: &Response) -> Result<(), HeaderError> {
     let headers = response.headers();
     check_single(headers)?;
-    needed::<Via>(headers)?;
-    needed::<CallId>(headers)?;
-    needed::<CSeq>(headers)?;
+    needed_view::<ViaRef<'_>, Via>(headers)?;
+    needed_view::<CallIdRef<'_>, CallId>(headers)?;
+    needed_view::<CSeqRef<'_>, CSeq>(headers)?;
     for name in [HeaderName::From, HeaderName::To] {
         if !headers.contains(&name) {
             return Err(HeaderError::Missing { header: name.label() });
@@ -230,24 +237,43 @@ pub fn validate_response(response: &Response) -> Result<(), HeaderError> {
 
 fn check_common(headers: &Headers) -> Result<(), HeaderError> {
     check_single(headers)?;
-    if headers.typed_list::<Via>()?.is_empty() {
-        return Err(HeaderError::Missing { header: HeaderName::Via.label() });
+    // Of one value, and there it usually is one, the view says the same without a copy.
+    match headers.view::<ViaRef<'_>>() {
+        Ok(Some(_)) if headers.has_one_value(&HeaderName::Via) => {}
+        _ if headers.typed_list::<Via>()?.is_empty() => {
+            return Err(HeaderError::Missing { header: HeaderName::Via.label() });
+        }
+        _ => {}
     }
     needed::<From>(headers)?;
     needed::<To>(headers)?;
-    needed::<CallId>(headers)?;
-    Ok(())
+    needed_view::<CallIdRef<'_>, CallId>(headers)
 }
 
 /// Fields that may stand once stand once, in whatever spelling: two readers would pick different ones.
 fn check_single(headers: &Headers) -> Result<(), HeaderError> {
-    let mut seen = BTreeSet::new();
+    const { assert!(HeaderName::KNOWN.len() <= 128) };
+    let mut seen = 0u128;
     for (name, _) in headers.iter() {
-        if name.occurrence() == Occurrence::Single && !seen.insert(name) {
+        if name.occurrence() != Occurrence::Single {
+            continue;
+        }
+        let Some(bit) = name.place().and_then(|place| 1u128.checked_shl(place)) else { continue };
+        if seen & bit != 0 {
             return Err(HeaderError::Repeated { header: name.label() });
         }
+        seen |= bit;
     }
     Ok(())
+}
+
+/// The same where its value is of no interest: a view that can be read says so; what is wrong with one that cannot, the typed
+/// value says.
+fn needed_view<'a, V: HeaderView<'a>, H: TypedHeader>(headers: &'a Headers) -> Result<(), HeaderError> {
+    match headers.view::<V>() {
+        Ok(Some(_)) => Ok(()),
+        _ => needed::<H>(headers).map(drop),
+    }
 }
 
 fn needed<H: TypedHeader>(headers: &Headers) -> Result<H, HeaderError> {
@@ -255,7 +281,7 @@ fn needed<H: TypedHeader>(headers: &Headers) -> Result<H, HeaderError> {
 }
 
 /// Fields that this side acts on must be well-formed; others are passed over (RFC 3261 §8.2, §16.3).
-fn check_fields(headers: &Headers, role: Role) -> Result<(), HeaderError> {
+fn check_fields(headers: &Headers, role: Role) -> Result<Option<ContentType>, HeaderError> {
     headers.typed::<MaxForwards>()?;
     headers.typed_list::<Route>()?;
     headers.typed_list::<RecordRoute>()?;
@@ -263,9 +289,9 @@ fn check_fields(headers: &Headers, role: Role) -> Result<(), HeaderError> {
     if role == Role::UserAgent {
         headers.typed_list::<Contact>()?;
         headers.typed::<Expires>()?;
-        headers.typed::<ContentType>()?;
+        return headers.typed::<ContentType>();
     }
-    Ok(())
+    Ok(None)
 }
 
 fn check_method(method: &Method, policy: &RequestPolicy) -> Result<(), Finding> {
@@ -282,8 +308,8 @@ fn check_method(method: &Method, policy: &RequestPolicy) -> Result<(), Finding> 
 }
 
 fn check_scheme(uri: &Uri, policy: &RequestPolicy) -> Result<(), Finding> {
-    let scheme = uri.scheme();
-    if policy.uri_schemes.contains(&scheme) {
+    let scheme = uri.as_str().split(':').next().unwrap_or("");
+    if policy.uri_schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
         return Ok(());
     }
     Err(Finding::new(StatusCode::UNSUPPORTED_URI_SCHEME, "the URI scheme is not supported"))
@@ -309,12 +335,16 @@ fn check_extensions<'a>(
         .with(HeaderName::Unsupported, &unsupported.join(", ")))
 }
 
-fn check_body(request: &Request, policy: &RequestPolicy) -> Result<(), Finding> {
+fn check_body(
+    request: &Request,
+    policy: &RequestPolicy,
+    content_type: Option<&ContentType>,
+) -> Result<(), Finding> {
     let headers = request.headers();
     if request.body().is_empty() {
         return Ok(());
     }
-    let kind: ContentType = needed(headers)?;
+    let kind = content_type.ok_or(HeaderError::Missing { header: HeaderName::ContentType.label() })?;
     let disposition = headers.typed::<ContentDisposition>()?;
     if disposition.is_some_and(|disposition| disposition.is_optional()) {
         return Ok(());

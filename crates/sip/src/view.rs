@@ -150,10 +150,12 @@ fn read_via<'a>(scan: &mut Scan<'a>, limits: &Limits) -> Result<ViaRef<'a>, Faul
             sound &= parse_ip(&text()).is_some();
         } else if name.eq_ignore_ascii_case("rport") {
             sound &= text().is_empty() || parse_port(&text()).is_some();
+        } else if name.eq_ignore_ascii_case("ttl") {
+            sound &= parse_u32(text().as_bytes()).is_some_and(|ttl| u8::try_from(ttl).is_ok());
         }
     })?;
     if !sound {
-        return Err(Fault::Syntax("received is no address, or rport is no port"));
+        return Err(Fault::Syntax("received is no address, rport no port, or ttl no number up to 255"));
     }
     limits.max_token(branch.map_or(0, |branch: ParamRef<'a>| branch.text().len()))?;
     Ok(ViaRef { transport, host, port, branch, params })

@@ -8,7 +8,7 @@ use crate::method::Method;
 use crate::name::{HeaderName, Occurrence};
 use crate::status::StatusCode;
 use crate::text::HeaderText;
-use crate::typed::{CSeq, Contact, Expires, From, Require, To, Via, check_field};
+use crate::typed::{CSeq, Contact, ContentType, Expires, From, Require, To, Via, check_field};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -59,7 +59,8 @@ pub fn inspect_request(request: &Request, policy: &RequestPolicy) -> Vec<Finding
     agreement(request, &mut findings);
     method_rules(request, &mut findings);
     if findings.iter().all(|finding| finding.weight != Weight::Fault)
-        && let Err(finding) = check_service(request, policy)
+        && let content_type = headers.typed::<ContentType>().ok().flatten()
+        && let Err(finding) = check_service(request, policy, content_type.as_ref())
     {
         findings.push(finding);
     }

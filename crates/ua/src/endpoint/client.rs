@@ -182,6 +182,8 @@ impl Endpoint {
     pub(super) fn begin_client(&mut self, now: Now, user: User, request: Request, hop: Hop) -> TransactionId {
         let id = self.insert_client(now, user, request);
         self.send_off(now, Departure::Client(id), hop);
+        // Set at once for most; the deadline of what waits for a flow is set here.
+        self.schedule_client(id);
         id
     }
 
@@ -192,7 +194,9 @@ impl Endpoint {
         invite: InviteId,
         request: Request,
     ) -> TransactionId {
-        self.insert_client(now, User::Invite(invite), request)
+        let id = self.insert_client(now, User::Invite(invite), request);
+        self.schedule_client(id);
+        id
     }
 
     /// The same for a request that waits for [`release_held`](Endpoint::release_held).
@@ -216,6 +220,7 @@ impl Endpoint {
         }
     }
 
+    /// Holds a new transaction; its deadline is left to the caller.
     fn insert_client(&mut self, now: Now, user: User, mut request: Request) -> TransactionId {
         if !matches!(user, User::Branch(..) | User::Nobody) {
             self.sign_ahead(&mut request);
@@ -239,8 +244,7 @@ impl Endpoint {
             told: false,
             attempts: None,
         };
-        self.clients.insert(id, client);
-        self.schedule_client(id);
+        self.clients.insert(id, Box::new(client));
         id
     }
 
@@ -329,7 +333,7 @@ impl Endpoint {
     /// The client transaction that a response belongs to.
     pub(super) fn find_client(&self, branch: &str, cseq: CSeqRef<'_>) -> Option<TransactionId> {
         let cancel = cseq.is(&Method::Cancel);
-        let id = *self.by_branch.get(&self.branch_key(branch, cancel))?;
+        let id = *self.by_branch.get(self.branch_key(branch, cancel))?;
         cseq.is(&self.clients.get(&id)?.method).then_some(id)
     }
 
@@ -360,7 +364,7 @@ impl Endpoint {
             return self.tidy_client(id);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE
-            && self.clients.get(&id).is_some_and(Client::may_go_elsewhere)
+            && self.clients.get(&id).is_some_and(|client| client.may_go_elsewhere())
         {
             return self.leave_target(now, id);
         }
@@ -445,7 +449,7 @@ impl Endpoint {
                 self.hash_key,
                 &[attempt.branch.as_bytes(), &[u8::from(client.method == Method::Cancel)]],
             );
-            self.by_branch.remove(&key);
+            self.by_branch.remove(key);
         }
         match client.user {
             User::Invite(invite) => self.invite_over(invite, id),
@@ -455,7 +459,7 @@ impl Endpoint {
     }
 
     fn schedule_client(&mut self, id: TransactionId) {
-        let at = self.clients.get(&id).and_then(Client::next_alarm);
+        let at = self.clients.get(&id).and_then(|client| client.next_alarm());
         self.timers.set(TimerKey::Client(id), at);
     }
 
@@ -521,7 +525,7 @@ impl Endpoint {
                 self.hash_key,
                 &[attempt.branch.as_bytes(), &[u8::from(client.method == Method::Cancel)]],
             );
-            self.by_branch.remove(&key);
+            self.by_branch.remove(key);
         }
         self.go_elsewhere(now, id);
     }
@@ -544,7 +548,7 @@ impl Endpoint {
             &[attempt.branch.as_bytes(), &[u8::from(method == Method::Cancel)]],
         );
         self.by_branch.insert(key, rest);
-        self.clients.insert(rest, Client::remainder(method, attempt));
+        self.clients.insert(rest, Box::new(Client::remainder(method, attempt)));
         self.schedule_client(rest);
         self.tidy_client(rest);
         Some(flow)

@@ -2,6 +2,8 @@
 //!
 //! SipHash-2-4 with a result of 128 bits: who does not know the key cannot make two texts meet, and by chance they do not.
 
+use core::hash::{BuildHasherDefault, Hasher};
+
 /// The keyed hash of some texts.
 pub(super) type Fingerprint = u128;
 
@@ -52,13 +54,24 @@ impl State {
         *a ^= word;
     }
 
-    fn octet(&mut self, octet: u8) {
-        self.tail |=
-            u64::from(octet).rotate_left(u32::try_from(self.length & 7).unwrap_or(0).wrapping_mul(8));
-        self.length = self.length.wrapping_add(1);
-        if self.length & 7 == 0 {
-            let word = core::mem::take(&mut self.tail);
-            self.word(word);
+    /// Octets in words of eight, least first.
+    fn octets(&mut self, octets: &[u8]) {
+        let filled = u32::try_from(self.length & 7).unwrap_or(0).wrapping_mul(8);
+        self.length = self.length.wrapping_add(u64::try_from(octets.len()).unwrap_or(u64::MAX));
+        let (words, rest) = octets.as_chunks::<8>();
+        for word in words {
+            let word = u64::from_le_bytes(*word);
+            self.word(self.tail | word.wrapping_shl(filled));
+            self.tail = word.checked_shr(64u32.wrapping_sub(filled)).unwrap_or(0);
+        }
+        let mut last = [0u8; 8];
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        let last = u64::from_le_bytes(last);
+        self.tail |= last.wrapping_shl(filled);
+        let count = u32::try_from(rest.len()).unwrap_or(0).wrapping_mul(8);
+        if filled.wrapping_add(count) >= 64 {
+            self.word(self.tail);
+            self.tail = last.checked_shr(64u32.wrapping_sub(filled)).unwrap_or(0);
         }
     }
 
@@ -83,19 +96,102 @@ impl State {
 pub(super) fn fingerprint(key: u64, texts: &[&[u8]]) -> Fingerprint {
     let mut state = State::new(key);
     for text in texts {
-        for octet in *text {
-            state.octet(*octet);
-        }
-        for octet in u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes() {
-            state.octet(octet);
-        }
+        state.octets(text);
+        state.octets(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
     }
     state.finish()
+}
+
+/// What is found by a fingerprint. The hash is keyed already: half of it serves as it is.
+#[derive(Debug)]
+pub(super) struct Index<V>(hashbrown::HashMap<Fingerprint, V, BuildHasherDefault<Half>>);
+
+impl<V> Default for Index<V> {
+    fn default() -> Self {
+        Index(hashbrown::HashMap::default())
+    }
+}
+
+impl<V> Index<V> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn get(&self, key: Fingerprint) -> Option<&V> {
+        self.0.get(&key)
+    }
+
+    pub(super) fn insert(&mut self, key: Fingerprint, value: V) {
+        self.0.insert(key, value);
+    }
+
+    /// Removes one; after a rush, its room is given back.
+    pub(super) fn remove(&mut self, key: Fingerprint) {
+        /// Room that is always kept.
+        const ROOM: usize = 1024;
+        self.0.remove(&key);
+        let (len, room) = (self.0.len(), self.0.capacity());
+        if room > ROOM && len.saturating_mul(8) < room {
+            self.0.shrink_to(len.saturating_mul(2));
+        }
+    }
+}
+
+/// Half of a fingerprint.
+#[derive(Debug, Default)]
+pub(super) struct Half(u64);
+
+impl Hasher for Half {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        for (half, octet) in octets.iter().enumerate().take(8) {
+            self.0 |= u64::from(*octet).rotate_left(u32::try_from(half).unwrap_or(0).wrapping_mul(8));
+        }
+    }
+
+    fn write_u128(&mut self, fingerprint: u128) {
+        self.0 = u64::try_from(fingerprint & u128::from(u64::MAX)).unwrap_or(0);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_octets_are_cut_does_not_count() {
+        let octets: alloc::vec::Vec<u8> = (0..40).collect();
+        let hash = |parts: &[&[u8]]| {
+            let mut state = State::new(7);
+            parts.iter().for_each(|part| state.octets(part));
+            state.finish()
+        };
+        let mut seen = alloc::collections::BTreeSet::new();
+        for end in 0..=octets.len() {
+            let whole = hash(&[&octets[..end]]);
+            assert!(seen.insert(whole));
+            for first in 0..=end {
+                for second in first..=end {
+                    let parts = [&octets[..first], &octets[first..second], &octets[second..end]];
+                    assert_eq!(hash(&parts), whole, "{first} {second} {end}");
+                }
+            }
+        }
+    }
+
+    /// After a rush, an index gives its room back.
+    #[test]
+    fn room_is_given_back() {
+        let mut index = Index::default();
+        let key = |n: u64| fingerprint(1, &[&n.to_be_bytes()]);
+        (0..100_000).for_each(|n| index.insert(key(n), n));
+        assert!((0..100_000).all(|n| index.get(key(n)) == Some(&n)));
+        (0..100_000).for_each(|n| index.remove(key(n)));
+        assert!(index.is_empty() && index.0.capacity() <= 2048);
+    }
 
     /// Threat A19: every octet, where a text ends, and the key decide; nothing of the texts shows.
     #[test]

@@ -71,22 +71,17 @@ impl Endpoint {
         if self.config.identity.enforce {
             crate::identity::believe(request.headers_mut(), info.trust);
         }
-        let head = match Head::take(&mut request, flow, &info) {
+        let head = match Head::take(self.hash_key, &mut request, flow, &info) {
             Ok(head) => head,
             Err(error) => return self.unusable(now, flow, &request, error),
         };
-        if head.cseq.method != *request.method() {
-            let what = "the method is not that of the request";
-            let error = cpm_sip::HeaderError::Malformed { header: "CSeq", what };
-            return self.unusable(now, flow, &request, error);
-        }
         match request.method() {
             Method::Ack => return self.ack_received(now, flow, &head, request),
             Method::Cancel => return self.cancel_received(now, flow, &head, &request),
             _ => {}
         }
-        if let Some(id) = self.find_server(head.server_key(self.hash_key, &request)) {
-            return self.request_again(now, id);
+        if self.is_copy(now, head.server_key) {
+            return;
         }
         self.flow_params_received(flow, &head.via, request.headers_mut());
         if self.turn_away(now, flow, &head, &request) {

@@ -54,8 +54,8 @@ use cpm_base::{
 };
 use cpm_sip::{Frame, RequestPolicy};
 use dialogs::{Dialog, DialogKey};
-use done::AllDone;
-use fingerprint::Fingerprint;
+use done::{AllDone, Found};
+use fingerprint::Index;
 pub use lease::UsageFailure;
 pub use logins::Login;
 pub use notifiers::{Acceptance, NotifierEnd, NotifierEvent, Termination};
@@ -95,13 +95,13 @@ pub struct Endpoint {
     /// Flows to be closed as soon as the current input is done with.
     doomed: Vec<(FlowId, CloseReason)>,
     resolving: BTreeMap<ResolveId, Resolving>,
-    clients: BTreeMap<TransactionId, Client>,
+    clients: BTreeMap<TransactionId, Box<Client>>,
     /// Client transactions by branch; CANCEL shares the branch of its INVITE, so it is told apart.
-    by_branch: BTreeMap<Fingerprint, TransactionId>,
+    by_branch: Index<TransactionId>,
     servers: BTreeMap<RequestId, Box<Server>>,
     done: AllDone,
-    by_key: BTreeMap<Fingerprint, RequestId>,
-    merges: BTreeMap<Fingerprint, RequestId>,
+    by_key: Index<Found>,
+    merges: Index<()>,
     peers: BTreeMap<IpAddr, PeerLoad>,
     unanswered: usize,
     /// Transactions that have their final response, oldest first, and what each costs.
@@ -139,11 +139,11 @@ impl Endpoint {
             doomed: Vec::new(),
             resolving: BTreeMap::new(),
             clients: BTreeMap::new(),
-            by_branch: BTreeMap::new(),
+            by_branch: Index::default(),
             servers: BTreeMap::new(),
             done: AllDone::default(),
-            by_key: BTreeMap::new(),
-            merges: BTreeMap::new(),
+            by_key: Index::default(),
+            merges: Index::default(),
             peers: BTreeMap::new(),
             unanswered: 0,
             completed: BTreeMap::new(),

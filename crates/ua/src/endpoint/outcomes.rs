@@ -18,7 +18,7 @@ impl Endpoint {
             User::Invite(invite) => self.invite_response(now, invite, response),
             User::Branch(proxy, index) => self.branch_response(now, proxy, index, response),
             User::Usage(usage) => {
-                let flow = self.clients.get(&transaction).and_then(super::client::Client::flow);
+                let flow = self.clients.get(&transaction).and_then(|client| client.flow());
                 self.usage_response(now, usage, flow, response);
             }
             User::Function | User::Dialog(_) | User::Bye(_) if response.status().is_provisional() => {

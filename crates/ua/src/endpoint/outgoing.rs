@@ -1,7 +1,6 @@
 //! From a message to a flow: where it goes (RFC 3261 §8.1.2, §18.1.1), resolving names, opening flows, the next target.
 
 use super::Endpoint;
-use super::client::Client;
 use crate::config::NextHop;
 use crate::error::Refusal;
 use crate::event::{Action, Destination, Event, Fault, NameQuery, RequestId, ResolveId};
@@ -63,7 +62,7 @@ impl Endpoint {
         Ok(hop)
     }
 
-    fn next_hop(
+    pub(super) fn next_hop(
         &self,
         request: &Request,
         destination: &Destination,
@@ -133,7 +132,7 @@ impl Endpoint {
         /// What our Via will add.
         const VIA: usize = 100;
         let request = match departure {
-            Departure::Client(id) => self.clients.get(id).and_then(Client::request),
+            Departure::Client(id) => self.clients.get(id).and_then(|client| client.request()),
             Departure::Stateless(stateless) => match &stateless.what {
                 StatelessKind::Ack { request, .. } => Some(request),
                 StatelessKind::Response { .. } => None,

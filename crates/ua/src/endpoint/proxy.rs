@@ -1,7 +1,7 @@
 //! Proxying (RFC 3261 §16): from a received request to its branches. What comes back is in `proxy_responses.rs`.
 
 use super::Endpoint;
-use super::client::{Client, User};
+use super::client::User;
 use super::outgoing::{Hop, Stateless, StatelessKind};
 use super::server::Owner;
 use crate::config::SentBy;
@@ -352,7 +352,7 @@ impl Endpoint {
     pub(super) fn dress(&mut self, id: TransactionId, flow: FlowId) {
         if self.config.identity.enforce {
             let (trust, policy) = (self.trust_of(Some(flow)), &self.config.identity);
-            if let Some(request) = self.clients.get_mut(&id).and_then(Client::request_mut) {
+            if let Some(request) = self.clients.get_mut(&id).and_then(|client| client.request_mut()) {
                 crate::identity::reveal(request.headers_mut(), trust, policy);
             }
         }
@@ -360,12 +360,14 @@ impl Endpoint {
     }
 
     fn record_path(&mut self, id: TransactionId, flow: FlowId) {
-        let Some(User::Branch(proxy, index)) = self.clients.get(&id).map(Client::user) else { return };
+        let Some(User::Branch(proxy, index)) = self.clients.get(&id).map(|client| client.user()) else {
+            return;
+        };
         let Some(leaves_over) = self.flows.get(flow).map(|flow| flow.info.transport) else { return };
         let Some(proxy) = self.proxies.get_mut(&proxy) else { return };
         let path = path_of(proxy, leaves_over, &self.config.sent_by);
         let Some(branch) = proxy.branches.get_mut(index) else { return };
-        let Some(request) = self.clients.get_mut(&id).and_then(Client::request_mut) else { return };
+        let Some(request) = self.clients.get_mut(&id).and_then(|client| client.request_mut()) else { return };
         for _ in 0..core::mem::replace(&mut branch.recorded, path.len()) {
             request.headers_mut().pop_first_value(&HeaderName::RecordRoute);
         }

@@ -1,7 +1,7 @@
 //! Server transactions: matching (RFC 3261 §17.2.3), one cached response, who may send what, what is too much.
 
 use super::Endpoint;
-use super::done::Done;
+use super::done::{Done, Found};
 use super::fingerprint::Fingerprint;
 use super::reliable::Reliable;
 use super::replaces::Replacing;
@@ -245,7 +245,7 @@ impl Endpoint {
         let whole = invite || head.to_tag.is_some();
         let server = Server {
             correlation: Correlation::of(&head.call_id),
-            key: head.server_key(self.hash_key, request),
+            key: head.server_key,
             merge: None,
             machine,
             method: request.method().clone(),
@@ -272,7 +272,7 @@ impl Endpoint {
             let load = self.peers.entry(peer).or_default();
             load.unanswered = load.unanswered.saturating_add(1);
         }
-        self.by_key.insert(server.key, id);
+        self.by_key.insert(server.key, Found::Live(id));
         self.servers.insert(id, Box::new(server));
         self.schedule_server(id);
         self.metrics.count("ua.requests_received");
@@ -281,11 +281,11 @@ impl Endpoint {
 
     /// Remembers what merged copies of this request will look like; `false` when it is such a copy itself.
     pub(super) fn is_first_way(&mut self, id: RequestId, merge: Fingerprint) -> bool {
-        if self.merges.contains_key(&merge) {
+        if self.merges.get(merge).is_some() {
             return false;
         }
         if let Some(server) = self.servers.get_mut(&id) {
-            self.merges.insert(merge, id);
+            self.merges.insert(merge, ());
             server.merge = Some(merge);
         }
         true
@@ -293,16 +293,22 @@ impl Endpoint {
 
     /// The transaction that a received request belongs to.
     pub(super) fn find_server(&self, key: Fingerprint) -> Option<RequestId> {
-        self.by_key.get(&key).copied()
+        match self.by_key.get(key)? {
+            Found::Live(id) => Some(*id),
+            Found::Done(_) => None,
+        }
     }
 
-    /// The request came again.
-    pub(super) fn request_again(&mut self, now: Now, id: RequestId) {
+    /// Whether a request came before; then its response goes out again.
+    pub(super) fn is_copy(&mut self, now: Now, key: Fingerprint) -> bool {
+        let Some(found) = self.by_key.get(key).copied() else { return false };
         self.metrics.count("ua.retransmissions_absorbed");
-        if self.done_again(now, id) {
-            return;
+        let (invite, other) = (invite_server::Event::InviteAgain, non_invite_server::Event::RequestAgain);
+        match found {
+            Found::Live(id) => drop(self.step_server(now, id, invite, other)),
+            Found::Done(number) => self.done_again(now, number),
         }
-        self.step_server(now, id, invite_server::Event::InviteAgain, non_invite_server::Event::RequestAgain);
+        true
     }
 
     /// An ACK came that matches an INVITE transaction. `true` when it acknowledges a 2xx and is to be passed up.
@@ -315,6 +321,19 @@ impl Endpoint {
     }
 
     fn step_server(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        invite: invite_server::Event,
+        other: non_invite_server::Event,
+    ) -> Effects {
+        let effects = self.advance_server(now, id, invite, other);
+        self.schedule_server(id);
+        effects
+    }
+
+    /// The same; the deadline is left to the caller.
+    fn advance_server(
         &mut self,
         now: Now,
         id: RequestId,
@@ -335,8 +354,6 @@ impl Endpoint {
         }
         if self.servers.get(&id).is_some_and(|server| server.machine.terminated()) {
             self.end_server(now, id);
-        } else {
-            self.schedule_server(id);
         }
         effects
     }
@@ -401,11 +418,12 @@ impl Endpoint {
             server.give_up_at = None;
         }
         // The machine decides whether it may go out, and may end the transaction with it.
-        let effects = self.step_server(now, id, invite, other);
+        let effects = self.advance_server(now, id, invite, other);
         if effects.refused {
             if let Some(server) = self.servers.get_mut(&id) {
                 server.response = before;
             }
+            self.schedule_server(id);
             return Err(Refusal::Gone);
         }
         if status.is_final() {
@@ -416,8 +434,8 @@ impl Endpoint {
             if let Some((dialog, method)) = of {
                 self.served(dialog, id, &method, status.is_success());
             }
-            self.schedule_server(id);
         }
+        self.schedule_server(id);
         Ok(())
     }
 
@@ -429,8 +447,6 @@ impl Endpoint {
         }
         (server.request, server.octets) = (None, None);
         let (peer, cancelled) = (server.peer, server.cancelled);
-        // Written piece by piece, it has room to spare: not for half a minute.
-        server.response = server.response.take().map(|response| Bytes::copy_from_slice(&response));
         let cost = server.cost();
         // Its 2xx is still needed, until it is acknowledged or the call over: those are bounded by the number of dialogs.
         let evictable = !matches!(
@@ -439,6 +455,10 @@ impl Endpoint {
         );
         let early = server.early.take();
         let invite = server.is_invite();
+        if invite {
+            // For the same reason.
+            server.response = server.response.take().map(|response| Bytes::copy_from_slice(&response));
+        }
         self.less_load(peer, cancelled);
         if let Some(early) = early {
             self.forget_call(early);
@@ -479,10 +499,17 @@ impl Endpoint {
     /// Nothing but key and response is left of a transaction other than INVITE.
     fn reduce(&mut self, now: Now, id: RequestId) {
         let Some(server) = self.servers.get_mut(&id) else { return };
-        let response = server.response.take().unwrap_or_default();
-        let done = Done { key: server.key, merge: server.merge, response, reply: server.reply.clone() };
+        let done = Done {
+            id,
+            key: server.key,
+            merge: server.merge,
+            // Written piece by piece, it has room to spare: not for half a minute.
+            response: server.response.take().unwrap_or_default().as_ref().into(),
+            reply: server.reply.clone(),
+            until: now.mono.plus(self.config.timers.patience()),
+        };
         self.end_server(now, id);
-        self.keep_done(now, id, done);
+        self.keep_done(done);
     }
 
     fn less_load(&mut self, peer: Option<IpAddr>, cancelled: bool) {
@@ -544,8 +571,8 @@ impl Endpoint {
     fn end_server(&mut self, now: Now, id: RequestId) {
         let Some(server) = self.servers.remove(&id) else { return };
         self.timers.set(TimerKey::Server(id), None);
-        self.by_key.remove(&server.key);
-        if let Some(merge) = &server.merge {
+        self.by_key.remove(server.key);
+        if let Some(merge) = server.merge {
             self.merges.remove(merge);
         }
         if let Some(early) = server.early {

@@ -78,6 +78,16 @@ struct Fork {
     ack: Option<(Request, String, Destination)>,
 }
 
+/// What is to be added to a request before it is sent (RFC 3261 §8.1.1).
+struct Lacks {
+    /// The From field that has no tag.
+    from_tag: Option<From>,
+    to: bool,
+    call_id: bool,
+    cseq: bool,
+    max_forwards: bool,
+}
+
 impl Endpoint {
     pub(super) fn room_for_client(&self) -> Result<(), LimitExceeded> {
         let count = self.clients.len().saturating_add(1);
@@ -106,14 +116,20 @@ impl Endpoint {
         if let Err(why) = self.may_begin() {
             return Err(Refused::new(why, request));
         }
-        let mut ready = request.clone();
-        let hop = self
-            .complete_request(&mut ready)
-            .and_then(|()| self.hop(&mut ready, &destination, self.config.outbound.as_ref()));
-        match hop {
+        // What may refuse it comes first: it goes back as it came.
+        let ready = self.lacks(&request).and_then(|lacks| {
+            let hop = self.next_hop(&request, &destination, self.config.outbound.as_ref())?;
+            Ok((lacks, hop, super::routing::strict_route(&request)?))
+        });
+        match ready {
             Err(why) => Err(Refused::new(why, request)),
-            Ok(hop) => {
-                let id = self.begin_client(now, User::Function, ready, hop);
+            Ok((lacks, hop, strict)) => {
+                let mut request = request;
+                self.complete(&mut request, lacks);
+                if let Some(routes) = strict {
+                    super::routing::lead_strictly(&mut request, routes);
+                }
+                let id = self.begin_client(now, User::Function, request, hop);
                 self.settle(now);
                 Ok(id)
             }
@@ -122,32 +138,49 @@ impl Endpoint {
 
     /// RFC 3261 §8.1.1: what every request has.
     pub(super) fn complete_request(&mut self, request: &mut Request) -> Result<(), Refusal> {
+        let lacks = self.lacks(request)?;
+        self.complete(request, lacks);
+        Ok(())
+    }
+
+    /// What a request lacks of that; nothing is changed yet.
+    fn lacks(&self, request: &Request) -> Result<Lacks, Refusal> {
         self.room_for_client().map_err(Refusal::Limit)?;
-        request.headers_mut().remove(&HeaderName::Via);
         let from = request.typed::<From>()?.ok_or(Refusal::Missing("From"))?;
-        if from.tag().is_none() {
+        let headers = request.headers();
+        Ok(Lacks {
+            from_tag: from.tag().is_none().then_some(from),
+            to: headers.view::<ToRef<'_>>()?.is_none(),
+            call_id: headers.view::<CallIdRef<'_>>()?.is_none(),
+            cseq: !headers.view::<CSeqRef<'_>>()?.is_some_and(|cseq| cseq.is(request.method())),
+            max_forwards: request.typed::<MaxForwards>()?.is_none(),
+        })
+    }
+
+    fn complete(&mut self, request: &mut Request, lacks: Lacks) {
+        request.headers_mut().remove(&HeaderName::Via);
+        if let Some(from) = lacks.from_tag {
             let tag = self.random.public_token(16);
             request.headers_mut().set_typed(&from.with_tag(&tag));
         }
-        if request.headers().view::<ToRef<'_>>()?.is_none() {
+        if lacks.to {
             let to = To::new(request.uri().clone());
             request.headers_mut().push_typed(&to);
         }
-        if request.headers().view::<CallIdRef<'_>>()?.is_none() {
-            let token = self.random.public_token(26);
-            let id = CallId::new(&token).map_err(|_| Refusal::Missing("Call-ID"))?;
+        if lacks.call_id
+            && let Ok(id) = CallId::new(&self.random.public_token(26))
+        {
             request.headers_mut().push_typed(&id);
         }
-        if !request.headers().view::<CSeqRef<'_>>()?.is_some_and(|cseq| cseq.is(request.method())) {
+        if lacks.cseq {
             let cseq = CSeq::new(1, request.method().clone());
             request.headers_mut().set_typed(&cseq);
         }
-        if request.typed::<MaxForwards>()?.is_none() {
+        if lacks.max_forwards {
             request.headers_mut().push_typed(&MaxForwards(70));
         }
         self.add_user_agent(request);
         request.ensure_content_length();
-        Ok(())
     }
 
     /// Sends an INVITE that makes a dialog. Like [`send_request`](Endpoint::send_request); a missing Contact is made of

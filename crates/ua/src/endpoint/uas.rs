@@ -31,7 +31,7 @@ impl Endpoint {
         let status = match known.call_state() {
             Some((Phase::Ended { .. }, _)) if of_call || known.usages.is_empty() => Some(missing),
             // A number that was used already, in another transaction, is out of order as well.
-            _ if known.remote_cseq.is_some_and(|last| head.cseq.number <= last) => {
+            _ if known.remote_cseq.is_some_and(|last| head.cseq <= last) => {
                 Some(StatusCode::SERVER_INTERNAL_ERROR)
             }
             None if of_call => Some(missing),
@@ -41,8 +41,8 @@ impl Endpoint {
             Some((_, Some(_))) if of_call || *method == Method::Refer => Some(missing),
             _ => None,
         };
-        if known.remote_cseq.is_none_or(|last| head.cseq.number > last) {
-            known.remote_cseq = Some(head.cseq.number);
+        if known.remote_cseq.is_none_or(|last| head.cseq > last) {
+            known.remote_cseq = Some(head.cseq);
         }
         match status {
             Some(StatusCode::OK) => {
@@ -171,14 +171,14 @@ impl Endpoint {
     /// ACK: for a final response of a transaction, for the 2xx of a dialog, on its way through, or for nothing (C10: then
     /// it leaves no trace but a counter).
     pub(super) fn ack_received(&mut self, now: Now, flow: FlowId, head: &Head, ack: Request) {
-        if let Some(id) = self.find_server(head.server_key(self.hash_key, &ack))
+        if let Some(id) = self.find_server(head.server_key)
             && !self.ack_for_server(now, id)
         {
             return;
         }
         if let Some(id) = self.dialog_of(head) {
             match self.dialogs.get(&id).and_then(Dialog::call_state) {
-                Some((Phase::AwaitsAck { invite, cseq, .. }, bye)) if cseq == head.cseq.number => {
+                Some((Phase::AwaitsAck { invite, cseq, .. }, bye)) if cseq == head.cseq => {
                     self.set_phase(id, Phase::Confirmed);
                     self.may_forget(invite);
                     let of = OfferOf::Success(id);

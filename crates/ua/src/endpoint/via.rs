@@ -11,8 +11,8 @@ use alloc::string::{String, ToString};
 use core::net::SocketAddr;
 use cpm_base::{FlowId, FlowInfo, Protocol, Target, Transport};
 use cpm_sip::{
-    CSeq, CallIdRef, FromRef, HeaderError, HeaderName, HeaderText, Headers, Host, Method, Request, Rport, To,
-    ToRef, UserAgent, Via,
+    CSeqRef, CallIdRef, FromRef, HeaderError, HeaderName, HeaderText, Headers, Host, Method, Request, Rport,
+    To, ToRef, UserAgent, Via,
 };
 
 /// What begins every branch of RFC 3261.
@@ -38,38 +38,48 @@ pub(super) struct Head {
     pub(super) from_tag: String,
     pub(super) to_tag: Option<String>,
     pub(super) call_id: String,
-    pub(super) cseq: CSeq,
+    /// The number of CSeq; its method is that of the request.
+    pub(super) cseq: u32,
+    method: Method,
+    /// What the server transaction is found by (RFC 3261 §17.2.3); that of its INVITE for an ACK.
+    pub(super) server_key: Fingerprint,
 }
 
 impl Head {
-    /// Reads the fields and completes the topmost Via of the request.
-    pub(super) fn take(request: &mut Request, flow: FlowId, info: &FlowInfo) -> Result<Head, HeaderError> {
+    /// Reads the fields and completes the topmost Via of the request. `key` is that of the fingerprints.
+    pub(super) fn take(
+        key: u64,
+        request: &mut Request,
+        flow: FlowId,
+        info: &FlowInfo,
+    ) -> Result<Head, HeaderError> {
         let (via, reply) = stamp(request.headers_mut(), flow, info)?;
         let from = request.headers().view::<FromRef<'_>>()?.ok_or(missing("From"))?;
         let to = request.headers().view::<ToRef<'_>>()?.ok_or(missing("To"))?;
         let call_id = request.headers().view::<CallIdRef<'_>>()?.ok_or(missing("Call-ID"))?;
-        let cseq = request.typed::<CSeq>()?.ok_or(missing("CSeq"))?;
-        Ok(Head {
+        let cseq = request.headers().view::<CSeqRef<'_>>()?.ok_or(missing("CSeq"))?;
+        let method = request.method().clone();
+        if !cseq.is(&method) {
+            let what = "the method is not that of the request";
+            return Err(HeaderError::Malformed { header: "CSeq", what });
+        }
+        let mut head = Head {
             via,
             reply,
             from_tag: from.tag().unwrap_or_default().into_owned(),
             to_tag: to.tag().map(Cow::into_owned),
             call_id: call_id.as_str().to_string(),
-            cseq,
-        })
+            cseq: cseq.number(),
+            method,
+            server_key: 0,
+        };
+        let of_invite = head.method == Method::Ack;
+        head.server_key = head.key_for(key, request, if of_invite { &Method::Invite } else { &head.method });
+        Ok(head)
     }
 
     pub(super) fn branch_text(&self) -> String {
         self.via.branch().unwrap_or_default().to_string()
-    }
-
-    /// What the server transaction is found by (RFC 3261 §17.2.3); that of its INVITE for an ACK.
-    pub(super) fn server_key(&self, key: u64, request: &Request) -> Fingerprint {
-        let method = match request.method() {
-            Method::Ack => &Method::Invite,
-            method => method,
-        };
-        self.key_for(key, request, method)
     }
 
     /// That of the INVITE that a CANCEL means.
@@ -80,24 +90,42 @@ impl Head {
     /// Branch with the magic cookie, sent-by and method; without the cookie (RFC 2543) Request-URI, From tag, Call-ID,
     /// CSeq, method and topmost Via.
     fn key_for(&self, key: u64, request: &Request, method: &Method) -> Fingerprint {
-        let (sent_by, method) = (self.via.sent_by_key(), method.as_str().as_bytes());
+        let method = method.as_str().as_bytes();
+        let port = self.via.port().map(u16::to_be_bytes);
+        let port: &[u8] = port.as_ref().map_or(&[], |port| port);
+        let (v4, v6, name);
+        let host: &[u8] = match self.via.host() {
+            Host::V4(address) => {
+                v4 = address.octets();
+                &v4
+            }
+            Host::V6(address) => {
+                v6 = address.octets();
+                &v6
+            }
+            Host::Name(_) => {
+                name = self.via.host().key();
+                name.as_bytes()
+            }
+        };
+        let kind: &[u8] = if self.via.host().ip().is_some() { b"address" } else { b"name" };
         match self.via.rfc3261_branch() {
-            Some(branch) => fingerprint(key, &[branch.as_bytes(), sent_by.as_bytes(), method]),
+            Some(branch) => fingerprint(key, &[branch.as_bytes(), kind, host, port, method]),
             None => {
-                let number = self.cseq.number.to_be_bytes();
+                let number = self.cseq.to_be_bytes();
                 let (uri, branch) = (request.uri().key(), self.via.branch().unwrap_or_default());
                 let texts =
                     [uri.as_bytes(), self.from_tag.as_bytes(), self.call_id.as_bytes(), &number, method];
                 let old = fingerprint(key, &texts);
-                fingerprint(key, &[&old.to_be_bytes(), sent_by.as_bytes(), branch.as_bytes(), b"2543"])
+                fingerprint(key, &[&old.to_be_bytes(), kind, host, port, branch.as_bytes(), b"2543"])
             }
         }
     }
 
     /// What copies of one request that came on different ways share (RFC 3261 §8.2.2.2): From tag, Call-ID, CSeq.
     pub(super) fn merge_key(&self, key: u64) -> Fingerprint {
-        let number = self.cseq.number.to_be_bytes();
-        let method = self.cseq.method.as_str().as_bytes();
+        let number = self.cseq.to_be_bytes();
+        let method = self.method.as_str().as_bytes();
         fingerprint(key, &[self.from_tag.as_bytes(), self.call_id.as_bytes(), &number, method])
     }
 }
