@@ -2,7 +2,8 @@
 //! held.
 //!
 //! `cargo bench -p cpm-benches --bench endpoint`. The codec's part is: write a MESSAGE, parse it, read what a transaction
-//! needs, write its 200, parse that and read what is needed of it. The same messages through two endpoints back to back,
+//! needs, write its 200, parse that and read what is needed of it. Both messages have the header fields and the length of
+//! the ones that the endpoints exchange, which is checked. The same messages through two endpoints back to back,
 //! over a stream flow (where nothing is kept after the answer) and over UDP at steady state (where 32 s of completed
 //! transactions are). Rounds are interleaved; ratios are minimum against minimum of the same run.
 
@@ -10,11 +11,13 @@ use allocation_counter::{measure, opt_out};
 use bytes::Bytes;
 use cpm_base::{DateTime, FlowId, FlowInfo, Instant, Now, Protocol, Seed, Transport, Trust};
 use cpm_sip::{
-    CSeq, CSeqRef, CallId, CallIdRef, From, FromRef, HeaderName, HeaderText, Host, Limits, MaxForwards,
-    Message, Method, Request, Response, StatusCode, To, ToRef, Uri, Via, ViaRef, parse_datagram,
+    CSeq, CSeqRef, CallId, CallIdRef, ContactRef, From, FromRef, HeaderName, HeaderText, Headers, Host,
+    Limits, MaxForwards, Message, Method, Request, Response, StatusCode, To, ToRef, Uri, Via, ViaRef,
+    parse_datagram,
 };
 use cpm_ua::{Action, Body, Config, Destination, DialogId, Endpoint, Event};
 use std::hint::black_box;
+use std::net::IpAddr;
 use std::time::{Duration, Instant as Clock};
 
 const ROUNDS: usize = 300;
@@ -60,8 +63,29 @@ impl Outline {
     }
 }
 
+/// Octets of the request and the response.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Lengths {
+    request: usize,
+    response: usize,
+}
+
+/// What a transaction needs of either message, read where it stands.
+fn read(message: &Headers) -> usize {
+    let via: ViaRef<'_> = message.view().expect("Via").expect("Via");
+    let from: FromRef<'_> = message.view().expect("From").expect("From");
+    let to: ToRef<'_> = message.view().expect("To").expect("To");
+    let call_id: CallIdRef<'_> = message.view().expect("Call-ID").expect("Call-ID");
+    let cseq: CSeqRef<'_> = message.view().expect("CSeq").expect("CSeq");
+    via.branch().map_or(0, |b| b.len())
+        + from.tag().map_or(0, |t| t.len())
+        + to.tag().map_or(0, |t| t.len())
+        + call_id.as_str().len()
+        + cseq.method().len()
+}
+
 /// The codec's part.
-fn codec_alone(outline: &Outline, host: &Host) -> usize {
+fn codec_alone(outline: &Outline, host: &Host, peer: IpAddr) -> Lengths {
     let from = outline.from.clone().with_tag("k3m9t7w2q5x8z1c4");
     let request = Request::new(Method::Message, outline.target.clone())
         .with_typed(
@@ -78,33 +102,34 @@ fn codec_alone(outline: &Outline, host: &Host) -> usize {
         .with_header(HeaderName::ContentType, outline.content_type.clone())
         .with_body(outline.body.clone());
     let octets = black_box(request.to_bytes());
+    let mut lengths = Lengths { request: octets.len(), response: 0 };
     let Ok(Message::Request(received)) = parse_datagram(octets, &Limits::DEFAULT) else {
         panic!("no request")
     };
-    let read = {
-        let headers = received.headers();
-        let via: ViaRef<'_> = headers.view().expect("Via").expect("Via");
-        let from: FromRef<'_> = headers.view().expect("From").expect("From");
-        let to: ToRef<'_> = headers.view().expect("To").expect("To");
-        let call_id: CallIdRef<'_> = headers.view().expect("Call-ID").expect("Call-ID");
-        let cseq: CSeqRef<'_> = headers.view().expect("CSeq").expect("CSeq");
-        via.branch().map_or(0, |b| b.len())
-            + from.tag().map_or(0, |t| t.len())
-            + to.tag().map_or(0, |t| t.len())
-            + call_id.as_str().len()
-            + cseq.method().len()
-    };
+    let headers = received.headers();
+    black_box(read(headers));
+    black_box(headers.typed::<MaxForwards>().expect("Max-Forwards"));
+    black_box((
+        headers.contains(&HeaderName::Route),
+        headers.view::<ContactRef<'_>>().expect("Contact").is_some(),
+    ));
+    // RFC 3261 §18.2.1, RFC 3581 §4: what the response says of the way of its request.
+    let mut via = received.typed::<Via>().expect("Via").expect("Via");
+    via.set_received(peer);
+    via.set_rport(5060);
     let mut response = Response::for_request(&received, StatusCode::OK);
+    response.headers_mut().replace_first_typed(&via);
     let to = response.typed::<To>().expect("To").expect("To").with_tag("k3m9t7w2q5x8z1c4");
     response.headers_mut().set_typed(&to);
+    response.headers_mut().push(HeaderName::Server, text("bench"));
+    response.ensure_content_length();
     let octets = black_box(response.to_bytes());
+    lengths.response = octets.len();
     let Ok(Message::Response(received)) = parse_datagram(octets, &Limits::DEFAULT) else {
         panic!("no response")
     };
-    let headers = received.headers();
-    let via: ViaRef<'_> = headers.view().expect("Via").expect("Via");
-    let cseq: CSeqRef<'_> = headers.view().expect("CSeq").expect("CSeq");
-    read + via.branch().map_or(0, |b| b.len()) + cseq.method().len()
+    black_box(read(received.headers()));
+    lengths
 }
 
 /// Two endpoints with a flow between them, in virtual time.
@@ -116,6 +141,7 @@ struct Pair {
     outline: Outline,
     buffer: Vec<u8>,
     answered: u64,
+    lengths: Lengths,
 }
 
 fn info(transport: Transport, local: &str, peer: &str) -> FlowInfo {
@@ -141,7 +167,16 @@ impl Pair {
         bob.handle_accepted(now, FLOW, info(transport, "192.0.2.2:5060", "192.0.2.1:5060"));
         while alice.poll_action().is_some() || bob.poll_action().is_some() {}
         let outline = Outline::new();
-        Pair { now, step, alice, bob, outline, buffer: Vec::with_capacity(8192), answered: 0 }
+        Pair {
+            now,
+            step,
+            alice,
+            bob,
+            outline,
+            buffer: Vec::with_capacity(8192),
+            answered: 0,
+            lengths: Lengths::default(),
+        }
     }
 
     /// One MESSAGE there, its 200 back.
@@ -156,13 +191,15 @@ impl Pair {
         self.alice.send_request(self.now, request, Destination::Flow(FLOW)).expect("sent");
         let (now, buffer) = (self.now, &mut self.buffer);
         while let Some(action) = self.alice.poll_action() {
-            carry(now, action, &mut self.alice, &mut self.bob, buffer);
+            let length = carry(now, action, &mut self.alice, &mut self.bob, buffer);
+            self.lengths.request = length.unwrap_or(self.lengths.request);
         }
         while let Some(action) = self.bob.poll_action() {
             if let Action::Event(Event::Request { id, request, .. }) = action {
                 self.bob.respond(now, id, Response::for_request(&request, StatusCode::OK)).expect("answered");
             } else {
-                carry(now, action, &mut self.bob, &mut self.alice, buffer);
+                let length = carry(now, action, &mut self.bob, &mut self.alice, buffer);
+                self.lengths.response = length.unwrap_or(self.lengths.response);
             }
         }
         while let Some(action) = self.alice.poll_action() {
@@ -173,15 +210,27 @@ impl Pair {
     }
 }
 
-fn carry(now: Now, action: Action, from: &mut Endpoint, to: &mut Endpoint, buffer: &mut Vec<u8>) {
+/// Carries what one side has for the other; says how many octets.
+fn carry(
+    now: Now,
+    action: Action,
+    from: &mut Endpoint,
+    to: &mut Endpoint,
+    buffer: &mut Vec<u8>,
+) -> Option<usize> {
     match action {
-        Action::Datagram(flow, octets) => to.handle_datagram(now, flow, octets),
+        Action::Datagram(flow, octets) => {
+            let length = octets.len();
+            to.handle_datagram(now, flow, octets);
+            Some(length)
+        }
         Action::WantsWrite(flow) => {
             buffer.clear();
             while from.poll_transmit(now, flow, 65_536, buffer) > 0 {}
             to.handle_stream(now, flow, Bytes::copy_from_slice(buffer));
+            Some(buffer.len())
         }
-        _ => {}
+        _ => None,
     }
 }
 
@@ -196,6 +245,7 @@ fn timed(turns: usize, run: &mut dyn FnMut()) -> f64 {
 fn rates(rounds: usize) {
     let outline = Outline::new();
     let host = Host::parse("192.0.2.1").expect("a host");
+    let peer = IpAddr::from([192, 0, 2, 1]);
     let mut streams = Pair::new(Transport::Tcp, Duration::ZERO);
     let mut datagrams = Pair::new(Transport::Udp, Duration::from_millis(1));
     // 33 s of virtual time: as many transactions are forgotten as are made.
@@ -205,20 +255,22 @@ fn rates(rounds: usize) {
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..rounds {
         times[0].push(timed(TURNS, &mut || {
-            black_box(codec_alone(&outline, &host));
+            black_box(codec_alone(&outline, &host, peer));
         }));
         times[1].push(timed(TURNS, &mut || streams.message()));
         times[2].push(timed(TURNS, &mut || datagrams.message()));
     }
     let allocations = [
         measure(|| {
-            black_box(codec_alone(&outline, &host));
+            black_box(codec_alone(&outline, &host, peer));
         })
         .count_total,
         measure(|| streams.message()).count_total,
         measure(|| datagrams.message()).count_total,
     ];
     assert!(streams.answered > 0 && datagrams.answered > 0);
+    let lengths = codec_alone(&outline, &host, peer);
+    assert_eq!((lengths, lengths), (streams.lengths, datagrams.lengths), "the same messages");
     let kept = datagrams.bob.holdings().completed;
     println!("{:<44} {:>9} {:>9} {:>9} {:>7} {:>9}", "", "min ns", "median", "of codec", "allocs", "per s");
     let names = [
