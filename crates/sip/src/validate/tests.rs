@@ -57,6 +57,18 @@ fn missing_fields_are_named() {
     assert_eq!(status(&request_of("MESSAGE sip:c@d", &LINES[..6], "body without a type")), 400);
 }
 
+/// Every Via value is held to its grammar, not the topmost alone, in whatever way they are written.
+#[test]
+fn each_via_value_counts() {
+    let vias = |vias: &[&str]| status(&request_of("MESSAGE sip:c@d", &[vias, &LINES[1..]].concat(), "hi"));
+    assert_eq!(vias(&[LINES[0], "v: SIP/2.0/UDP h2"]), 0);
+    assert_eq!(vias(&["Via: SIP/2.0/UDP h, SIP/2.0/UDP h2"]), 0);
+    assert_eq!(vias(&[LINES[0], "v: SIP/2.0/UDP a_b"]), 400);
+    assert_eq!(vias(&["Via: SIP/2.0/UDP h, SIP/2.0/UDP a_b"]), 400);
+    assert_eq!(vias(&["Via: SIP/2.0/UDP h;ttl=256"]), 400);
+    assert_eq!(vias(&["Via: SIP/2.0/UDP h;rport=x"]), 400);
+}
+
 /// threat: A3. A second field of any that may stand once, in any spelling, is refused by everyone.
 #[test]
 fn single_fields_that_stand_twice() {

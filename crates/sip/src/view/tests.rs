@@ -52,7 +52,8 @@ fn malformed_fields_are_errors() {
         ("Via: SIP/2.0/UDP a;branch=1;Branch=2", "a parameter stands twice"),
         ("Via: SIP/2.0/UDP a;a;b;c;d;e;f;g;h;i;A", "a parameter stands twice"),
         ("Via: SIP/2.0/UDP a;a;b;c;d;e;f;g;h;i;I", "a parameter stands twice"),
-        ("Via: SIP/2.0/UDP a;rport=x", "received is no address, or rport is no port"),
+        ("Via: SIP/2.0/UDP a;rport=x", "received is no address, rport no port, or ttl no number up to 255"),
+        ("Via: SIP/2.0/UDP a;ttl=256", "received is no address, rport no port, or ttl no number up to 255"),
         ("Via: SIP/2.0/UDP a:65536", "bad port"),
     ] {
         let message = message(field).unwrap();

@@ -1,6 +1,7 @@
 //! Client transactions: sending, matching responses (RFC 3261 §17.1.3), CANCEL (§9.1), giving up, the next target.
 
 use super::Endpoint;
+use super::fingerprint::{Fingerprint, fingerprint};
 use super::outgoing::Hop;
 use crate::correlation::Correlation;
 use crate::event::{DialogId, InviteId, ProxyId, TransactionFailure, TransactionId};
@@ -67,6 +68,8 @@ impl Machine {
 struct Attempt {
     flow: FlowId,
     branch: String,
+    /// What it is found by.
+    key: Fingerprint,
     machine: Machine,
     /// The request as it was sent, for retransmission: on datagram flows alone.
     copy: Option<Bytes>,
@@ -286,9 +289,9 @@ impl Endpoint {
         client.wait_until = None;
         client.timer_c = invite.then(|| now.mono.plus(values.timer_c));
         let copy = (!reliable).then(|| octets.clone());
-        client.attempt = Some(Attempt { flow, branch: branch.clone(), machine, copy, ack: None });
         let cancel = client.method == Method::Cancel;
-        let key = self.branch_key(&branch, cancel);
+        let key = branch_key(self.hash_key, &branch, cancel);
+        client.attempt = Some(Attempt { flow, branch, key, machine, copy, ack: None });
         self.by_branch.insert(key, id);
         self.schedule_client(id);
         self.metrics.count("ua.requests_sent");
@@ -325,15 +328,10 @@ impl Endpoint {
         }
     }
 
-    /// What a client transaction is found by: CANCEL shares the branch of its INVITE, so it is told apart.
-    fn branch_key(&self, branch: &str, cancel: bool) -> super::fingerprint::Fingerprint {
-        super::fingerprint::fingerprint(self.hash_key, &[branch.as_bytes(), &[u8::from(cancel)]])
-    }
-
     /// The client transaction that a response belongs to.
     pub(super) fn find_client(&self, branch: &str, cseq: CSeqRef<'_>) -> Option<TransactionId> {
         let cancel = cseq.is(&Method::Cancel);
-        let id = *self.by_branch.get(self.branch_key(branch, cancel))?;
+        let id = *self.by_branch.get(branch_key(self.hash_key, branch, cancel))?;
         cseq.is(&self.clients.get(&id)?.method).then_some(id)
     }
 
@@ -445,11 +443,7 @@ impl Endpoint {
         self.timers.set(TimerKey::Client(id), None);
         let Some(client) = self.clients.remove(&id) else { return };
         if let Some(attempt) = client.attempt {
-            let key = super::fingerprint::fingerprint(
-                self.hash_key,
-                &[attempt.branch.as_bytes(), &[u8::from(client.method == Method::Cancel)]],
-            );
-            self.by_branch.remove(key);
+            self.by_branch.remove(attempt.key);
         }
         match client.user {
             User::Invite(invite) => self.invite_over(invite, id),
@@ -521,11 +515,7 @@ impl Endpoint {
             return self.client_failed(now, id, why);
         }
         if let Some(attempt) = client.attempt.take() {
-            let key = super::fingerprint::fingerprint(
-                self.hash_key,
-                &[attempt.branch.as_bytes(), &[u8::from(client.method == Method::Cancel)]],
-            );
-            self.by_branch.remove(key);
+            self.by_branch.remove(attempt.key);
         }
         self.go_elsewhere(now, id);
     }
@@ -543,11 +533,7 @@ impl Endpoint {
         let client = self.clients.get_mut(&id)?;
         let (attempt, method) = (client.attempt.take()?, client.method.clone());
         let flow = attempt.flow;
-        let key = super::fingerprint::fingerprint(
-            self.hash_key,
-            &[attempt.branch.as_bytes(), &[u8::from(method == Method::Cancel)]],
-        );
-        self.by_branch.insert(key, rest);
+        self.by_branch.insert(attempt.key, rest);
         self.clients.insert(rest, Box::new(Client::remainder(method, attempt)));
         self.schedule_client(rest);
         self.tidy_client(rest);
@@ -619,6 +605,11 @@ impl Endpoint {
         let cancel = self.insert_client(now, User::Nobody, cancel);
         self.launch(now, cancel, flow, branch);
     }
+}
+
+/// What a client transaction is found by: CANCEL shares the branch of its INVITE, so it is told apart.
+fn branch_key(key: u64, branch: &str, cancel: bool) -> Fingerprint {
+    fingerprint(key, &[branch.as_bytes(), &[u8::from(cancel)]])
 }
 
 /// A CANCEL or ACK that travels like an INVITE: same Request-URI, topmost Via, From, Call-ID, CSeq number and Route; To as
