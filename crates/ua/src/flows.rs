@@ -62,6 +62,8 @@ pub(crate) struct Stream {
     /// How often the far side is asked whether it is there, and when next.
     pub(crate) ping_every: Option<Duration>,
     pub(crate) ping_at: Option<Instant>,
+    /// Pings are due to the Flow-Timer of a registration alone, and end with it.
+    pub(crate) for_registration: bool,
     /// A ping is not answered: the next CRLF is its pong, and not the first half of a ping.
     pub(crate) awaits_pong: bool,
     /// Until when the far side has to show that it lives.
@@ -84,6 +86,7 @@ impl Stream {
             first_by: None,
             ping_every: None,
             ping_at: None,
+            for_registration: false,
             awaits_pong: false,
             pong_by: None,
             idle_at: None,

@@ -64,7 +64,8 @@ pub struct Bindings {
     pub associated: Vec<PAssociatedUri>,
     /// The registrar does RFC 5626.
     pub outbound: bool,
-    /// Seconds in which the edge proxy wants to hear of us (RFC 5626 §10).
+    /// Seconds in which the edge proxy wants to hear of us (RFC 5626 §10): a stream flow is kept alive as
+    /// [`Endpoint::keep_alive`] does, as long as the registration stands on it. Datagrams need STUN, the host's work.
     pub flow_timer: Option<u32>,
 }
 
@@ -209,9 +210,12 @@ impl Endpoint {
     /// Lets go of a registration without a word to the registrar. `false` when there is none.
     pub fn forget_registration(&mut self, id: RegistrationId) -> bool {
         self.set_usage_alarm(UsageKey::Registration(id), None);
-        let known = self.usages.registrations.remove(&id).is_some();
+        let known = self.usages.registrations.remove(&id);
+        if let Some(flow) = known.as_ref().and_then(|known| known.flow) {
+            self.keep_no_more(flow);
+        }
         self.watch_drain();
-        known
+        known.is_some()
     }
 
     /// What the registrar said last; `None` when nothing is registered.
@@ -270,10 +274,17 @@ impl Endpoint {
         let event = registration.lease.verdict(&response, bindings.expires);
         let why = match event {
             soft_state::Event::Granted => {
+                let (before, every) = (registration.flow, bindings.flow_timer);
                 registration.flow = flow;
                 registration.bindings = Some(bindings);
                 let removed = core::mem::take(&mut registration.removing);
                 registration.leaving.retain(|contact| !removed.contains(contact));
+                if let Some(before) = before.filter(|before| Some(*before) != flow) {
+                    self.keep_no_more(before);
+                }
+                if let Some(flow) = flow {
+                    self.keep_for_registration(now, flow, every);
+                }
                 None
             }
             soft_state::Event::GrantedNothing => Some(UsageFailure::GrantedNothing(response.into())),
@@ -341,7 +352,10 @@ impl Endpoint {
             }
             Effect::Over => {
                 registration.lease.is_over();
-                (registration.bindings, registration.flow) = (None, None);
+                registration.bindings = None;
+                if let Some(flow) = registration.flow.take() {
+                    self.keep_no_more(flow);
+                }
                 self.tell_registration(id, RegistrationEvent::Ended);
             }
             Effect::Nothing | Effect::Busy => {}
@@ -376,7 +390,10 @@ impl Endpoint {
             Some(wait) => registration.lease.wait(now, wait),
             None => {
                 registration.lease.is_over();
-                (registration.bindings, registration.flow) = (None, None);
+                registration.bindings = None;
+                if let Some(flow) = registration.flow.take() {
+                    self.keep_no_more(flow);
+                }
             }
         }
         self.schedule_registration(id);

@@ -22,6 +22,7 @@ impl Endpoint {
     pub fn keep_alive(&mut self, now: Now, flow: FlowId, every: Option<Duration>) -> Result<(), Refusal> {
         let Some(stream) = self.stream(flow) else { return Err(Refusal::UnknownFlow) };
         stream.ping_every = every.filter(|every| !every.is_zero());
+        stream.for_registration = false;
         stream.pong_by = None;
         stream.ping_at = None;
         self.arm_ping(now, flow);
@@ -39,6 +40,38 @@ impl Endpoint {
         self.doom(flow, CloseReason::Done);
         self.settle(now);
         Ok(())
+    }
+
+    /// A registration stands on this flow, whose edge wants to hear of us within so many seconds (RFC 5626 §4.4.1,
+    /// Flow-Timer). Pings that are more frequent already stay.
+    pub(super) fn keep_for_registration(&mut self, now: Now, flow: FlowId, seconds: Option<u32>) {
+        let Some(every) = seconds.filter(|seconds| *seconds > 0) else { return self.keep_no_more(flow) };
+        let every = Duration::from_secs(every.into());
+        let Some(stream) = self.stream(flow) else { return };
+        let mine = stream.for_registration || stream.ping_every.is_none();
+        let enough = stream.ping_every.is_some_and(|now| if mine { now == every } else { now <= every });
+        if !enough
+            && self.keep_alive(now, flow, Some(every)).is_ok()
+            && let Some(stream) = self.stream(flow)
+        {
+            stream.for_registration = mine;
+        }
+    }
+
+    /// No registration stands on this flow any more: the pings that its Flow-Timer asked for end.
+    pub(super) fn keep_no_more(&mut self, flow: FlowId) {
+        let stands = self.usages.registrations.values().any(|registration| {
+            registration.flow == Some(flow)
+                && registration.bindings.as_ref().is_some_and(|bindings| bindings.flow_timer.is_some())
+        });
+        if stands {
+            return;
+        }
+        if let Some(stream) = self.stream(flow).filter(|stream| stream.for_registration) {
+            stream.for_registration = false;
+            (stream.ping_every, stream.ping_at, stream.pong_by) = (None, None, None);
+            self.schedule_flow(flow);
+        }
     }
 
     /// The next ping, 80 % to 100 % of the interval from now.

@@ -335,6 +335,39 @@ fn a_new_address_takes_the_place_of_the_old() {
     assert_eq!(rig.requests()[1].headers().count(&HeaderName::Contact), 1);
 }
 
+/// RFC 5626 §4.4.1: the flow of a registration is kept alive as often as its Flow-Timer says, and no longer than the
+/// registration stands.
+#[test]
+fn the_flow_timer_of_a_registration_keeps_its_flow_alive() {
+    let timed = |seconds: &'static str| -> Answer {
+        Box::new(move |request| {
+            let mut response = grant()(request);
+            response.headers_mut().push(HeaderName::FlowTimer, text(seconds));
+            response
+        })
+    };
+    for (answer, transport, expected) in [
+        (timed("100"), ";transport=tcp", 20..=25),
+        (timed("0"), ";transport=tcp", 0..=0),
+        (grant(), ";transport=tcp", 0..=0),
+        (timed("100"), "", 0..=0),
+    ] {
+        let mut rig = Rig::new(vec![answer]);
+        let id = rig.register(new_registration(transport));
+        rig.run(2000);
+        let pings = |rig: &Rig| rig.net.peers[0].ua.metrics().get("ua.keepalive_pings_sent");
+        let sent = pings(&rig);
+        assert!(expected.contains(&sent), "{sent}");
+        assert_eq!(rig.net.peers[0].ua.metrics().get("ua.keepalive_unanswered"), 0);
+        rig.net.with(0, |ua, now| ua.deregister(now, id).unwrap());
+        rig.run(1);
+        let sent = pings(&rig);
+        rig.net.run_to_quiet();
+        rig.run(1000);
+        assert_eq!(pings(&rig), sent);
+    }
+}
+
 #[test]
 fn a_lost_flow_is_registered_anew() {
     let mut rig = Rig::new(vec![grant()]);
