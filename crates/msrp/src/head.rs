@@ -8,7 +8,7 @@ use bytes::Bytes;
 use core::fmt;
 
 use crate::uri::MsrpUri;
-use crate::values::{ByteRange, FailureReport, Status, is_ident};
+use crate::values::{ByteRange, ContinuationFlag, FailureReport, Status, is_ident};
 
 /// A request's method.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -177,16 +177,24 @@ impl HeadCache {
         }
     }
 
-    /// The head, when it is the response read last but for its transaction.
-    fn same_response(&self, text: &Bytes, has_body: bool) -> Option<Head> {
+    /// When these octets begin with the response read last but for its transaction, and end likewise: its head, its
+    /// end-line's flag and the length of both. What was sound then is sound now.
+    pub(crate) fn same_response(&self, octets: &Bytes) -> Option<(Head, ContinuationFlag, usize)> {
         let Head { text: known, parsed } = self.response.as_ref()?;
         let (from, to) = parsed.transaction_id;
-        let same = text.len() == known.len()
-            && parsed.has_body == has_body
-            && text.get(to..) == known.get(to..)
-            && text.get(..from) == known.get(..from)
-            && is_ident(text.get(from..to)?);
-        same.then(|| Head { text: text.clone(), parsed: parsed.clone() })
+        let length = known.len();
+        let transaction = octets.get(from..to)?;
+        if octets.get(to..length) != known.get(to..)
+            || octets.get(..from) != known.get(..from)
+            || !is_ident(transaction)
+        {
+            return None;
+        }
+        let rest = octets.get(length..)?.strip_prefix(b"-------")?.strip_prefix(transaction)?;
+        let [flag, b'\r', b'\n', ..] = rest else { return None };
+        let whole = length.saturating_add(10).saturating_add(transaction.len());
+        let head = Head { text: octets.slice(..length), parsed: parsed.clone() };
+        Some((head, ContinuationFlag::read(*flag)?, whole))
     }
 }
 
@@ -196,7 +204,10 @@ const MAX_PATH: usize = 8;
 fn read_path(text: &str) -> Option<Vec<MsrpUri>> {
     let uris: Option<Vec<MsrpUri>> =
         text.split(' ').take(MAX_PATH.saturating_add(1)).map(|uri| MsrpUri::parse(uri).ok()).collect();
-    uris.filter(|uris| uris.len() <= MAX_PATH)
+    let mut uris = uris.filter(|uris| uris.len() <= MAX_PATH)?;
+    // They are kept as long as the connection.
+    uris.shrink_to_fit();
+    Some(uris)
 }
 
 impl fmt::Debug for Head {
@@ -245,14 +256,11 @@ impl Head {
         has_body: bool,
         cache: &mut HeadCache,
     ) -> Result<Head, Box<BadHead>> {
-        if let Some(head) = cache.same_response(&text, has_body) {
-            return Ok(head);
-        }
         let reading = Reading::new(&text, cache);
         let error = match reading.parsed(&text, has_body, cache) {
             Ok(parsed) => {
                 let head = Head { text, parsed: Arc::new(parsed) };
-                if head.status().is_some() {
+                if head.status().is_some() && !has_body {
                     cache.response = Some(head.clone());
                 }
                 return Ok(head);
@@ -270,6 +278,11 @@ impl Head {
     #[must_use]
     pub fn transaction_id(&self) -> &str {
         text_at(&self.text, self.parsed.transaction_id).unwrap_or_default()
+    }
+
+    /// The same, with octets of its own: it keeps no more of what was read.
+    pub(crate) fn detached(self) -> Head {
+        Head { text: Bytes::copy_from_slice(&self.text), ..self }
     }
 
     pub(crate) fn paths(&self) -> &Arc<Paths> {

@@ -61,7 +61,7 @@ enum State {
 ///
 /// Octets go in as they come ([`push`](StreamParser::push)), frames come out ([`next`](StreamParser::next)); however the
 /// octets are cut, the frames are the same except for where bodies are cut into pieces. No octet is looked at again from
-/// the start. Bodies are handed on as slices of what was pushed; kept are at most one unfinished head and the part of an
+/// the start. Bodies are handed on as slices of what was pushed, and so are heads of responses; kept are at most one unfinished head and the part of an
 /// end-line that may have begun.
 ///
 /// ```
@@ -219,6 +219,11 @@ impl StreamParser {
     /// A head that is there from its start to its end is read where it stands.
     fn read_head_at_once(&mut self) -> Result<Option<Frame>, FramingError> {
         let Some(chunk) = self.input.front() else { return Ok(None) };
+        if let Some((head, flag, taken)) = self.cache.same_response(chunk) {
+            self.advance(taken);
+            self.end = Some(flag);
+            return Ok(Some(Frame::Head(head)));
+        }
         let seen = chunk.get(..self.max_header.min(chunk.len())).unwrap_or_default();
         let Some(at) = memchr(b'\n', seen) else { return Ok(None) };
         let first = seen.get(..at).and_then(|line| line.strip_suffix(b"\r"));

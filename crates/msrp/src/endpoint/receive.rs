@@ -158,7 +158,7 @@ impl Endpoint {
         let tid = Tid::read(head.transaction_id());
         let known = self.connections.get(&flow).zip(tid).and_then(|(c, tid)| c.transactions.get(&tid));
         let wanted = known.is_some_and(|t| matches!(t.kind, TransactionKind::Request(_)));
-        Inbound::Response(tid, status, wanted.then(|| Box::new(head)))
+        Inbound::Response(tid, status, wanted.then(|| Box::new(head.detached())))
     }
 
     /// RFC 4975 §7.3: first the session, then the method.

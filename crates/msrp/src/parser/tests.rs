@@ -377,3 +377,49 @@ fn a_lone_lf_ends_no_line_of_a_head_however_it_is_cut() {
         assert_eq!(read(text.as_bytes()), bytewise, "{text:?}");
     }
 }
+
+/// Threats B3: a response that is like the one before but for its transaction is read as any other, wherever it is cut
+/// and whatever is wrong with it.
+#[test]
+fn responses_that_resemble_the_one_before_are_read_as_any_other() {
+    let response = |id: &str, end: &str| {
+        format!(
+            "MSRP {id} 200 OK\r\nTo-Path: msrp://a:1/x;tcp\r\nFrom-Path: msrp://b:1/y;tcp\r\n-------{end}\r\n"
+        )
+    };
+    let cases = [
+        response("abcdefgh", "abcdefgh$"),
+        response("abcd fgh", "abcd fgh$"),
+        response("abcd:fgh", "abcd:fgh$"),
+        response("bcdefghi", "bcdefghi#"),
+        response("bcdefghi", "bcdefghi?"),
+        response("bcdefghi", "abcdefgh$"),
+        response("bcdefgh", "bcdefgh$"),
+        response("bcdefghi", "bcdefghi+"),
+        response("bcdefghi", "bcdefghi$").replace(" OK", " Ok"),
+        response("bcdefghi", "bcdefghi$").replace("From-", "\r\nFr-"),
+    ];
+    let frames = |parts: &[&[u8]]| {
+        let mut parser = StreamParser::new(&Limits::default());
+        let mut frames = Vec::new();
+        for part in parts {
+            parser.push(Bytes::copy_from_slice(part));
+            frames.extend(core::iter::from_fn(|| parser.next()));
+        }
+        frames
+    };
+    for case in &cases {
+        let before = response("aaaabbbb", "aaaabbbb$");
+        let rest = format!("{case}{}", response("zzzzzzzz", "zzzzzzzz$"));
+        let at_once = frames(&[before.as_bytes(), rest.as_bytes()]);
+        // Without its last octet at hand, no response is read at once.
+        let (most, last) = rest.as_bytes().split_at(case.len() - 1);
+        assert_eq!(at_once, frames(&[before.as_bytes(), most, last]), "{case}");
+        // A parser that has read nothing before.
+        assert_eq!(at_once[2..], frames(&[rest.as_bytes()]), "{case}");
+    }
+    let heads = |case: &str| matches!(&frames(&[case.as_bytes()])[..], [Frame::Head(_), Frame::End(_)]);
+    assert!(
+        heads(&cases[0]) && heads(&cases[3]) && heads(&cases[6]) && heads(&cases[8]) && !heads(&cases[1])
+    );
+}
