@@ -106,7 +106,8 @@ impl Function for Slow {
         match event {
             Event::Data { transfer, offset, bytes } => {
                 let last = bytes.last().map(|last| *last == octet(offset + bytes.len() as u64 - 1));
-                self.sound &= offset == self.taken && bytes.first() == Some(&octet(offset)) && last == Some(true);
+                self.sound &=
+                    offset == self.taken && bytes.first() == Some(&octet(offset)) && last == Some(true);
                 self.taken += bytes.len() as u64;
                 self.since_rest += bytes.len() as u64;
                 // What was read together with the octets that were one too many still comes.
