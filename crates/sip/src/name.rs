@@ -266,13 +266,9 @@ impl PartialOrd for HeaderName {
 
 impl Ord for HeaderName {
     fn cmp(&self, other: &Self) -> Ordering {
-        let lower = |name: &HeaderName, i: usize| name.as_str().as_bytes().get(i).map(u8::to_ascii_lowercase);
-        let length = self.as_str().len().max(other.as_str().len());
         crate::steps::visit(1);
-        (0..length)
-            .map(|i| lower(self, i).cmp(&lower(other, i)))
-            .find(|o| o.is_ne())
-            .unwrap_or(Ordering::Equal)
+        let (a, b) = (self.as_str().bytes(), other.as_str().bytes());
+        a.map(|octet| octet.to_ascii_lowercase()).cmp(b.map(|octet| octet.to_ascii_lowercase()))
     }
 }
 

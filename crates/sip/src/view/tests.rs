@@ -3,6 +3,7 @@
 use crate::*;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -74,6 +75,82 @@ fn malformed_fields_are_errors() {
     assert!(matches!(error, HeaderError::Limit { exceeded, .. } if exceeded.limit == "sip.max_token"));
 }
 
+/// What each view says of the first field of its name; `None` is no fault.
+fn faults(fields: &str) -> Vec<HeaderError> {
+    fn fault<T>(read: Result<T, HeaderError>) -> Option<HeaderError> {
+        read.err()
+    }
+    let message = message(fields).unwrap();
+    let headers = message.headers();
+    let views = [
+        fault(headers.view::<ViaRef<'_>>()),
+        fault(headers.view::<FromRef<'_>>()),
+        fault(headers.view::<ToRef<'_>>()),
+        fault(headers.view::<ContactRef<'_>>()),
+        fault(headers.view::<CSeqRef<'_>>()),
+        fault(headers.view::<CallIdRef<'_>>()),
+        fault(headers.view::<AcceptContactRef<'_>>()),
+    ];
+    views.into_iter().flatten().collect()
+}
+
+/// threat: A5, A7. Each limit of a value holds for its view, at the limit and not above.
+#[test]
+fn limits_of_views() {
+    let Limits { max_token, max_params, .. } = Limits::DEFAULT;
+    type Made = fn(usize) -> String;
+    let tokens: [Made; 9] = [
+        |n| format!("Via: SIP/2.0/UDP a;branch={}", "b".repeat(n)),
+        |n| format!("Via: SIP/2.0/{} a", "T".repeat(n)),
+        |n| format!("Via: SIP/2.0/UDP a;{}=1", "n".repeat(n)),
+        |n| format!("From: <sip:a@b>;tag={}", "t".repeat(n)),
+        |n| format!("To: <sip:a@b>;tag={}", "t".repeat(n)),
+        |n| format!("Contact: <sip:a@b>;{}", "n".repeat(n)),
+        |n| format!("CSeq: 1 {}", "M".repeat(n)),
+        |n| format!("Call-ID: {}", "i".repeat(n)),
+        |n| format!("Accept-Contact: *;{}", "n".repeat(n)),
+    ];
+    let params: [Made; 4] = [
+        |n| (0..n).fold("Via: SIP/2.0/UDP a".into(), |text, i| format!("{text};p{i}")),
+        |n| (0..n).fold("From: <sip:a@b>".into(), |text, i| format!("{text};p{i}")),
+        |n| (0..n).fold("Contact: <sip:a@b>".into(), |text, i| format!("{text};p{i}")),
+        |n| (0..n).fold("Accept-Contact: *".into(), |text, i| format!("{text};p{i}")),
+    ];
+    let tokens = tokens.map(|made| ("sip.max_token", max_token, made));
+    for (name, limit, made) in
+        tokens.into_iter().chain(params.map(|made| ("sip.max_params", max_params, made)))
+    {
+        assert_eq!(faults(&made(limit - 1)), []);
+        assert_eq!(faults(&made(limit)), []);
+        let above = faults(&made(limit + 1));
+        assert!(
+            matches!(&above[..], [HeaderError::Limit { exceeded, .. }] if exceeded.limit == name),
+            "{} {above:?}",
+            made(limit + 1)
+        );
+    }
+}
+
+/// threat: A7. A parameter that stands twice, in whatever case and however many stand before and between.
+#[test]
+fn parameters_that_stand_twice_in_a_view() {
+    for count in [2, 3, 8, 9, 10, 17, 30] {
+        for second in 1..count {
+            for first in 0..second {
+                let names =
+                    (0..count).map(|i| if i == second { format!("P{first}") } else { format!("p{i}") });
+                let params: String = names.map(|name| format!(";{name}=1")).collect();
+                for front in
+                    ["Via: SIP/2.0/UDP a", "To: <sip:a@b>", "Contact: <sip:a@b>", "Accept-Contact: *"]
+                {
+                    let field = format!("{front}{params}");
+                    assert_eq!(faults(&field).len(), 1, "{field}");
+                }
+            }
+        }
+    }
+}
+
 fn text(value: Option<&str>) -> Option<String> {
     value.map(ToString::to_string)
 }
@@ -98,10 +175,9 @@ fn agree(fields: &str) -> Result<(), TestCaseError> {
         if let Some(uri) = typed.uri().as_sip() {
             prop_assert_eq!(&Host::parse(view.uri().host().unwrap().unwrap()).unwrap(), uri.host());
         }
-        let seen: alloc::vec::Vec<_> =
+        let seen: Vec<_> =
             view.params().iter().map(|(n, v)| (n.to_string(), v.map(|v| v.text().into_owned()))).collect();
-        let owned: alloc::vec::Vec<_> =
-            typed.params().iter().map(|(n, v)| (n.to_string(), text(v))).collect();
+        let owned: Vec<_> = typed.params().iter().map(|(n, v)| (n.to_string(), text(v))).collect();
         prop_assert_eq!(seen, owned);
     }
     let (view, typed) = (headers.view::<ContactRef<'_>>(), message.typed::<Contact>());
