@@ -94,6 +94,16 @@ fn announced_bodies_reserve_nothing() {
     }
 }
 
+/// threat: A5. A text that is too long for a URI is not even copied.
+#[test]
+fn long_uris_cost_nothing() {
+    let text = format!("sip:{}@b", "a".repeat(1 << 20));
+    let mut read = Uri::parse("sip:a@b");
+    let cost = measure(|| read = Uri::parse(&text));
+    assert!(matches!(read, Err(UriError::Limit(exceeded)) if exceeded.limit == "sip.max_uri"));
+    assert!(cost.bytes_total < 1_024, "{cost:?}");
+}
+
 /// threat: A6. A list costs in proportion to its values, and no more than the limit of values is ever read.
 #[test]
 fn lists_cost_in_proportion() {

@@ -171,6 +171,11 @@ fn every_limit_holds_at_its_border() {
     let text = "Digest realm=\"r\", nonce=\"n\", a=b";
     assert_eq!(parse(&format!("{text:64}")), Ok(()));
     assert_eq!(parse(&format!("{text:65}")), Err(exceeded("auth.max_bytes", 65, 64)));
+    // Without a scheme in front too.
+    let info =
+        |n: usize| AuthenticationInfo::parse_with(&format!("{:n$}", "nextnonce=\"n\""), &limits).map(|_| ());
+    assert_eq!((info(63), info(64)), (Ok(()), Ok(())));
+    assert_eq!(info(65), Err(exceeded("auth.max_bytes", 65, 64)));
     assert_eq!(Limits::default().validate(), Ok(()));
     for (bad, name) in [
         (Limits { max_bytes: 0, ..Limits::DEFAULT }, "auth.max_bytes"),

@@ -90,6 +90,15 @@ fn a_missing_close_is_let_pass_where_wished() {
     assert_eq!((cut.parts().len(), tolerated.len()), (2, 1));
     assert_eq!(read("--b\r\n\r\n1\r\n--b--").unwrap().1, []);
     assert_eq!(read("no").map(drop), Err(MimeError::NoCloseDelimiter));
+    // The part that nothing closes is one of those that are counted.
+    let open = |n: usize| {
+        let limits = Limits { max_parts: 2, ..Limits::DEFAULT };
+        let body = Bytes::from("--b\r\n\r\nx\r\n".repeat(n));
+        Multipart::parse_with(&typed("b"), body, &limits, wished).map(|(read, _)| read.parts().len())
+    };
+    assert_eq!((open(1), open(2)), (Ok(1), Ok(2)));
+    let exceeded = LimitExceeded { limit: "mime.max_parts", value: 3, max: 2 };
+    assert_eq!(open(3), Err(MimeError::Limit(exceeded)));
 }
 
 #[test]

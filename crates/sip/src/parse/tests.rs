@@ -68,6 +68,8 @@ fn the_body_of_a_datagram() {
     // Threats B2: a tail is ignored and never forwarded, a body that is short is refused.
     let longer = read(format!("\r\n\r\n{REQUEST}{REQUEST}")).unwrap();
     assert_eq!(longer.to_bytes(), REQUEST);
+    let folded = REQUEST.replace("To: ", "To:\r\n ");
+    assert_eq!(read(format!("\r\n{folded}{REQUEST}")).unwrap().to_bytes(), folded);
     let short = answer(REQUEST.replace("hello", "hell")).unwrap();
     assert_eq!(short.status(), StatusCode::BAD_REQUEST);
     assert_eq!(error(REQUEST.replace("hello", "")), ParseError::BodyShort { announced: 5, present: 0 });
@@ -132,6 +134,27 @@ fn start_lines() {
         "SIP/2.0 699 \u{fc}",
     ] {
         assert_eq!(read(start(line)).unwrap().to_bytes(), start(line));
+    }
+}
+
+/// threat: A9, A16. No control character in a start-line, not even in a reason phrase, and no octets that are not UTF-8.
+#[test]
+fn octets_of_start_lines() {
+    let with = |start: &[u8]| [start, b"\r\nVia: SIP/2.0/UDP h\r\nl: 0\r\n\r\n"].concat();
+    assert!(read(with(b"SIP/2.0 200 O\tK")).is_ok() && read(with("SIP/2.0 200 \u{e9}".as_bytes())).is_ok());
+    for octet in (0..=8).chain(10..=31).chain([127]) {
+        for at in "SIP/2.0 200 ".len().."SIP/2.0 200 OK".len() {
+            let mut line = b"SIP/2.0 200 OK".to_vec();
+            line.insert(at, octet);
+            assert_eq!(error(with(&line)), ParseError::Control, "{octet} at {at}");
+        }
+    }
+    for bad in [&b"\xff"[..], b"\xc3", b"\xe2\x82", b"\xed\xa0\x80", b"\xf0\x9f\x98"] {
+        let reason = error(with(&[b"SIP/2.0 200 O", bad, b"K"].concat()));
+        assert!(matches!(reason, ParseError::StatusLine(_)), "{reason}");
+        let uri = error(with(&[b"OPTIONS sip:a", bad, b"@b SIP/2.0"].concat()));
+        assert_eq!(uri, ParseError::RequestUri(UriError::Character));
+        assert_eq!(error(with(&[b"OPT", bad, b" sip:a@b SIP/2.0"].concat())), ParseError::NotSip);
     }
 }
 

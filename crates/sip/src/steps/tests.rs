@@ -134,6 +134,24 @@ fn steps_for_each_octet_are_bounded_within_the_default_limits() {
     }
 }
 
+/// threat: A5. Beyond the limit of a head its end is looked for, and nothing else.
+#[test]
+fn a_head_that_is_too_long_is_not_read() {
+    let limits =
+        Limits { max_header_bytes: 2_000, max_header_line: 1_000, max_headers: 1 << 20, ..Limits::DEFAULT };
+    let fields = "Subject: a\r\n".repeat(5_000);
+    let request = datagram(&fields);
+    let (failure, steps) = counted(|| parse_datagram(request.clone(), &limits).unwrap_err());
+    assert!(matches!(failure.error, ParseError::Limit(e) if e.limit == "sip.max_header_bytes"));
+    // Twice plainly, and where that gave up for the end; then of the head four times its limit.
+    assert!(steps <= 3 * request.len() + 8_000, "{steps} for {}", request.len());
+    for octets in [request, Bytes::from(fields)] {
+        let (read, steps) = counted(|| Fragment::parse(octets.clone(), &limits));
+        assert!(matches!(read, Err(ParseError::Limit(e)) if e.limit == "sip.max_header_bytes"));
+        assert!(steps <= 2 * octets.len() + 8_000, "{steps} for {}", octets.len());
+    }
+}
+
 #[test]
 fn steps_are_counted() {
     let (_, steps) = counted(|| read_all(&datagram("Via: SIP/2.0/UDP a\r\n"), &Limits::DEFAULT));

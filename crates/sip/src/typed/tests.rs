@@ -282,6 +282,36 @@ fn limits_of_values() {
     let privacy = |n: usize| alloc::vec!["id"; n].join(";");
     assert!(Privacy::parse(privacy(64).as_bytes()).is_ok());
     assert_eq!(limit(Privacy::parse(privacy(65).as_bytes()).unwrap_err()), "sip.max_params");
+    let content_id = |n: usize| format!("<{}@h>", long(n - 4));
+    let call_id = |n: usize| format!("{};to-tag=1;from-tag=2", long(n));
+    let tags = |name: &str, n: usize| {
+        format!("a;to-tag=1;from-tag=1").replace(&format!("{name}=1"), &format!("{name}={}", long(n)))
+    };
+    let charging =
+        |n: usize| format!("icid-value=a{}", (1..n).map(|i| format!(";p{i}=1")).collect::<String>());
+    let challenge =
+        |n: usize| format!("Digest p0=1{}", (1..n).map(|i| format!(",p{i}=1")).collect::<String>());
+    for n in [255, 256] {
+        assert!(
+            ContentId::parse(content_id(n).as_bytes()).is_ok() && Join::parse(call_id(n).as_bytes()).is_ok()
+        );
+        assert!(Replaces::parse(tags("to-tag", n).as_bytes()).is_ok());
+        assert!(Replaces::parse(tags("from-tag", n).as_bytes()).is_ok());
+    }
+    assert_eq!(limit(ContentId::parse(content_id(257).as_bytes()).unwrap_err()), "sip.max_token");
+    assert_eq!(limit(Join::parse(call_id(257).as_bytes()).unwrap_err()), "sip.max_token");
+    for name in ["to-tag", "from-tag"] {
+        assert_eq!(limit(Replaces::parse(tags(name, 257).as_bytes()).unwrap_err()), "sip.max_token");
+    }
+    for n in [63, 64] {
+        assert!(PChargingVector::parse(charging(n).as_bytes()).is_ok());
+        assert!(WwwAuthenticate::parse(challenge(n).as_bytes()).is_ok());
+    }
+    assert_eq!(limit(PChargingVector::parse(charging(65).as_bytes()).unwrap_err()), "sip.max_params");
+    assert_eq!(limit(WwwAuthenticate::parse(challenge(65).as_bytes()).unwrap_err()), "sip.max_params");
+    let products = |n: usize| UserAgent::parse("a/1 (b) ".repeat(n / 2).as_bytes()).unwrap().products();
+    assert_eq!((products(126).unwrap().len(), products(128).unwrap().len()), (126, 128));
+    assert_eq!(limit(products(130).unwrap_err()), "sip.max_list_values");
 }
 
 /// Octets that are not UTF-8 are an error of the field, wherever they stand.

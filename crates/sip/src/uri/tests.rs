@@ -289,6 +289,10 @@ fn the_longest_uri_and_the_most_parameters() {
         |n: usize| alloc::format!("sip:h{}", (0..n).map(|i| alloc::format!(";p{i}=1")).collect::<String>());
     assert!(Uri::parse(&with_params(64)).is_ok());
     assert!(matches!(Uri::parse(&with_params(65)), Err(UriError::Limit(e)) if e.limit == "sip.max_params"));
+    let tel =
+        |n: usize| alloc::format!("tel:+1{}", (0..n).map(|i| alloc::format!(";p{i}=1")).collect::<String>());
+    assert!(Uri::parse(&tel(63)).is_ok() && Uri::parse(&tel(64)).is_ok());
+    assert!(matches!(Uri::parse(&tel(65)), Err(UriError::Limit(e)) if e.limit == "sip.max_params"));
     let with_headers = |n: usize| alloc::format!("sip:h?p=1{}", "&p=1".repeat(n - 1));
     assert!(Uri::parse(&with_headers(64)).is_ok());
     assert!(matches!(Uri::parse(&with_headers(65)), Err(UriError::Limit(e)) if e.limit == "sip.max_params"));
