@@ -103,23 +103,12 @@ fn steps_of(head: fn(usize) -> String, power: u32, limits: &Limits) -> usize {
 /// tables would put into one place (there is no hash to collide: names are sorted or kept in trees).
 #[test]
 fn steps_at_most_double_when_the_input_doubles() {
-    // Megabytes take long without optimization: from the 17th to the 20th power in one step, unless asked otherwise.
-    let powers: Vec<u32> = match std::env::var_os("CPM_EVERY_DOUBLING") {
-        Some(_) => (10..=20).collect(),
-        None => (10..=17).chain([20]).collect(),
-    };
     for (name, head) in FAMILIES {
-        let steps: Vec<(u32, usize)> =
-            powers.iter().map(|power| (*power, steps_of(*head, *power, &raised()))).collect();
-        for pair in steps.windows(2) {
-            let [(before, few), (after, many)] = pair else { panic!() };
-            let doublings = after - before;
-            assert!(
-                many * 10_usize.pow(doublings) <= few * 22_usize.pow(doublings),
-                "{name}, 2^{after}: {steps:?}"
-            );
+        let steps: Vec<usize> = (10..=20).map(|power| steps_of(*head, power, &raised())).collect();
+        for (i, pair) in steps.windows(2).enumerate() {
+            assert!(pair[1] * 10 <= pair[0] * 22, "{name}, 2^{}: {steps:?}", i + 11);
         }
-        assert!(steps.last().unwrap().1 <= 12 << 20, "{name}: {steps:?}");
+        assert!(steps[10] <= 12 << 20, "{name}: {steps:?}");
     }
 }
 
@@ -131,24 +120,6 @@ fn steps_for_each_octet_are_bounded_within_the_default_limits() {
             let steps = steps_of(*head, power, &Limits::DEFAULT);
             assert!(steps <= 12 << power, "{name}, 2^{power}: {steps}");
         }
-    }
-}
-
-/// threat: A5. Beyond the limit of a head its end is looked for, and nothing else.
-#[test]
-fn a_head_that_is_too_long_is_not_read() {
-    let limits =
-        Limits { max_header_bytes: 2_000, max_header_line: 1_000, max_headers: 1 << 20, ..Limits::DEFAULT };
-    let fields = "Subject: a\r\n".repeat(5_000);
-    let request = datagram(&fields);
-    let (failure, steps) = counted(|| parse_datagram(request.clone(), &limits).unwrap_err());
-    assert!(matches!(failure.error, ParseError::Limit(e) if e.limit == "sip.max_header_bytes"));
-    // Twice plainly, and where that gave up for the end; then of the head four times its limit.
-    assert!(steps <= 3 * request.len() + 8_000, "{steps} for {}", request.len());
-    for octets in [request, Bytes::from(fields)] {
-        let (read, steps) = counted(|| Fragment::parse(octets.clone(), &limits));
-        assert!(matches!(read, Err(ParseError::Limit(e)) if e.limit == "sip.max_header_bytes"));
-        assert!(steps <= 2 * octets.len() + 8_000, "{steps} for {}", octets.len());
     }
 }
 
