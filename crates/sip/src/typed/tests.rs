@@ -285,7 +285,7 @@ fn limits_of_values() {
     let content_id = |n: usize| format!("<{}@h>", long(n - 4));
     let call_id = |n: usize| format!("{};to-tag=1;from-tag=2", long(n));
     let tags = |name: &str, n: usize| {
-        format!("a;to-tag=1;from-tag=1").replace(&format!("{name}=1"), &format!("{name}={}", long(n)))
+        "a;to-tag=1;from-tag=1".replace(&format!("{name}=1"), &format!("{name}={}", long(n)))
     };
     let charging =
         |n: usize| format!("icid-value=a{}", (1..n).map(|i| format!(";p{i}=1")).collect::<String>());
