@@ -249,7 +249,7 @@ impl Endpoint {
     /// Sends a request in a dialog: any method but INVITE, ACK, CANCEL, BYE, PRACK and UPDATE, which have commands of their
     /// own. The
     /// header fields that a dialog gives (Request-URI, Route, From, To, Call-ID, CSeq, Max-Forwards) are made here; the
-    /// given ones are added. Its response comes as [`Event::Response`].
+    /// given ones are added. Its response comes as [`Event::Response`](crate::Event::Response).
     ///
     /// # Errors
     /// The dialog is over or early, the method is none for this command, there is no way, too many transactions.

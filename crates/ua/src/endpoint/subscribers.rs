@@ -204,7 +204,7 @@ impl Subscription {
 
 impl Endpoint {
     /// Subscribes, outside of dialogs. Each notifier that answers (there are several when the request forks) makes a
-    /// subscription; each is refreshed by itself until it ends. What happens comes as [`Event::Subscriber`].
+    /// subscription; each is refreshed by itself until it ends. What happens comes as [`Event::Subscriber`](crate::Event::Subscriber).
     ///
     /// # Errors
     /// No Contact can be made, no way to the resource, too many subscriptions or transactions.
