@@ -146,14 +146,11 @@ pub fn parse(document: &[u8], limits: &Limits) -> Result<Ruleset, XmlError> {
 pub fn write(policy: &Ruleset) -> String {
     let mut names: Vec<(&str, &str)> = NAMES.iter().map(|(_, name, written)| (*name, *written)).collect();
     names.extend([FORWARD_TO, MAX_FILE_SIZE, EXPIRED]);
-    let known = Ruleset {
-        rules: policy.rules.iter().filter(|rule| rule.conditions.unknown.is_empty()).cloned().collect(),
-    };
     let mut out = Writer::new();
     out.open("cr:ruleset")
         .attribute("xmlns:cr", ruleset::NAMESPACE)
         .attribute("xmlns:oma", ruleset::OMA_NAMESPACE);
-    ruleset::write(&mut out, &known, ActionNames(&names));
+    ruleset::write(&mut out, policy, ActionNames(&names));
     out.finish()
 }
 

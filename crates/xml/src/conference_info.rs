@@ -270,7 +270,7 @@ pub struct User {
 
 impl User {
     /// Whether the participant may remove others where that takes an administrator.
-    // req: Q.1.2-A, Q.1.2-p3, Q.1.2-admin-a
+    // req: Q.1.2-p3, Q.1.2-admin-a
     #[must_use]
     pub fn is_administrator(&self) -> bool {
         self.roles.iter().any(|role| role == ADMINISTRATOR)

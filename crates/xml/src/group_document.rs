@@ -125,7 +125,7 @@ pub fn parse(document: &[u8], limits: &Limits) -> Result<GroupDocument, XmlError
     };
     let rules = group.child_of(ruleset::NAMESPACE, "ruleset")?;
     Ok(GroupDocument {
-        uri: String::from(must(group, "uri")?),
+        uri: String::from(group.required_attribute("uri")?),
         display_name: display_name(group)?,
         subject: anywhere(group, "subject")?.map(|subject| String::from(subject.text())),
         members,
@@ -145,11 +145,6 @@ pub fn parse(document: &[u8], limits: &Limits) -> Result<GroupDocument, XmlError
     })
 }
 
-fn must<'t>(element: ElementRef<'t>, name: &'static str) -> Result<&'t str, XmlError> {
-    let text = element.attribute(name).map(str::trim).filter(|text| !text.is_empty());
-    text.ok_or(XmlError::Missing(name))
-}
-
 /// The one element of this name directly inside, of whatever namespace: versions of the schema moved them.
 fn anywhere<'t>(parent: ElementRef<'t>, name: &'static str) -> Result<Option<ElementRef<'t>>, XmlError> {
     let mut found = parent.children().filter(|child| child.name() == name);
@@ -163,15 +158,13 @@ fn member(entry: ElementRef<'_>) -> Result<Member, XmlError> {
         text: String::from(name.text()),
         language: name.attribute_anywhere("lang").map(String::from),
     });
-    Ok(Member { uri: String::from(must(entry, "uri")?), display_name })
+    Ok(Member { uri: String::from(entry.required_attribute("uri")?), display_name })
 }
 
 /// Writes the document; of its rules what [`access_policy::write`](crate::access_policy::write) would.
 #[must_use]
 pub fn write(group: &GroupDocument) -> String {
     let names = NAMES.map(|(_, name)| (name, name));
-    let rules = group.ruleset.rules.iter().filter(|rule| rule.conditions.unknown.is_empty());
-    let known = Ruleset { rules: rules.cloned().collect() };
     let mut out = Writer::new();
     out.open("group")
         .attribute("xmlns", NAMESPACE)
@@ -193,7 +186,7 @@ pub fn write(group: &GroupDocument) -> String {
         group.max_participant_count.map(|count| count.to_string()).as_deref(),
     );
     out.open("cr:ruleset");
-    ruleset::write(&mut out, &known, ActionNames(&names));
+    ruleset::write(&mut out, &group.ruleset, ActionNames(&names));
     out.close();
     if let Some(services) = &group.supported_services {
         out.open("oxg:supported-services");

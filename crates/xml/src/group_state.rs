@@ -74,7 +74,7 @@ pub fn parse(document: &[u8], limits: &Limits) -> Result<GroupState, XmlError> {
 }
 
 fn attribute(element: ElementRef<'_>, name: &str) -> Option<String> {
-    element.attribute(name).map(str::trim).filter(|text| !text.is_empty()).map(String::from)
+    element.filled_attribute(name).map(String::from)
 }
 
 /// Writes the document.

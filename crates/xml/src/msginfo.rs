@@ -170,7 +170,7 @@ fn read_recipients(list: ElementRef<'_>) -> Result<Recipients, XmlError> {
 }
 
 fn owned_attribute(element: ElementRef<'_>, name: &str) -> Option<String> {
-    element.attribute(name).map(str::trim).filter(|text| !text.is_empty()).map(String::from)
+    element.filled_attribute(name).map(String::from)
 }
 
 /// Writes the document.

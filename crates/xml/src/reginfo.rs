@@ -157,7 +157,7 @@ impl Contact {
 pub fn parse(document: &[u8], limits: &Limits) -> Result<RegInfo, XmlError> {
     let tree = Tree::read(document, limits)?;
     let root = tree.root_of(&[(Some(NAMESPACE), "reginfo")])?;
-    let partial = match must(root, "state")? {
+    let partial = match root.required_attribute("state")? {
         "full" => false,
         "partial" => true,
         _ => return Err(XmlError::Value("state")),
@@ -166,19 +166,14 @@ pub fn parse(document: &[u8], limits: &Limits) -> Result<RegInfo, XmlError> {
     for element in root.children_named("registration") {
         let contacts = element.children_named("contact").map(contact).collect::<Result<_, _>>()?;
         registrations.push(Registration {
-            aor: String::from(must(element, "aor")?),
-            id: String::from(must(element, "id")?),
-            state: RegistrationState::from_name(must(element, "state")?),
+            aor: String::from(element.required_attribute("aor")?),
+            id: String::from(element.required_attribute("id")?),
+            state: RegistrationState::from_name(element.required_attribute("state")?),
             contacts,
         });
     }
     let version = amount(root, "version")?.ok_or(XmlError::Missing("version"))?;
     Ok(RegInfo { version, partial, registrations })
-}
-
-fn must<'t>(element: ElementRef<'t>, name: &'static str) -> Result<&'t str, XmlError> {
-    let text = element.attribute(name).map(str::trim).filter(|text| !text.is_empty());
-    text.ok_or(XmlError::Missing(name))
 }
 
 fn amount(element: ElementRef<'_>, name: &'static str) -> Result<Option<u64>, XmlError> {
@@ -187,7 +182,7 @@ fn amount(element: ElementRef<'_>, name: &'static str) -> Result<Option<u64>, Xm
 }
 
 fn contact(element: ElementRef<'_>) -> Result<Contact, XmlError> {
-    let active = match must(element, "state")? {
+    let active = match element.required_attribute("state")? {
         "active" => true,
         "terminated" => false,
         _ => return Err(XmlError::Value("state")),
@@ -199,14 +194,14 @@ fn contact(element: ElementRef<'_>) -> Result<Contact, XmlError> {
         None => None,
         Some(gruu) => {
             let first = amount(gruu, "first-cseq")?.ok_or(XmlError::Missing("first-cseq"))?;
-            Some((String::from(must(gruu, "uri")?), first))
+            Some((String::from(gruu.required_attribute("uri")?), first))
         }
     };
     let pub_gruu = element.child_of(GRUU_NAMESPACE, "pub-gruu")?;
     Ok(Contact {
-        id: String::from(must(element, "id")?),
+        id: String::from(element.required_attribute("id")?),
         active,
-        event: ContactEvent::from_name(must(element, "event")?),
+        event: ContactEvent::from_name(element.required_attribute("event")?),
         uri: String::from(element.required("uri")?.token()),
         display_name: display_name(element)?,
         params: params.collect(),
@@ -216,7 +211,7 @@ fn contact(element: ElementRef<'_>) -> Result<Contact, XmlError> {
         q: element.attribute("q").map(|q| String::from(q.trim())),
         call_id: element.attribute("callid").map(String::from),
         cseq: amount(element, "cseq")?,
-        pub_gruu: pub_gruu.map(|gruu| must(gruu, "uri").map(String::from)).transpose()?,
+        pub_gruu: pub_gruu.map(|gruu| gruu.required_attribute("uri").map(String::from)).transpose()?,
         temp_gruu,
     })
 }

@@ -283,7 +283,8 @@ fn read_actions(element: ElementRef<'_>) -> Vec<Action> {
 
 /// `<cr:ruleset>`; the prefixes `cr` and `oma` are bound by whoever calls. Actions that are no element names are left out.
 pub(crate) fn write<'v>(out: &mut Writer<'v>, ruleset: &'v Ruleset, actions: ActionNames<'v>) {
-    for rule in &ruleset.rules {
+    // Without a condition that is not known a rule would hold more often.
+    for rule in ruleset.rules.iter().filter(|rule| rule.conditions.unknown.is_empty()) {
         out.open("cr:rule").attribute("id", &rule.id);
         write_conditions(out, &rule.conditions);
         if !rule.actions.is_empty() {

@@ -109,6 +109,16 @@ impl<'t> ElementRef<'t> {
         self.find_attribute(None, name)
     }
 
+    /// An attribute without namespace and without blanks around it; one that is empty is none.
+    pub(crate) fn filled_attribute(self, name: &str) -> Option<&'t str> {
+        self.attribute(name).map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// The same, where it must be there.
+    pub(crate) fn required_attribute(self, name: &'static str) -> Result<&'t str, XmlError> {
+        self.filled_attribute(name).ok_or(XmlError::Missing(name))
+    }
+
     /// An attribute of a namespace.
     pub(crate) fn attribute_of(self, namespace: &str, name: &str) -> Option<&'t str> {
         self.find_attribute(Some(namespace), name)

@@ -34,8 +34,7 @@ pub fn parse(document: &[u8], limits: &Limits) -> Result<ConferenceInfo, XmlErro
 }
 
 fn key(element: ElementRef<'_>, name: &'static str) -> Result<String, XmlError> {
-    let text = element.attribute(name).map(str::trim).filter(|text| !text.is_empty());
-    text.map(String::from).ok_or(XmlError::Missing(name))
+    element.required_attribute(name).map(String::from)
 }
 
 fn state(element: ElementRef<'_>) -> Result<State, XmlError> {

@@ -129,7 +129,7 @@ fn keywords_say_who_may_remove() {
     assert_eq!(description.with_removal_policy(RemovalPolicy::All).keywords, ["rem-all"]);
 }
 
-// req: Q.1.2-A, Q.1.2-p3, Q.1.2-admin-a
+// req: Q.1.2-p3, Q.1.2-admin-a
 #[test]
 fn roles_are_read_in_each_form() {
     for roles in [
