@@ -34,6 +34,7 @@ pub mod emoticons;
 pub mod feature;
 mod ids;
 mod node;
+pub mod outside;
 mod queries;
 pub mod release;
 pub mod sms;
@@ -41,4 +42,4 @@ pub mod warning;
 
 pub use ids::{ContributionId, ConversationId, IdError};
 pub use node::{Action, Function, HostQueue, Input, Node, NodeConfig, NodeConfigError, Ports};
-pub use queries::{Query, QueryId, ReceivedRecord, Record, Reply, StoreError};
+pub use queries::{Query, QueryId, ReceivedRecord, Record, Reply, StateRecord, StoreError, standing};

@@ -1,12 +1,16 @@
 //! What a node asks of the outside world, and what the world replies. A query never blocks: its reply comes back
 //! through [`crate::Node::handle_reply`], in any order, or never.
 
+use crate::outside::{BodyStructure, FetchError, FetchedObject, ObjectUid, Preferences, StoredObject};
 use crate::{ContributionId, ConversationId};
 use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 use cpm_base::Transport;
+use cpm_sip::Uri;
 use cpm_ua::NameQuery;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The node's name for a query; the reply carries it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +24,33 @@ pub enum Query {
     Resolve(NameQuery),
     /// Keep this record. The peer is told that its message was taken only after [`Reply::Stored`] with `Ok`.
     Store(Record),
+    /// What a user of ours wants done with what comes for him (TS 8.4.1). Answered by [`Reply::Preferences`].
+    Preferences(Uri),
+    /// What lies behind an IMAP URL that a user of ours sent in the place of a media object (TS 8.2.1.1-5). Answered by
+    /// [`Reply::Fetched`].
+    Fetch {
+        /// Whose Message Storage Server it is.
+        user: Uri,
+        /// The URL, as it was sent.
+        url: String,
+    },
+    /// Keep an object in the message store of a user (TS 8.5). Answered by [`Reply::ObjectStored`]. An object of the same
+    /// user, direction and Message-ID is the same object: asked again, the host gives the UID that it has.
+    StoreObject(Box<StoredObject>),
+    /// Tell where the parts of a kept object are (TS 8.3.1.4). Answered by [`Reply::BodyStructure`].
+    BodyStructure {
+        /// Whose Message Storage Server it is.
+        user: Uri,
+        /// The object.
+        uid: ObjectUid,
+    },
+    /// Set the \Seen flag of a kept object (TS 8.2.4). Answered by [`Reply::Stored`]; one that is not kept is no failure.
+    MarkSeen {
+        /// Whose Message Storage Server it is.
+        user: Uri,
+        /// The IMDN Message-ID of the message.
+        message_id: String,
+    },
 }
 
 /// What is to be kept.
@@ -28,6 +59,49 @@ pub enum Query {
 pub enum Record {
     /// Something that arrived for the user: a CPM Standalone Message or a disposition notification.
     Received(ReceivedRecord),
+    /// A piece of the node's own state that must outlive it.
+    State(StateRecord),
+}
+
+/// A piece of a node's own state under a name of its own. One that is stored later takes the place of the former of that
+/// name; no value takes it out. After a restart the node is given those that stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateRecord {
+    /// The name: what it is, and whose, at most 512 octets. The node alone reads it.
+    pub key: String,
+    /// A [record](cpm_base::record); `None` takes the name out.
+    pub value: Option<Bytes>,
+}
+
+impl StateRecord {
+    /// A piece of state.
+    #[must_use]
+    pub fn put(key: impl Into<String>, value: impl Into<Bytes>) -> Self {
+        StateRecord { key: key.into(), value: Some(value.into()) }
+    }
+
+    /// The end of one.
+    #[must_use]
+    pub fn remove(key: impl Into<String>) -> Self {
+        StateRecord { key: key.into(), value: None }
+    }
+}
+
+/// What stands after records that were stored one after another: received messages in their order, and the last value of
+/// each name by name. A host that keeps records in a row gives a node this after a restart.
+pub fn standing(records: impl IntoIterator<Item = Record>) -> Vec<Record> {
+    let mut state = BTreeMap::new();
+    let mut all = Vec::new();
+    for record in records {
+        match record {
+            Record::State(StateRecord { key, value: Some(value) }) => drop(state.insert(key, value)),
+            Record::State(StateRecord { key, value: None }) => drop(state.remove(&key)),
+            received @ Record::Received(_) => all.push(received),
+        }
+    }
+    let state = state.into_iter().map(|(key, value)| Record::State(StateRecord { key, value: Some(value) }));
+    all.extend(state);
+    all
 }
 
 /// A CPIM message as it arrived, before anything was acknowledged.
@@ -53,6 +127,29 @@ pub enum Reply {
     Resolved(Vec<(Transport, SocketAddr)>),
     /// To [`Query::Store`].
     Stored(Result<(), StoreError>),
+    /// To [`Query::Preferences`]; a user of whom nothing is known has [`Preferences::default`].
+    Preferences(Result<Arc<Preferences>, FetchError>),
+    /// To [`Query::Fetch`].
+    Fetched(Result<FetchedObject, FetchError>),
+    /// To [`Query::StoreObject`].
+    ObjectStored(Result<ObjectUid, StoreError>),
+    /// To [`Query::BodyStructure`].
+    BodyStructure(Result<BodyStructure, FetchError>),
+}
+
+impl Query {
+    /// The reply of a host that has nothing of the kind: no addresses, a store that failed, documents that are not there.
+    #[must_use]
+    pub fn unanswered(&self) -> Reply {
+        match self {
+            Query::Resolve(_) => Reply::Resolved(Vec::new()),
+            Query::Store(_) | Query::MarkSeen { .. } => Reply::Stored(Err(StoreError::Failed)),
+            Query::Preferences(_) => Reply::Preferences(Ok(Arc::default())),
+            Query::Fetch { .. } => Reply::Fetched(Err(FetchError::NotFound)),
+            Query::StoreObject(_) => Reply::ObjectStored(Err(StoreError::Failed)),
+            Query::BodyStructure { .. } => Reply::BodyStructure(Err(FetchError::NotFound)),
+        }
+    }
 }
 
 /// Why a record was not kept.
@@ -75,3 +172,30 @@ impl fmt::Display for StoreError {
 }
 
 impl core::error::Error for StoreError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_value_of_a_name_stands() {
+        let put = |key: &str, value: &'static [u8]| Record::State(StateRecord::put(key, value));
+        let received = Record::Received(ReceivedRecord {
+            conversation: None,
+            contribution: None,
+            sender: String::new(),
+            message_id: None,
+            cpim: Bytes::new(),
+        });
+        let all = [
+            put("b", b"1"),
+            received.clone(),
+            put("a", b"2"),
+            put("b", b"3"),
+            put("c", b"4"),
+            Record::State(StateRecord::remove("c")),
+            Record::State(StateRecord::remove("d")),
+        ];
+        assert_eq!(standing(all), [received, put("a", b"2"), put("b", b"3")]);
+    }
+}

@@ -610,7 +610,11 @@ where
                     }
                 }
             }
-            _ => self.metrics.count("host.queries_unknown"),
+            // This host has nothing of the kind.
+            other => {
+                self.metrics.count("host.queries_unanswered");
+                self.node.handle_reply(self.config.clock.now(), query, other.unanswered());
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{Due, Happened, NodeId, World};
 use crate::ladder::Kind;
 use crate::trace::What;
 use cpm_base::{Instant, Transport};
-use cpm_core::{Action, Query, QueryId, Record, Reply, StoreError};
+use cpm_core::{Action, Query, QueryId, Record, Reply};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -74,8 +74,8 @@ impl<E: fmt::Debug + 'static> World<E> {
                     None => ("store".to_owned(), Reply::Stored(Ok(())), Some(record)),
                 }
             }
-            // A query that this world does not know gets no answer that could be mistaken for one.
-            _ => ("unknown query".to_owned(), Reply::Stored(Err(StoreError::Failed)), None),
+            // This world has nothing of the kind.
+            other => ("unanswered query".to_owned(), other.unanswered(), None),
         };
         self.note(What::Query, node, node, label, Kind::Note);
         let delay = self.dice.delay(self.query_delay.start, self.query_delay.end);
