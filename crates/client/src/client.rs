@@ -94,6 +94,7 @@ impl Client {
         let product = Release::CLIENT_2_1.with_product(&config.product);
         let mut node = NodeConfig::user_agent(random.fork(), &product);
         node.sip.refresh = config.refresh;
+        node.sip.outbound = config.outbound.clone();
         // req: 7.2.1.2-12
         node.sip.supported = vec!["timer".to_owned()];
         Node::new(Client::new(config, random.fork())?, node).map_err(ConfigError::Node)

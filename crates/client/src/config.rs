@@ -14,6 +14,8 @@ pub struct ClientConfig {
     pub display_name: Option<String>,
     /// Where to register (Request-URI of REGISTER); `None` for a client that never registers.
     pub registrar: Option<Uri>,
+    /// Where requests go that have no Route (a proxy of the SIP/IP core, RFC 3261 §8.1.2); `None`: to their Request-URI.
+    pub outbound: Option<cpm_ua::NextHop>,
     /// Where SIP requests reach this client.
     pub contact: SipUri,
     /// Instance identifier of this client, a URN (RFC 5626 §4.1): `urn:uuid:…`.
@@ -123,6 +125,7 @@ impl ClientConfig {
             address,
             display_name: None,
             registrar: None,
+            outbound: None,
             contact,
             instance: instance.to_owned(),
             features: vec![CpmFeature::PagerMessage, CpmFeature::LargeMessage],
