@@ -38,8 +38,10 @@ pub mod outside;
 mod queries;
 pub mod release;
 pub mod sms;
+mod state_writer;
 pub mod warning;
 
 pub use ids::{ContributionId, ConversationId, IdError};
 pub use node::{Action, Function, HostQueue, Input, Node, NodeConfig, NodeConfigError, Ports};
 pub use queries::{Query, QueryId, ReceivedRecord, Record, Reply, StateRecord, StoreError, standing};
+pub use state_writer::{StateWriter, Written};

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 
 const KIND: [u8; 4] = *b"SENT";
 const VERSION: u16 = 2;
+/// A record of one message.
+const ONE_KIND: [u8; 4] = *b"SNT1";
+const ONE_VERSION: u16 = 1;
 
 /// What is remembered of sent messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,24 +127,32 @@ impl Sent {
     }
 
     /// A message goes out. One that asks for nothing is not remembered, and one whose Message-ID is known already keeps the
-    /// state that it has: it is sent again.
-    pub fn remember(&mut self, message: SentMessage) {
+    /// state that it has: it is sent again. Returns the message that is forgotten for it, when there are as many as the
+    /// limits allow.
+    pub fn remember(&mut self, message: SentMessage) -> Option<String> {
         let known = self.messages.contains_key(&message.message_id);
         if known || !asks(&message.asked) || message.message_id.len() > self.limits.max_id {
-            return;
-        }
-        while self.messages.len() >= self.limits.max_messages.max(1) {
-            let Some((_, oldest)) = self.order.pop_first() else { break };
-            self.messages.remove(&oldest);
+            return None;
         }
         let closed = !message.recipients.is_empty();
         let recipients = message.recipients.into_iter().take(self.limits.max_recipients);
         let recipients = recipients.map(|recipient| (recipient, Progress::Pending)).collect();
-        let place = self.next_place;
+        let known = Known { asked: message.asked, number: message.number, closed, recipients, place: 0 };
+        self.insert(message.message_id, known)
+    }
+
+    /// Puts a new one behind the others; returns the one that is forgotten for it.
+    fn insert(&mut self, message_id: String, mut known: Known) -> Option<String> {
+        let full = self.messages.len() >= self.limits.max_messages.max(1);
+        let oldest = if full { self.order.pop_first().map(|(_, oldest)| oldest) } else { None };
+        if let Some(oldest) = &oldest {
+            self.messages.remove(oldest);
+        }
+        known.place = self.next_place;
         self.next_place = self.next_place.saturating_add(1);
-        self.order.insert(place, message.message_id.clone());
-        let known = Known { asked: message.asked, number: message.number, closed, recipients, place };
-        self.messages.insert(message.message_id, known);
+        self.order.insert(known.place, message_id.clone());
+        self.messages.insert(message_id, known);
+        oldest
     }
 
     /// A message is of no more interest.
@@ -220,6 +231,38 @@ impl Sent {
         Verdict::News(progress)
     }
 
+    /// Whether nothing that was asked for can say more of a message than is known: each of its recipients is as far as
+    /// notifications can tell. A group whose members are not known never is; a message that is not known is.
+    #[must_use]
+    pub fn is_final(&self, message_id: &str) -> bool {
+        let Some(known) = self.messages.get(message_id) else { return true };
+        let best = best_progress(&known.asked);
+        known.closed && known.recipients.values().all(|progress| *progress >= best)
+    }
+
+    /// What is known of one message as a record of its own, for a function that writes each message when it changes;
+    /// `None` when the message is not known.
+    #[must_use]
+    pub fn export_message(&self, message_id: &str) -> Option<Vec<u8>> {
+        let mut record = RecordWriter::new(ONE_KIND, ONE_VERSION);
+        write_known(&mut record, message_id, self.messages.get(message_id)?);
+        Some(record.finish())
+    }
+
+    /// Takes up the record of one message, at most `max_octets` long, in place of what is known of it; with as many
+    /// messages as the limits allow, the oldest is forgotten. Returns its Message-ID.
+    ///
+    /// # Errors
+    /// It is no such record, or has more recipients than the limits allow.
+    pub fn restore_message(&mut self, octets: &[u8], max_octets: usize) -> Result<String, RecordError> {
+        let mut record = RecordReader::open(octets, ONE_KIND, ONE_VERSION, max_octets)?;
+        let (message_id, known) = read_known(&mut record, &self.limits)?;
+        record.finish()?;
+        self.forget(&message_id);
+        self.insert(message_id.clone(), known);
+        Ok(message_id)
+    }
+
     /// All of it as a record.
     #[must_use]
     pub fn export(&self) -> Vec<u8> {
@@ -227,12 +270,7 @@ impl Sent {
         record.count(self.order.len());
         for message_id in self.order.values() {
             let Some(known) = self.messages.get(message_id) else { continue };
-            record.text(message_id);
-            write_request(&mut record, &known.asked);
-            record.u64(known.number).flag(known.closed).count(known.recipients.len());
-            for (recipient, progress) in &known.recipients {
-                record.text(recipient).u8(*progress as u8);
-            }
+            write_known(&mut record, message_id, known);
         }
         record.finish()
     }
@@ -245,30 +283,44 @@ impl Sent {
         let mut record = RecordReader::open(octets, KIND, VERSION, max_octets)?;
         let mut sent = Sent::new(limits);
         for _ in 0..record.count()? {
-            let message_id = record.text()?.to_owned();
-            let asked = read_request(&mut record)?;
-            let number = record.u64()?;
-            let closed = record.flag()?;
-            let count = record.count()?;
-            if count > limits.max_recipients || sent.messages.len() >= limits.max_messages {
-                return Err(RecordError::Value("number of messages or recipients"));
+            let (message_id, known) = read_known(&mut record, &limits)?;
+            if sent.messages.len() >= limits.max_messages {
+                return Err(RecordError::Value("number of messages"));
             }
-            let mut recipients = BTreeMap::new();
-            for _ in 0..count {
-                let recipient = record.text()?.to_owned();
-                recipients.insert(recipient, progress_from(record.u8()?)?);
-            }
-            let place = sent.next_place;
-            sent.next_place = place.saturating_add(1);
-            sent.order.insert(place, message_id.clone());
-            let known = Known { asked, number, closed, recipients, place };
-            if sent.messages.insert(message_id, known).is_some() {
+            if sent.messages.contains_key(&message_id) {
                 return Err(RecordError::Value("Message-ID"));
             }
+            sent.insert(message_id, known);
         }
         record.finish()?;
         Ok(sent)
     }
+}
+
+fn write_known(record: &mut RecordWriter, message_id: &str, known: &Known) {
+    record.text(message_id);
+    write_request(record, &known.asked);
+    record.u64(known.number).flag(known.closed).count(known.recipients.len());
+    for (recipient, progress) in &known.recipients {
+        record.text(recipient).u8(*progress as u8);
+    }
+}
+
+fn read_known(record: &mut RecordReader<'_>, limits: &SentLimits) -> Result<(String, Known), RecordError> {
+    let message_id = record.text()?.to_owned();
+    let asked = read_request(record)?;
+    let number = record.u64()?;
+    let closed = record.flag()?;
+    let count = record.count()?;
+    if count > limits.max_recipients {
+        return Err(RecordError::Value("number of recipients"));
+    }
+    let mut recipients = BTreeMap::new();
+    for _ in 0..count {
+        let recipient = record.text()?.to_owned();
+        recipients.insert(recipient, progress_from(record.u8()?)?);
+    }
+    Ok((message_id, Known { asked, number, closed, recipients, place: 0 }))
 }
 
 fn progress_from(octet: u8) -> Result<Progress, RecordError> {
@@ -292,6 +344,23 @@ fn was_asked(asked: &DispositionRequest, notification: &Notification) -> bool {
         Notification::Display(_) => asked.display,
         Notification::Processing(_) => asked.processing,
         Notification::Interworking(_) => asked.interworking,
+    }
+}
+
+/// The most that the notifications which were asked for can tell.
+const fn best_progress(asked: &DispositionRequest) -> Progress {
+    if asked.display {
+        Progress::Displayed
+    } else if asked.positive_delivery {
+        Progress::Delivered
+    } else if asked.interworking {
+        Progress::Interworked
+    } else if asked.negative_delivery {
+        Progress::Failed
+    } else if asked.processing {
+        Progress::Processed
+    } else {
+        Progress::Pending
     }
 }
 

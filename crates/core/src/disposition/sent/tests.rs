@@ -147,10 +147,58 @@ fn a_record_that_is_none_is_refused() {
     let restore = |octets: &[u8], limits| Sent::restore(octets, limits, 10_000).map(|_| ());
     assert_eq!(restore(&octets, SentLimits::default()), Ok(()));
     let few = SentLimits { max_recipients: 1, ..SentLimits::default() };
-    assert_eq!(restore(&octets, few), Err(RecordError::Value("number of messages or recipients")));
+    assert_eq!(restore(&octets, few), Err(RecordError::Value("number of recipients")));
     for at in 0..octets.len() {
         assert!(restore(&octets[..at], SentLimits::default()).is_err());
     }
+}
+
+#[test]
+fn a_message_is_final_when_nothing_more_can_be_told() {
+    let mut sent = Sent::new(SentLimits::default());
+    let no = DispositionRequest::default();
+    let delivery = DispositionRequest { positive_delivery: true, ..no.clone() };
+    let failure = DispositionRequest { negative_delivery: true, ..no.clone() };
+    sent.remember(SentMessage { asked: delivery, ..message("delivery", &["a", "b"]) });
+    sent.remember(SentMessage { asked: failure, ..message("failure", &["a"]) });
+    sent.remember(message("all", &["a"]));
+    sent.remember(message("group", &[]));
+    let failed = Notification::Delivery(DeliveryStatus::Failed);
+    for (from, id, what, is_final) in [
+        ("a", "delivery", delivered(), false),
+        ("b", "delivery", failed.clone(), false),
+        ("b", "delivery", delivered(), true),
+        ("a", "failure", failed, true),
+        ("a", "all", delivered(), false),
+        ("a", "all", displayed(), true),
+        ("a", "group", displayed(), false),
+    ] {
+        assert!(matches!(sent.report(Some(from), id, &what), Verdict::News(_)), "{id}");
+        assert_eq!(sent.is_final(id), is_final, "{id}");
+    }
+    assert!(sent.is_final("unknown"));
+}
+
+#[test]
+fn a_record_of_one_message() {
+    let mut sent = Sent::new(SentLimits { max_messages: 2, ..SentLimits::default() });
+    assert_eq!(sent.remember(message("m", &["a", "b"])), None);
+    sent.report(Some("a"), "m", &delivered());
+    assert_eq!(sent.export_message("n"), None);
+    let octets = sent.export_message("m").unwrap();
+    let mut other = Sent::new(SentLimits { max_messages: 2, ..SentLimits::default() });
+    other.remember(message("m", &["a"]));
+    assert_eq!(other.restore_message(&octets, 1_000).as_deref(), Ok("m"));
+    assert_eq!(other.export(), sent.export());
+    for at in 0..octets.len() {
+        assert!(other.restore_message(&octets[..at], 1_000).is_err());
+    }
+    assert!(matches!(other.restore_message(&octets, 10), Err(RecordError::TooLong { .. })));
+    let mut narrow = Sent::new(SentLimits { max_recipients: 1, ..SentLimits::default() });
+    assert_eq!(narrow.restore_message(&octets, 1_000), Err(RecordError::Value("number of recipients")));
+    // The oldest goes, and is named so that its record can go as well.
+    assert_eq!(other.remember(message("n", &["a"])), None);
+    assert_eq!(other.remember(message("o", &["a"])).as_deref(), Some("m"));
 }
 
 #[derive(Debug, Clone)]
@@ -159,6 +207,7 @@ enum Step {
     Report(Option<&'static str>, &'static str, Notification),
     Forget(&'static str),
     MoveOver,
+    MoveOneByOne,
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -176,6 +225,7 @@ fn steps() -> impl Strategy<Value = Step> {
         6 => (proptest::option::of(who()), id(), notification).prop_map(|(from, id, what)| Step::Report(from, id, what)),
         1 => id().prop_map(Step::Forget),
         1 => Just(Step::MoveOver),
+        1 => Just(Step::MoveOneByOne),
     ]
 }
 
@@ -202,6 +252,13 @@ proptest! {
                 Step::Forget(id) => {
                     stays.forget(id);
                     moves.forget(id);
+                }
+                Step::MoveOneByOne => {
+                    let mut new = Sent::new(limits);
+                    for id in moves.message_ids() {
+                        new.restore_message(&moves.export_message(id).unwrap(), 10_000).unwrap();
+                    }
+                    moves = new;
                 }
                 Step::MoveOver => moves = Sent::restore(&moves.export(), limits, 10_000).unwrap(),
             }
