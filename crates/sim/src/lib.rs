@@ -67,4 +67,7 @@ pub use ladder::Kind;
 pub use network::{Cuts, Link};
 pub use node::SimNode;
 pub use trace::{Trace, TraceEntry, What};
-pub use world::{Handle, Happened, NodeId, Outcome, Place, Stored, Violation, World};
+pub use world::{
+    Handle, Happened, KeptObject, NodeId, Outcome, Place, QueryFault, QueryKind, QueryTrouble, Stored,
+    Violation, World,
+};

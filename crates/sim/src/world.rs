@@ -2,9 +2,11 @@
 
 mod flows;
 mod hosting;
+mod outside;
 mod run;
 
 pub use hosting::Stored;
+pub use outside::{KeptObject, QueryFault, QueryKind, QueryTrouble};
 pub use run::{Outcome, Violation};
 
 use crate::network::{Dice, Link, Network};
@@ -13,7 +15,7 @@ use crate::trace::{Trace, TraceEntry, What};
 use crate::{Kind, summary::Summary};
 use bytes::Bytes;
 use cpm_base::{DateTime, FlowId, Instant, Metrics, Now, Random, Seed, Trust};
-use cpm_core::{Function, Node, Ports, QueryId, Reply, StoreError};
+use cpm_core::{Function, Node, Ports};
 use flows::{Connection, ConnectionId, FlowEnd, Side};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,7 +135,7 @@ struct Slot<E> {
     next_port: u16,
     timeout: Option<Instant>,
     stored: Vec<Stored>,
-    store_faults: Vec<StoreError>,
+    outside: outside::Outside<E>,
 }
 
 /// Characters of an event's `Debug` text in a trace.
@@ -154,9 +156,7 @@ enum Due {
     Reply {
         node: NodeId,
         life: u64,
-        query: QueryId,
-        reply: Reply,
-        stored: Option<Stored>,
+        answer: outside::Answer,
     },
 }
 
@@ -182,6 +182,8 @@ pub struct World<E> {
     connections: BTreeMap<ConnectionId, Connection>,
     last_number: u64,
     query_delay: Range<Duration>,
+    query_delays: BTreeMap<QueryKind, Range<Duration>>,
+    query_trouble: QueryTrouble,
     stream_patience: Duration,
     trace: Trace,
     events: Vec<Happened<E>>,
@@ -209,6 +211,8 @@ impl<E: fmt::Debug + 'static> World<E> {
             connections: BTreeMap::new(),
             last_number: 0,
             query_delay: Duration::from_millis(1)..Duration::from_millis(1),
+            query_delays: BTreeMap::new(),
+            query_trouble: QueryTrouble::default(),
             stream_patience: Duration::from_secs(20),
             trace: Trace::default(),
             events: Vec::new(),
@@ -255,7 +259,7 @@ impl<E: fmt::Debug + 'static> World<E> {
             next_port: 49_152,
             timeout: None,
             stored: Vec::new(),
-            store_faults: Vec::new(),
+            outside: outside::Outside::default(),
         });
         self.follow(id);
         id
@@ -310,19 +314,9 @@ impl<E: fmt::Debug + 'static> World<E> {
         self.trust.insert((viewer.into(), peer.into()), trust);
     }
 
-    /// How long replies to queries take. Default: 1 ms.
-    pub fn set_query_delay(&mut self, delay: Range<Duration>) {
-        self.query_delay = delay;
-    }
-
     /// How long a stream waits for its other side behind a partition before it breaks. Default: 20 s.
     pub fn set_stream_patience(&mut self, patience: Duration) {
         self.stream_patience = patience;
-    }
-
-    /// The next store queries of a node fail in this way, one for each entry.
-    pub fn fail_stores(&mut self, node: impl Into<NodeId>, faults: &[StoreError]) {
-        self.slot_mut(node.into()).store_faults.extend(faults);
     }
 
     /// What a node's store holds, oldest first. It outlives crashes.

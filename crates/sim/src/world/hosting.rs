@@ -1,10 +1,10 @@
 //! What a host does for a node: its actions, its queries, its timeout.
 
-use super::{Due, Happened, NodeId, World};
+use super::{Happened, NodeId, World};
 use crate::ladder::Kind;
 use crate::trace::What;
 use cpm_base::{Instant, Transport};
-use cpm_core::{Action, Query, QueryId, Record, Reply};
+use cpm_core::{Action, Record};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,6 +15,8 @@ pub struct Stored {
     pub at: Instant,
     /// The record.
     pub record: Record,
+    /// Grows with each query: the order in which the node asked, whatever the order of the replies.
+    pub asked: u64,
 }
 
 impl<E: fmt::Debug + 'static> World<E> {
@@ -61,48 +63,7 @@ impl<E: fmt::Debug + 'static> World<E> {
         }
     }
 
-    fn ask(&mut self, node: NodeId, query: QueryId, question: Query) {
-        let (label, reply, stored) = match question {
-            Query::Resolve(name) => {
-                let targets = self.resolve(&name);
-                (format!("resolve {}", name.host), Reply::Resolved(targets), None)
-            }
-            Query::Store(record) => {
-                let faults = &mut self.slot_mut(node).store_faults;
-                match if faults.is_empty() { None } else { Some(faults.remove(0)) } {
-                    Some(fault) => (format!("store: {fault}"), Reply::Stored(Err(fault)), None),
-                    None => ("store".to_owned(), Reply::Stored(Ok(())), Some(record)),
-                }
-            }
-            // This world has nothing of the kind.
-            other => ("unanswered query".to_owned(), other.unanswered(), None),
-        };
-        self.note(What::Query, node, node, label, Kind::Note);
-        let delay = self.dice.delay(self.query_delay.start, self.query_delay.end);
-        let at = self.now.mono.plus(delay);
-        let stored = stored.map(|record| Stored { at, record });
-        let life = self.slot(node).life;
-        self.schedule(at, Due::Reply { node, life, query, reply, stored });
-    }
-
-    /// A record is held from the moment of the reply on, also when the node that wrote it is gone by then.
-    pub(super) fn reply(
-        &mut self,
-        node: NodeId,
-        life: u64,
-        query: QueryId,
-        reply: Reply,
-        stored: Option<Stored>,
-    ) {
-        let now = self.now;
-        let slot = self.slot_mut(node);
-        slot.stored.extend(stored);
-        if slot.life == life {
-            self.with(node, |machine| machine.handle_reply(now, query, reply));
-        }
-    }
-
-    fn resolve(&self, name: &cpm_ua::NameQuery) -> Vec<(Transport, SocketAddr)> {
+    pub(super) fn resolve(&self, name: &cpm_ua::NameQuery) -> Vec<(Transport, SocketAddr)> {
         if name.secure || name.transport == Some(Transport::Tls) {
             return Vec::new();
         }

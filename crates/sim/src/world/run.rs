@@ -117,9 +117,7 @@ impl<E: fmt::Debug + 'static> World<E> {
             match self.due.pop_first() {
                 Some((_, Due::Datagram { from, to, bytes })) => self.arrive(from, to, bytes),
                 Some((_, Due::Segment { connection, to })) => self.deliver(connection, to),
-                Some((_, Due::Reply { node, life, query, reply, stored })) => {
-                    self.reply(node, life, query, reply, stored);
-                }
+                Some((_, Due::Reply { node, life, answer })) => self.answer(node, life, answer),
                 None => {}
             }
         } else if let Some((_, node)) = self.timeouts.first().copied() {

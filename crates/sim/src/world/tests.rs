@@ -1,7 +1,9 @@
+mod outside;
+
 use super::*;
 use crate::network::Cuts;
 use cpm_base::{CloseReason, FlowInfo, OpenError, OpenId, Protocol, Target, Transport};
-use cpm_core::{Action, Query, ReceivedRecord, Record};
+use cpm_core::{Action, Query, QueryId, ReceivedRecord, Record, Reply, StoreError};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
