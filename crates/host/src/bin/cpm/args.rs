@@ -29,6 +29,8 @@ pub(crate) enum Task {
     Demo(Demo),
     /// Take pager-mode and large messages from anybody, print them and send the reports asked for
     Listen(Listen),
+    /// Talk with somebody: a registered client in a terminal, for pager messages
+    Chat(Box<crate::chat::args::Chat>),
     /// Send files over MSRP alone, and receive them
     Msrp(crate::msrp::args::Msrp),
     /// A plain SIP user agent: answers what comes and does what it is told, step by step
@@ -276,7 +278,7 @@ pub(crate) fn reachable(text: &str) -> Result<IpAddr, String> {
     Ok(address)
 }
 
-fn uri(text: &str) -> Result<Uri, String> {
+pub(crate) fn uri(text: &str) -> Result<Uri, String> {
     Uri::parse(text).map_err(|error| error.to_string())
 }
 

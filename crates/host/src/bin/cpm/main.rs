@@ -1,6 +1,8 @@
-//! The `cpm` command: a demonstration of a message's whole way, a client that listens, a reader of SIP messages.
+//! The `cpm` command: a demonstration of a message's whole way, a client that listens, one that talks, a reader of SIP
+//! messages.
 
 mod args;
+mod chat;
 mod decode;
 mod demo;
 mod endpoint;
@@ -20,6 +22,7 @@ use std::time::Duration;
 fn main() -> ExitCode {
     match Cli::parse().task {
         Task::Decode(options) => decode::decode(&options),
+        Task::Chat(options) => run(chat::chat(&options)),
         Task::Demo(options) => run(demo::demo(&options)),
         Task::Listen(options) => run(listen::listen(&options)),
         Task::Msrp(options) => run(msrp::msrp(&options)),

@@ -1,0 +1,211 @@
+//! What is said in a chat: lines that are typed to what is meant by them, and what happens to lines on a screen.
+
+use crate::terminal::harmless;
+use cpm_client::{ClientEvent, Disposition, ReceivedMessage, SentId};
+use cpm_sip::Uri;
+use std::collections::BTreeMap;
+
+/// Messages that are still known by their number; the oldest is forgotten first.
+const REMEMBERED: usize = 1_000;
+/// Characters of a message that its reports repeat.
+const REPEATED: usize = 40;
+/// Characters of a message that are shown.
+const SHOWN: usize = 16_384;
+
+/// The commands, as `/help` lists them.
+pub(crate) const HELP: &str = "\
+    /to ADDRESS    talk with somebody else
+    /anon TEXT     say something without your name
+    /reply TEXT    answer the last message that came, to whom it came from
+    /help          these lines
+    /quit          the end (or Ctrl-D)
+    //TEXT         a message that begins with a slash\n";
+
+/// What a line means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// To whom one talks with.
+    Say(String),
+    /// The same, without a name.
+    SayAnonymously(String),
+    /// To whom the last message came from, in its conversation.
+    Reply(String),
+    /// From now on to somebody else.
+    To(Box<Uri>),
+    Help,
+    Quit,
+    /// No message and no command.
+    Nothing,
+    /// No command, with what is wrong.
+    Wrong(String),
+}
+
+/// Reads a typed line.
+pub(crate) fn read(line: &str) -> Line {
+    let line = line.trim_end();
+    if line.trim_start().is_empty() {
+        return Line::Nothing;
+    }
+    let Some(command) = line.strip_prefix('/') else { return Line::Say(line.to_owned()) };
+    if command.starts_with('/') {
+        return Line::Say(command.to_owned());
+    }
+    let (word, rest) = command.split_once(' ').unwrap_or((command, ""));
+    let rest = rest.trim_start();
+    match word {
+        "to" => match Uri::parse(rest) {
+            Ok(uri) => Line::To(Box::new(uri)),
+            Err(error) => Line::Wrong(format!("/to: {error}")),
+        },
+        "anon" | "reply" if rest.is_empty() => Line::Wrong(format!("/{word}: what?")),
+        "anon" => Line::SayAnonymously(rest.to_owned()),
+        "reply" => Line::Reply(rest.to_owned()),
+        "help" | "?" => Line::Help,
+        "quit" | "q" => Line::Quit,
+        other => Line::Wrong(format!("/{}: no such command; /help lists them", harmless(other, false))),
+    }
+}
+
+/// What was said and is waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Talk {
+    last_number: u64,
+    sent: BTreeMap<SentId, Sent>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    number: u64,
+    beginning: String,
+    /// Nothing more will be told.
+    settled: bool,
+}
+
+impl Talk {
+    /// A message went on its way.
+    pub(crate) fn said(&mut self, id: SentId, to: &Uri, text: &str) -> String {
+        self.last_number += 1;
+        let number = self.last_number;
+        if self.sent.len() >= REMEMBERED {
+            self.sent.pop_first();
+        }
+        let whole = harmless(text, false);
+        let mut beginning: String = whole.chars().take(REPEATED).collect();
+        if beginning.len() < whole.len() {
+            beginning.push('…');
+        }
+        self.sent.insert(id, Sent { number, beginning, settled: false });
+        format!("[{number}] to {}: {whole}\n", harmless(to.as_str(), false))
+    }
+
+    /// Whether something that was said is neither refused nor told as delivered.
+    pub(crate) fn waits(&self) -> bool {
+        self.sent.values().any(|sent| !sent.settled)
+    }
+
+    /// What happened, for the screen; `None` where it is nothing for a reader.
+    pub(crate) fn told(&mut self, event: &ClientEvent) -> Option<String> {
+        match event {
+            ClientEvent::SendFailed { id, why } => {
+                let (number, beginning) = self.settle(*id)?;
+                Some(format!("[{number}] ✗ {}  ({beginning})\n", harmless(&why.to_string(), false)))
+            }
+            ClientEvent::Disposition { id, disposition, from } => {
+                let (number, beginning) = self.settle(*id)?;
+                let (mark, what) = mark(*disposition);
+                let by = harmless(from, false);
+                Some(format!("[{number}] {mark} {what} {by}  ({beginning})\n"))
+            }
+            ClientEvent::Received(message) => Some(arrived(message)),
+            ClientEvent::RegistrationFailed(why) => {
+                Some(format!("not registered: {}\n", harmless(&why.to_string(), false)))
+            }
+            _ => None,
+        }
+    }
+
+    fn settle(&mut self, id: SentId) -> Option<(u64, &str)> {
+        let sent = self.sent.get_mut(&id)?;
+        sent.settled = true;
+        Some((sent.number, &sent.beginning))
+    }
+}
+
+/// A disposition as a mark, and in words before who says so.
+fn mark(disposition: Disposition) -> (&'static str, &'static str) {
+    match disposition {
+        Disposition::Delivered => ("✓", "delivered to"),
+        Disposition::Displayed => ("✓✓", "read by"),
+        Disposition::InterworkedSms => ("✓", "sent as SMS to"),
+        Disposition::InterworkedMms => ("✓", "sent as MMS to"),
+        Disposition::DeliveryFailed => ("✗", "not delivered to"),
+        _ => ("·", "news of"),
+    }
+}
+
+/// A message that came.
+fn arrived(message: &ReceivedMessage) -> String {
+    let from = message.from.as_ref().map_or("anonymous", Uri::as_str);
+    let from = harmless(from, false);
+    let subject = message.subject.as_ref().map(|subject| format!("({}) ", harmless(subject, false)));
+    let subject = subject.unwrap_or_default();
+    let is_text = message.content_type.trim_start().to_ascii_lowercase().starts_with("text/");
+    let text = match std::str::from_utf8(&message.content) {
+        Ok(text) if is_text => harmless(&text.chars().take(SHOWN).collect::<String>(), true),
+        _ => format!("[{} octets of {}]", message.content.len(), harmless(&message.content_type, false)),
+    };
+    format!("{from}: {subject}{}\n", text.trim_end().replace('\n', "\n    "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &str) -> Uri {
+        Uri::parse(text).unwrap()
+    }
+
+    #[test]
+    fn lines_mean_what_they_say() {
+        assert_eq!(read("hello /there \n"), Line::Say("hello /there".to_owned()));
+        assert_eq!(read("//etc/hosts"), Line::Say("/etc/hosts".to_owned()));
+        assert_eq!(read("/to  sip:bob@example.com"), Line::To(Box::new(uri("sip:bob@example.com"))));
+        assert_eq!(read("/anon guess who"), Line::SayAnonymously("guess who".to_owned()));
+        assert_eq!(read("/reply yes"), Line::Reply("yes".to_owned()));
+        assert_eq!((read("/help"), read("/q"), read("  \t ")), (Line::Help, Line::Quit, Line::Nothing));
+        for wrong in ["/to bob", "/to", "/anon", "/reply  ", "/tto x", "/", "/\x1b[2J"] {
+            let Line::Wrong(why) = read(wrong) else { panic!("{wrong}") };
+            assert!(!why.contains('\x1b'), "{why:?}");
+        }
+    }
+
+    #[test]
+    fn reports_come_under_the_number_of_their_message() {
+        let mut talk = Talk::default();
+        let bob = uri("sip:bob@example.com");
+        assert_eq!(talk.said(SentId(7), &bob, "hello"), "[1] to sip:bob@example.com: hello\n");
+        let long = "x".repeat(60);
+        talk.said(SentId(8), &bob, &long);
+        assert!(talk.waits());
+        let event = |id, disposition| ClientEvent::Disposition {
+            id: SentId(id),
+            disposition,
+            from: "sip:bob@example.com".to_owned(),
+        };
+        let told = talk.told(&event(7, Disposition::Displayed));
+        assert_eq!(told.as_deref(), Some("[1] ✓✓ read by sip:bob@example.com  (hello)\n"));
+        let told = talk.told(&event(8, Disposition::Delivered)).unwrap();
+        assert_eq!(told, format!("[2] ✓ delivered to sip:bob@example.com  ({}…)\n", "x".repeat(40)));
+        assert_eq!(talk.told(&event(9, Disposition::Delivered)), None);
+        assert!(!talk.waits());
+    }
+
+    #[test]
+    fn the_oldest_message_is_forgotten_first() {
+        let mut talk = Talk::default();
+        for n in 0..=REMEMBERED as u64 {
+            talk.said(SentId(n), &uri("sip:bob@example.com"), "x");
+        }
+        assert_eq!((talk.sent.len(), talk.sent.contains_key(&SentId(0))), (REMEMBERED, false));
+    }
+}
