@@ -160,6 +160,7 @@ impl Client {
             sender,
             message_id,
             cpim: octets,
+            ..ReceivedRecord::default()
         };
         let deadline = now.mono.plus(STORE_PATIENCE);
         let arrival = Arrival { origin, cpim, content, answer, key, deadline };

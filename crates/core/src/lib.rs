@@ -33,6 +33,7 @@ pub mod disposition;
 pub mod emoticons;
 pub mod feature;
 mod ids;
+mod kept;
 mod node;
 pub mod outside;
 mod queries;

@@ -104,19 +104,28 @@ pub fn standing(records: impl IntoIterator<Item = Record>) -> Vec<Record> {
     all
 }
 
-/// A CPIM message as it arrived, before anything was acknowledged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A CPIM message as it arrived, before anything was acknowledged. After a restart the node is given those that the host
+/// still has, in their order: by them it knows copies, what it owes their senders, and how to mark them read.
+///
+/// To be written with `..ReceivedRecord::default()`: fields come to be added.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReceivedRecord {
     /// Conversation-ID of the request that carried it.
     pub conversation: Option<ConversationId>,
     /// Contribution-ID of the request that carried it.
     pub contribution: Option<ContributionId>,
+    /// InReplyTo-Contribution-ID of the request that carried it.
+    pub in_reply_to: Option<ContributionId>,
     /// The sender: the authenticated originator's CPM Address (TS 6.1) as text; empty for an anonymous one.
     pub sender: String,
     /// The IMDN Message-ID, by which a second copy is recognised (TS 7.2.1.1, Table 2).
     pub message_id: Option<String>,
+    /// UID in the user's message store, where the request that carried it names one (TS 7.2.2.3-5).
+    pub message_uid: Option<String>,
     /// The CPIM message, octet for octet.
     pub cpim: Bytes,
+    /// What the node itself has to know of it after a restart: a [record](cpm_base::record) that the node alone reads.
+    pub state: Bytes,
 }
 
 /// The host's answer.
@@ -180,13 +189,7 @@ mod tests {
     #[test]
     fn the_last_value_of_a_name_stands() {
         let put = |key: &str, value: &'static [u8]| Record::State(StateRecord::put(key, value));
-        let received = Record::Received(ReceivedRecord {
-            conversation: None,
-            contribution: None,
-            sender: String::new(),
-            message_id: None,
-            cpim: Bytes::new(),
-        });
+        let received = Record::Received(ReceivedRecord::default());
         let all = [
             put("b", b"1"),
             received.clone(),

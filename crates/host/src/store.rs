@@ -90,7 +90,9 @@ impl Store for MemoryStore {
 /// The octets that count for a record.
 fn size(record: &Record) -> usize {
     match record {
-        Record::Received(received) => received.cpim.len().saturating_add(received.sender.len()),
+        Record::Received(received) => {
+            received.cpim.len().saturating_add(received.state.len()).saturating_add(received.sender.len())
+        }
         _ => 0,
     }
 }
@@ -102,13 +104,7 @@ mod tests {
     use cpm_core::ReceivedRecord;
 
     fn record(octets: usize) -> Record {
-        Record::Received(ReceivedRecord {
-            conversation: None,
-            contribution: None,
-            sender: String::new(),
-            message_id: None,
-            cpim: Bytes::from(vec![b'x'; octets]),
-        })
+        Record::Received(ReceivedRecord { cpim: Bytes::from(vec![b'x'; octets]), ..Default::default() })
     }
 
     #[tokio::test]

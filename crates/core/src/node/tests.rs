@@ -317,9 +317,8 @@ fn queries(node: &mut Node<Probe>) -> Vec<(QueryId, Query)> {
 
 fn record() -> Query {
     let sender = "sip:a@a.test".to_owned();
-    let (conversation, contribution, message_id) = (None, None, None);
     let cpim = Bytes::from_static(b"x");
-    Query::Store(Record::Received(ReceivedRecord { conversation, contribution, sender, message_id, cpim }))
+    Query::Store(Record::Received(ReceivedRecord { sender, cpim, ..ReceivedRecord::default() }))
 }
 
 #[test]

@@ -306,11 +306,8 @@ async fn a_store_that_decides_at_once_keeps_the_order_and_a_slow_one_is_waited_f
         let asked = running.handle.command(|_, function, ports| {
             for _ in 0..100 {
                 let record = cpm_core::Record::Received(cpm_core::ReceivedRecord {
-                    conversation: None,
-                    contribution: None,
-                    sender: String::new(),
-                    message_id: None,
                     cpim: Bytes::new(),
+                    ..Default::default()
                 });
                 function.0.push(ports.host.query(Query::Store(record)));
             }

@@ -137,13 +137,7 @@ fn open(world: &mut World<String>, a: NodeId, target: Target) -> FlowId {
 
 fn record(n: u8) -> Record {
     let cpim = Bytes::from(vec![n]);
-    Record::Received(ReceivedRecord {
-        conversation: None,
-        contribution: None,
-        sender: String::new(),
-        message_id: None,
-        cpim,
-    })
+    Record::Received(ReceivedRecord { cpim, ..Default::default() })
 }
 
 #[test]
