@@ -132,6 +132,8 @@ pub enum NodeConfigError {
     Msrp(LimitExceeded),
     /// `max_turns` is zero.
     MaxTurns,
+    /// The function's own configuration.
+    Function(String),
 }
 
 impl core::fmt::Display for NodeConfigError {
@@ -140,6 +142,7 @@ impl core::fmt::Display for NodeConfigError {
             NodeConfigError::Sip(error) => write!(f, "SIP: {error}"),
             NodeConfigError::Msrp(error) => write!(f, "MSRP: {error}"),
             NodeConfigError::MaxTurns => f.write_str("max_turns is zero"),
+            NodeConfigError::Function(why) => f.write_str(why),
         }
     }
 }

@@ -1,51 +1,21 @@
 //! [`ParticipatingFunction`]: the way of every input to the procedure that handles it.
 
+use crate::config::ParticipatingConfig;
+use crate::facts::{Facts, Unreadable};
 use crate::registrations::Registrations;
-use crate::service::{feature_of, has_authenticated_originator};
+use crate::relay::Relayed;
 use crate::third_party::ThirdParty;
+use crate::work::{Asker, Happening, Stage, Work, WorkId, Works};
 use cpm_base::{FlowId, Instant, Metrics, Now, Seed, Trust};
 use cpm_core::release::Release;
-use cpm_core::warning::{Reason, refusal};
-use cpm_core::{Function, Input, Node, NodeConfig, NodeConfigError, Ports};
-use cpm_sip::{Allow, Method, PServedUser, Request, Response, SipUri, StatusCode, To, Uri};
-use cpm_ua::{Branch, Event, ProxyId, ProxyOptions, Refusal, RequestId};
+use cpm_core::warning::refusal;
+use cpm_core::{Function, Input, Node, NodeConfig, NodeConfigError, Ports, Query, QueryId, Reply};
+use cpm_sip::{Allow, Method, Request, Response, RetryAfter, StatusCode, To, Uri};
+use cpm_ua::{Branch, Event, Fault, ProxyId, ProxyOptions, Refusal, RequestId};
 use std::collections::BTreeMap;
 
-/// Who a Participating Function is.
-#[derive(Debug, Clone)]
-pub struct ParticipatingConfig {
-    /// Its own SIP URI: how the core routes to it, and what it puts into Record-Route.
-    pub address: SipUri,
-    /// Limits.
-    pub limits: Limits,
-    /// Its own product token behind `CPM-serv/OMA2.1`; may be empty.
-    pub product: String,
-}
-
-impl ParticipatingConfig {
-    /// Default limits, no product.
-    #[must_use]
-    pub fn new(address: SipUri) -> Self {
-        ParticipatingConfig { address, limits: Limits::default(), product: String::new() }
-    }
-}
-
-/// What peers can make a Participating Function hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Users with devices. Default 100,000; a third-party REGISTER of one more is answered 503.
-    pub max_users: usize,
-    /// Devices of one user. Default 12, the branches that a request forks to.
-    pub max_devices: usize,
-    /// Identities of one user. Default 16; more are left out.
-    pub max_identities: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { max_users: 100_000, max_devices: 12, max_identities: 16 }
-    }
-}
+/// When somebody who was turned away for want of room may come again, in seconds.
+const BUSY_SECONDS: u32 = 5;
 
 /// In which role a request was served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,29 +56,16 @@ pub enum ParticipatingEvent {
     },
 }
 
-/// A request that is being served.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Received<'a> {
-    pub(crate) id: RequestId,
-    pub(crate) request: &'a Request,
-    pub(crate) role: ServedRole,
-}
-
-/// A request that was passed on.
-#[derive(Debug)]
-struct Relayed {
-    role: ServedRole,
-    method: Method,
-}
-
 /// A CPM Participating Function (TS section 8): plain logic that a [`Node`] drives.
 #[derive(Debug)]
 pub struct ParticipatingFunction {
     pub(crate) config: ParticipatingConfig,
     pub(crate) registrations: Registrations,
-    /// Requests that were passed on and have no final response yet; each leaves with its
+    /// MESSAGEs under way.
+    pub(crate) works: Works,
+    /// INVITEs that were passed on and have no final response yet; each leaves with its
     /// [`ProxyEnded`](Event::ProxyEnded) at the latest.
-    relayed: BTreeMap<ProxyId, Relayed>,
+    pub(crate) relayed: BTreeMap<ProxyId, Relayed>,
     pub(crate) metrics: Metrics,
 }
 
@@ -119,6 +76,7 @@ impl ParticipatingFunction {
         ParticipatingFunction {
             config,
             registrations: Registrations::default(),
+            works: Works::default(),
             relayed: BTreeMap::new(),
             metrics: Metrics::default(),
         }
@@ -127,12 +85,13 @@ impl ParticipatingFunction {
     /// The function in a node of its own.
     ///
     /// # Errors
-    /// `max_devices` is zero: the endpoint takes as many branches of a request.
+    /// The policy cannot be used; `max_devices` is zero: the endpoint takes as many branches of a request.
     // req: D.3-p1
     pub fn node(
         config: ParticipatingConfig,
         seed: Seed,
     ) -> Result<Node<ParticipatingFunction>, NodeConfigError> {
+        config.policy.validate().map_err(|error| NodeConfigError::Function(error.to_string()))?;
         let product = Release::SERVER_2_1.with_product(&config.product);
         let mut node = NodeConfig::proxy(seed, &product);
         node.sip.own_names = vec![(config.address.host().clone(), config.address.port())];
@@ -146,10 +105,10 @@ impl ParticipatingFunction {
         self.registrations.len()
     }
 
-    /// How many requests are being passed on and have no final response yet.
+    /// How many requests are under way.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.relayed.len()
+        self.relayed.len().saturating_add(self.works.len())
     }
 
     /// Counters of the function itself.
@@ -164,19 +123,19 @@ impl ParticipatingFunction {
         ports: &mut Ports<'_, ParticipatingEvent>,
         id: RequestId,
         flow: FlowId,
-        request: &Request,
+        request: Request,
     ) {
         // Only the core speaks to a Participating Function: everything it acts on is asserted.
         let trusted = ports.sip.flow_info(flow).is_some_and(|info| info.trust == Trust::Core);
         if !trusted {
-            return self.refuse(now, ports, id, request, StatusCode::FORBIDDEN, None);
+            return self.refuse(now, ports, id, &request, StatusCode::FORBIDDEN, None);
         }
         let in_dialog = request.typed::<To>().ok().flatten().is_some_and(|to| to.tag().is_some());
         match request.method() {
-            _ if in_dialog => self.onward(now, ports, id, request),
-            Method::Register => self.third_party(now, ports, id, request),
+            _ if in_dialog => self.onward(now, ports, id, &request),
+            Method::Register => self.third_party(now, ports, id, &request),
             Method::Message | Method::Invite => self.initial(now, ports, id, request),
-            _ => self.method_not_allowed(now, ports, id, request),
+            _ => self.method_not_allowed(now, ports, id, &request),
         }
     }
 
@@ -225,28 +184,77 @@ impl ParticipatingFunction {
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
         id: RequestId,
-        request: &Request,
+        request: Request,
     ) {
-        let (served, role) = match served_by(request) {
-            Ok(served) => served,
-            Err((status, why)) => return self.refuse(now, ports, id, request, status, Some(&why)),
-        };
-        let received = Received { id, request, role };
-        if !has_authenticated_originator(request) {
-            let why = Reason::NotAllowed.about("no authenticated originator");
-            return self.refuse_served(now, ports, received, StatusCode::FORBIDDEN, Some(&why));
-        }
-        let feature = match feature_of(request) {
-            Ok(feature) => feature,
-            Err(error) => {
-                let why = error.to_string();
-                return self.refuse_served(now, ports, received, StatusCode::BAD_REQUEST, Some(&why));
+        let facts = match Facts::read(&request) {
+            Ok(facts) => facts,
+            Err(Unreadable { role, status, why }) => {
+                self.refuse(now, ports, id, &request, status, Some(&why));
+                if let Some(role) = role {
+                    let method = request.method().clone();
+                    ports.host.event(ParticipatingEvent::Handled { role, method, status });
+                }
+                return;
             }
         };
-        match role {
-            ServedRole::Originating => self.originating(now, ports, received, feature),
-            ServedRole::Terminating => self.terminating(now, ports, received, feature, served.uri()),
+        if *request.method() == Method::Invite {
+            return self.relay(now, ports, id, &request, &facts);
         }
+        if self.works.len() >= self.config.limits.max_work {
+            self.metrics.count("pf.too_much_work");
+            let mut response = refusal(&request, StatusCode::SERVICE_UNAVAILABLE, None);
+            response.headers_mut().push_typed(&RetryAfter { seconds: BUSY_SECONDS, duration: None });
+            self.answer(now, ports, id, response);
+            return;
+        }
+        match facts.role {
+            ServedRole::Originating => self.originating(now, ports, id, request, facts),
+            ServedRole::Terminating => self.terminating(now, ports, id, request, facts),
+        }
+    }
+
+    /// Something happened to a MESSAGE under way.
+    fn goes_on(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        id: WorkId,
+        happening: Happening,
+    ) {
+        let Some(work) = self.works.take(id) else { return };
+        match work.stage {
+            Stage::Originating(_) => self.originating_goes_on(now, ports, work, happening),
+            Stage::Terminating(_) => self.terminating_goes_on(now, ports, work, happening),
+        }
+    }
+
+    /// The host replied to a question, or did not in time.
+    fn replied(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        id: QueryId,
+        asker: Asker,
+        reply: Reply,
+    ) {
+        match asker {
+            Asker::Work(work) => self.goes_on(now, ports, work, Happening::Reply(id, reply)),
+        }
+    }
+
+    /// Asks the host, for at most [`crate::Policy::query_time`].
+    pub(crate) fn ask(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        asker: Asker,
+        query: Query,
+    ) -> QueryId {
+        let until = now.mono.plus(self.config.policy.query_time);
+        let failure = crate::work::failure_of(&query);
+        let id = ports.host.query(query);
+        self.works.asked(id, asker, failure, until);
+        id
     }
 
     /// Within a dialog that runs through here: on to the next Route.
@@ -262,34 +270,27 @@ impl ParticipatingFunction {
         }
     }
 
-    /// Passes an initial request on; its final response comes back through [`Self::far_side_answered`]. What is not
-    /// edited stays as it came, octet for octet, the conversation headers (TS 5.3) among it.
+    /// Passes a MESSAGE on; its final response comes as [`Happening::Answered`]. What is not edited stays as it came, octet
+    /// for octet, the conversation headers (TS 5.3) among it. When it cannot be passed on, the response that says so.
     // req: 5.3-p3
     pub(crate) fn pass_on(
         &mut self,
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
-        received: Received<'_>,
+        id: WorkId,
         branches: Vec<Branch>,
-    ) {
-        let Received { id, request, role } = received;
-        // A MESSAGE is over with its answer; in the dialog of an INVITE this function stays.
-        let stay = (*request.method() == Method::Invite).then(|| Uri::Sip(self.config.address.clone()));
-        match ports.sip.proxy(
-            now,
-            id,
-            branches,
-            ProxyOptions { record_route: stay, hold_final: true, ..ProxyOptions::default() },
-        ) {
+    ) -> Result<ProxyId, StatusCode> {
+        let options = ProxyOptions { hold_final: true, ..ProxyOptions::default() };
+        match ports.sip.proxy(now, id, branches, options) {
             Ok(proxy) => {
-                self.relayed.insert(proxy, Relayed { role, method: request.method().clone() });
+                self.works.passed_on(proxy, id);
+                Ok(proxy)
             }
-            Err(refused) => self.refuse_served(now, ports, received, status_of(&refused.why), None),
+            Err(refused) => Err(status_of(&refused.why)),
         }
     }
 
-    /// The far side's final response is this function's (TS 8.2.1.1-8.A.iv); terminating, the first 2xx.
-    // req: 8.2.1.1-8.A.iv, 8.2.1.1-9.ii, 8.3.1.1-p3
+    /// A held final response. Of a MESSAGE it is the procedure's, of an INVITE it goes upstream as it is.
     fn far_side_answered(
         &mut self,
         now: Now,
@@ -297,45 +298,87 @@ impl ParticipatingFunction {
         proxy: ProxyId,
         response: Response,
     ) {
+        match self.works.of_proxy(proxy) {
+            Some(work) => self.goes_on(now, ports, work, Happening::Answered(proxy, response)),
+            None => self.relay_answered(now, ports, proxy, response),
+        }
+    }
+
+    /// What was passed on is over; when no answer was let go before, its sender had none.
+    fn ended(&mut self, now: Now, ports: &mut Ports<'_, ParticipatingEvent>, proxy: ProxyId) {
+        match self.works.proxy_over(proxy) {
+            Some(work) => self.goes_on(now, ports, work, Happening::TooLate),
+            None => self.relay_ended(ports, proxy),
+        }
+    }
+
+    /// Lets the held response to a MESSAGE that was passed on go, or another in its place, and tells the host.
+    pub(crate) fn release(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: &Work,
+        proxy: ProxyId,
+        response: Response,
+    ) {
         let status = response.status();
+        // Before it is let go: what is over then is over for the sender, and is told here.
+        self.works.proxy_over(proxy);
         let released = ports.sip.release(now, proxy, response).is_ok();
         if !released {
             self.metrics.count("pf.response_too_late");
         }
-        // Further 2xx to an INVITE pass in silence.
-        let Some(Relayed { role, method }) = self.relayed.remove(&proxy) else { return };
-        let silent = method != Method::Invite && status == StatusCode::REQUEST_TIMEOUT;
-        ports.host.event(match released && !silent {
-            true => ParticipatingEvent::Handled { role, method, status },
-            false => ParticipatingEvent::Unanswered { role, method },
-        });
+        let silent = !released || status == StatusCode::REQUEST_TIMEOUT;
+        self.tell_handled(ports, work, (!silent).then_some(status));
     }
 
-    /// A request is over; when the far side's answer was not let go before, its sender had none from there.
-    fn ended(&mut self, ports: &mut Ports<'_, ParticipatingEvent>, proxy: ProxyId) {
-        if let Some(Relayed { role, method }) = self.relayed.remove(&proxy) {
-            ports.host.event(ParticipatingEvent::Unanswered { role, method });
-        }
-    }
-
-    /// Refuses a request of a served user, and tells the host.
-    pub(crate) fn refuse_served(
+    /// Answers a MESSAGE that was not passed on, and tells the host.
+    pub(crate) fn answer_work(
         &mut self,
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
-        received: Received<'_>,
+        work: &Work,
+        response: Response,
+    ) {
+        let status = response.status();
+        if !status.is_success() {
+            self.metrics.count("pf.refused");
+        }
+        let sent = self.answer(now, ports, work.id, response);
+        self.tell_handled(ports, work, sent.then_some(status));
+    }
+
+    /// Refuses a MESSAGE that was not passed on; the reason goes into a Warning (TS 6.4.1).
+    // req: 6.4.1-p2
+    pub(crate) fn refuse_work(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: &Work,
         status: StatusCode,
         why: Option<&str>,
     ) {
-        let Received { id, request, role } = received;
-        self.refuse(now, ports, id, request, status, why);
-        let method = request.method().clone();
-        ports.host.event(ParticipatingEvent::Handled { role, method, status });
+        let response = refusal(&work.request, status, why);
+        self.answer_work(now, ports, work, response);
+    }
+
+    /// Tells the host what the sender of a MESSAGE heard; `None`: nothing.
+    pub(crate) fn tell_handled(
+        &mut self,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: &Work,
+        status: Option<StatusCode>,
+    ) {
+        let (role, method) = (work.facts.role, Method::Message);
+        ports.host.event(match status {
+            Some(status) => ParticipatingEvent::Handled { role, method, status },
+            None => ParticipatingEvent::Unanswered { role, method },
+        });
     }
 
     /// Refuses a request; the reason goes into a Warning (TS 6.4.1).
     // req: 6.4.1-p2
-    fn refuse(
+    pub(crate) fn refuse(
         &mut self,
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
@@ -348,21 +391,24 @@ impl ParticipatingFunction {
         self.answer(now, ports, id, refusal(request, status, why));
     }
 
-    fn answer(
+    /// Answers a request; whether it was still waited for.
+    pub(crate) fn answer(
         &mut self,
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
         id: RequestId,
         response: Response,
-    ) {
-        if ports.sip.respond(now, id, response).is_err() {
+    ) -> bool {
+        let sent = ports.sip.respond(now, id, response).is_ok();
+        if !sent {
             self.metrics.count("pf.response_too_late");
         }
+        sent
     }
 }
 
 /// What a request that cannot be passed on deserves.
-fn status_of(why: &Refusal) -> StatusCode {
+pub(crate) fn status_of(why: &Refusal) -> StatusCode {
     match why {
         Refusal::Loop => StatusCode::LOOP_DETECTED,
         Refusal::TooManyHops => StatusCode::TOO_MANY_HOPS,
@@ -373,42 +419,57 @@ fn status_of(why: &Refusal) -> StatusCode {
     }
 }
 
-/// Whom a request is served for, and in which role (RFC 5502 §4.3).
-fn served_by(request: &Request) -> Result<(PServedUser, ServedRole), (StatusCode, String)> {
-    let served = match request.typed::<PServedUser>() {
-        Ok(Some(served)) => served,
-        Ok(None) => {
-            let why = Reason::NotAllowed.about("no P-Served-User says whom to serve");
-            return Err((StatusCode::FORBIDDEN, why));
-        }
-        Err(error) => return Err((StatusCode::BAD_REQUEST, error.to_string())),
-    };
-    let role = match served.params().get("sescase") {
-        Some(case) if case.eq_ignore_ascii_case("orig") => ServedRole::Originating,
-        Some(case) if case.eq_ignore_ascii_case("term") => ServedRole::Terminating,
-        _ => return Err((StatusCode::BAD_REQUEST, "P-Served-User says no session case".to_owned())),
-    };
-    Ok((served, role))
-}
-
 impl Function for ParticipatingFunction {
     type Event = ParticipatingEvent;
 
     fn handle(&mut self, now: Now, input: Input, ports: &mut Ports<'_, ParticipatingEvent>) {
-        let Input::Sip(event) = input else { return };
-        match event {
-            Event::Request { id, flow, request, .. } => self.request(now, ports, id, flow, &request),
-            Event::ProxyFinal { proxy, response, .. } => self.far_side_answered(now, ports, proxy, response),
-            Event::ProxyEnded { proxy, .. } => self.ended(ports, proxy),
-            _ => {}
+        match input {
+            Input::Sip(event) => self.sip_event(now, event, ports),
+            Input::Reply(id, reply) => match self.works.replied(id, reply) {
+                Some((asker, reply)) => self.replied(now, ports, id, asker, reply),
+                None => self.metrics.count("pf.unknown_reply"),
+            },
+            Input::Msrp(_) => {}
         }
     }
 
-    fn handle_timeout(&mut self, now: Now, _ports: &mut Ports<'_, ParticipatingEvent>) {
+    fn handle_timeout(&mut self, now: Now, ports: &mut Ports<'_, ParticipatingEvent>) {
         self.registrations.expire(now.mono);
+        while let Some((id, asker, failure)) = self.works.unanswered(now.mono) {
+            self.metrics.count("pf.query_unanswered");
+            self.replied(now, ports, id, asker, failure);
+        }
+        while let Some(id) = self.works.rang(now.mono) {
+            self.goes_on(now, ports, id, Happening::Timer);
+        }
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.registrations.next_expiry()
+        let registrations = self.registrations.next_expiry().into_iter();
+        registrations.chain(self.works.next_timeout()).min()
+    }
+}
+
+impl ParticipatingFunction {
+    fn sip_event(&mut self, now: Now, event: Event, ports: &mut Ports<'_, ParticipatingEvent>) {
+        match event {
+            Event::Request { id, flow, request, .. } => self.request(now, ports, id, flow, request),
+            Event::ProxyFinal { proxy, response, .. } => self.far_side_answered(now, ports, proxy, response),
+            Event::ProxyEnded { proxy, .. } => self.ended(now, ports, proxy),
+            Event::Response { transaction, response } => {
+                if let Some(work) = self.works.transaction_over(transaction) {
+                    self.goes_on(now, ports, work, Happening::Response(transaction, Ok(response)));
+                }
+            }
+            Event::TransactionFailed { transaction, why } => {
+                if let Some(work) = self.works.transaction_over(transaction) {
+                    self.goes_on(now, ports, work, Happening::Response(transaction, Err(why)));
+                }
+            }
+            Event::Fault(Fault::Unanswered { request }) => {
+                self.goes_on(now, ports, request, Happening::TooLate);
+            }
+            _ => {}
+        }
     }
 }

@@ -18,14 +18,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![allow(dead_code, reason = "the procedures that use it all are being built")]
+
+mod checks;
+mod config;
+mod facts;
 mod function;
 mod originating;
+mod policy;
 mod registrations;
+mod relay;
 mod service;
 mod terminating;
 #[cfg(test)]
 mod tests;
 mod third_party;
+mod work;
 
-pub use function::{Limits, ParticipatingConfig, ParticipatingEvent, ParticipatingFunction, ServedRole};
+pub use config::{Limits, ParticipatingConfig};
+pub use facts::{AssertedService, Content};
+pub use function::{ParticipatingEvent, ParticipatingFunction, ServedRole};
+pub use policy::{Policy, PolicyError, Recording, Skipped, UnknownService};
 pub use registrations::Device;

@@ -1,20 +1,13 @@
 //! What a request asks for, on whose authority (TS 6.1, 8.2, 8.3, Appendix H): the same for both roles.
 
 use cpm_core::feature::{CpmFeature, CpmService, ICSI_REF, decode_list};
-use cpm_sip::{
-    AcceptContact, HeaderError, HeaderName, PAssertedIdentity, PAssertedService, PPreferredService, Request,
-};
+use cpm_sip::{AcceptContact, HeaderError, HeaderName, PAssertedService, PPreferredService, Request};
 
 /// The CPM feature that a request asks for: the first in its Accept-Contact (TS 8.2, 8.3).
 pub(crate) fn feature_of(request: &Request) -> Result<Option<CpmFeature>, HeaderError> {
     let wishes = request.typed_list::<AcceptContact>()?;
     let mut values = wishes.iter().filter_map(|wish| wish.params().get(ICSI_REF));
     Ok(values.find_map(|value| decode_list(value).first().copied()))
-}
-
-/// Whether the core says who sent the request.
-pub(crate) fn has_authenticated_originator(request: &Request) -> bool {
-    request.typed_list::<PAssertedIdentity>().is_ok_and(|identities| !identities.is_empty())
 }
 
 /// P-Preferred-Service, where it names a CPM service, becomes P-Asserted-Service (TS 8.2.1.1-7.i.1, 8.3.1.1-12, readings

@@ -1,16 +1,24 @@
-//! For the user who receives (TS 8.3.1.1; 8.3.1.2 as a proxy).
+//! For the user who receives a pager-mode message (TS 8.3.1.1).
 
-use crate::function::Received;
+use crate::facts::Facts;
 use crate::service::assert_service;
+use crate::work::{Happening, Work};
 use crate::{Device, ParticipatingEvent, ParticipatingFunction};
 use cpm_base::Now;
 use cpm_core::Ports;
 use cpm_core::feature::{CpmFeature, ICSI_REF, decode_list};
-use cpm_sip::{AcceptContact, Headers, Params, Request, StatusCode, Uri};
-use cpm_ua::{Branch, Destination};
+use cpm_sip::{AcceptContact, Headers, Params, Request, StatusCode};
+use cpm_ua::{Branch, Destination, RequestId};
 
 /// The media feature tag of a device's instance (RFC 5626 §4.1).
 const INSTANCE: &str = "+sip.instance";
+
+/// How far a message has come.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// It was passed on.
+    PassedOn,
+}
 
 impl ParticipatingFunction {
     // req: 8.1.4-p2, 8.3.1.1-8, 8.3.1.1-8.b.i, 8.3.1.1-9, 8.3.1.1-9.i, 8.3.1.1-15
@@ -18,28 +26,48 @@ impl ParticipatingFunction {
         &mut self,
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
-        received: Received<'_>,
-        feature: Option<CpmFeature>,
-        served: &Uri,
+        id: RequestId,
+        request: Request,
+        facts: Facts,
     ) {
+        let work =
+            Box::new(Work { id, request, facts, stage: crate::work::Stage::Terminating(Stage::PassedOn) });
         let mut branches = Vec::new();
-        if let Some(feature) = feature {
-            for device in self.registrations.devices(now.mono, served, feature) {
-                let request = for_device(received.request, feature, &device);
+        if let Some(feature) = work.facts.feature {
+            for device in self.registrations.devices(now.mono, &work.facts.served, feature) {
+                let request = for_device(&work.request, feature, &device);
                 branches.push(Branch { request, destination: Destination::Routed });
             }
         }
         if branches.is_empty() {
-            return self.refuse_served(now, ports, received, StatusCode::TEMPORARILY_UNAVAILABLE, None);
+            return self.refuse_work(now, ports, &work, StatusCode::TEMPORARILY_UNAVAILABLE, None);
         }
-        self.pass_on(now, ports, received, branches);
+        match self.pass_on(now, ports, id, branches) {
+            Ok(_) => self.works.put(work),
+            Err(status) => self.refuse_work(now, ports, &work, status, None),
+        }
+    }
+
+    /// The first 2xx, or the best response, is this function's.
+    // req: 8.3.1.1-p3
+    pub(crate) fn terminating_goes_on(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: Box<Work>,
+        happening: Happening,
+    ) {
+        match happening {
+            Happening::Answered(proxy, response) => self.release(now, ports, &work, proxy, response),
+            Happening::TooLate => self.tell_handled(ports, &work, None),
+            _ => self.works.put(work),
+        }
     }
 }
-
 /// The request for one device. Its public GRUU as Request-URI, where the registrar gave it one (TS 8.3.1.1-13); else its
 /// instance in an Accept-Contact of its own (TS 6.1.2); without an instance, its contact as Request-URI.
 // req: 6.1.2-p1, 6.1.2-p3, 8.3.1.1-10, 8.3.1.1-13
-fn for_device(request: &Request, feature: CpmFeature, device: &Device) -> Request {
+pub(crate) fn for_device(request: &Request, feature: CpmFeature, device: &Device) -> Request {
     let mut copy = request.clone();
     assert_service(&mut copy);
     drop_instances(copy.headers_mut());

@@ -1,0 +1,50 @@
+//! How a Participating Function is set up.
+
+use crate::Policy;
+use cpm_sip::SipUri;
+
+/// Who a Participating Function is.
+#[derive(Debug, Clone)]
+pub struct ParticipatingConfig {
+    /// Its own SIP URI: how the core routes to it, and what it puts into Record-Route.
+    pub address: SipUri,
+    /// What the service provider decides.
+    pub policy: Policy,
+    /// Limits.
+    pub limits: Limits,
+    /// Its own product token behind `CPM-serv/OMA2.1`; may be empty.
+    pub product: String,
+}
+
+impl ParticipatingConfig {
+    /// Default policy and limits, no product.
+    #[must_use]
+    pub fn new(address: SipUri) -> Self {
+        ParticipatingConfig {
+            address,
+            policy: Policy::default(),
+            limits: Limits::default(),
+            product: String::new(),
+        }
+    }
+}
+
+/// What peers can make a Participating Function hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Users with devices. Default 100,000; a third-party REGISTER of one more is answered 503.
+    pub max_users: usize,
+    /// Devices of one user. Default 12, the branches that a request forks to.
+    pub max_devices: usize,
+    /// Identities of one user. Default 16; more are left out.
+    pub max_identities: usize,
+    /// MESSAGEs under way. Default 65,536, as many as the endpoint keeps unanswered; one more is answered 503 with
+    /// Retry-After. Each holds its request.
+    pub max_work: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { max_users: 100_000, max_devices: 12, max_identities: 16, max_work: 65_536 }
+    }
+}

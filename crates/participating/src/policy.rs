@@ -1,0 +1,138 @@
+//! What the service provider decides: every policy question of pager messages and their notifications as a named field.
+
+use core::fmt;
+use core::time::Duration;
+use cpm_sip::SipUri;
+
+/// The longest that one question to the host may take: three of them, one after the other, fit into the 64*T1 that the
+/// sender of a MESSAGE waits (RFC 3261 §17.1.2).
+const MAX_QUERY_TIME: Duration = Duration::from_secs(9);
+
+/// The policy of a Participating Function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    // --- Both roles.
+    /// Which OMA CPM releases, `(major, minor)`, a User-Agent has to name (TS 8.2.1.1-2, 8.3.1.1-1, 6.6); one that names
+    /// none is none of them. Default `None`: any, named or not.
+    pub releases: Option<Vec<(u16, u16)>>,
+    /// What happens to a P-Asserted-Service that is none of pager messages (TS 8.2.1.1-7.i.2, 8.3.1.1-12.c). Default
+    /// [`UnknownService::Pass`].
+    pub unknown_service: UnknownService,
+    /// Which services a request does not get whose Accept-Contact has more than its CPM feature in it (TS 8.2, 8.3).
+    /// Default: none is skipped.
+    pub skipped: Skipped,
+    /// Where the interworking function (ISF) is, to which requests go directly (TS 6.5). Default `None`: there is none.
+    pub isf: Option<SipUri>,
+    /// When messages are recorded in the message store of the user (TS 8.2.1.1-6, 8.3.1.1-5). Default
+    /// [`Recording::Wish`].
+    pub recording: Recording,
+    /// How long a question to the host may take before its answer counts as a failure; at most 9 s. Default 5 s.
+    pub query_time: Duration,
+
+    // --- Originating (TS 8.2).
+    /// Whether a user who sends may be anonymous (TS 8.2.1.1-3). Default yes.
+    pub anonymity_originating: bool,
+
+    // --- Terminating (TS 8.3).
+    /// Whether users may be sent something anonymously (TS 8.3.1.1-2). Default yes.
+    pub anonymity_terminating: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            releases: None,
+            unknown_service: UnknownService::Pass,
+            skipped: Skipped::default(),
+            isf: None,
+            recording: Recording::Wish,
+            query_time: Duration::from_secs(5),
+            anonymity_originating: true,
+            anonymity_terminating: true,
+        }
+    }
+}
+
+/// What happens to a P-Asserted-Service value that is not expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UnknownService {
+    /// The request goes on with it.
+    Pass,
+    /// 403.
+    Refuse,
+}
+
+/// When messages are recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Recording {
+    /// Never.
+    Never,
+    /// When the user's access policy says `<allow-offline-storage>`.
+    Wish,
+    /// Always.
+    Always,
+}
+
+/// Services that a request of another application does not get.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Skipped {
+    /// Interworking.
+    pub interworking: bool,
+    /// Deferral.
+    pub deferral: bool,
+    /// The message store.
+    pub storage: bool,
+    /// The blacklist.
+    pub blacklist: bool,
+    /// User preferences.
+    pub preferences: bool,
+}
+
+/// A policy that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PolicyError {
+    /// The field.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "policy: {}: {}", self.field, self.why)
+    }
+}
+
+impl core::error::Error for PolicyError {}
+
+impl Policy {
+    /// Whether the policy can be used.
+    ///
+    /// # Errors
+    /// The first field that cannot.
+    pub fn validate(&self) -> Result<(), PolicyError> {
+        let wrong = |field, why| Err(PolicyError { field, why });
+        if self.query_time.is_zero() || self.query_time > MAX_QUERY_TIME {
+            return wrong("query_time", "neither zero nor more than 9 s");
+        }
+        if self.releases.as_ref().is_some_and(Vec::is_empty) {
+            return wrong("releases", "an empty list would refuse everybody");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        assert_eq!(Policy::default().validate(), Ok(()));
+        let field = |policy: Policy| policy.validate().unwrap_err().field;
+        let of = Policy::default;
+        assert_eq!(field(Policy { query_time: Duration::ZERO, ..of() }), "query_time");
+        assert_eq!(field(Policy { query_time: Duration::from_secs(10), ..of() }), "query_time");
+        assert_eq!(field(Policy { releases: Some(Vec::new()), ..of() }), "releases");
+    }
+}
