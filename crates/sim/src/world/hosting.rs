@@ -15,8 +15,6 @@ pub struct Stored {
     pub at: Instant,
     /// The record.
     pub record: Record,
-    /// Grows with each query: the order in which the node asked, whatever the order of the replies.
-    pub asked: u64,
 }
 
 impl<E: fmt::Debug + 'static> World<E> {

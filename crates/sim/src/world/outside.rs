@@ -125,8 +125,6 @@ pub(super) struct Answer {
     query: QueryId,
     /// What is asked; done when the reply is due. `None` once it was, for the second of two replies.
     question: Option<Query>,
-    /// Its number among all queries: what was asked to be stored later stands before what was earlier.
-    asked: u64,
     /// The reply when nothing is done.
     reply: Option<Reply>,
     fault: Option<QueryFault>,
@@ -198,15 +196,14 @@ impl<E: fmt::Debug + 'static> World<E> {
         self.slot_mut(node.into()).outside.builder = Some(Box::new(build));
     }
 
-    /// A node starts again (a running one crashes first) with the records that [stand](standing) in its store.
+    /// A node starts again (a running one crashes first) with the records that [stand](standing) in its store:
+    /// of two under one name that whose reply was due last, whatever the order of the questions.
     ///
     /// # Panics
     /// Nobody said how ([`World::set_builder`]).
     pub fn restart_from_store(&mut self, node: impl Into<NodeId>) {
         let node = node.into();
-        let mut stored: Vec<&Stored> = self.slot(node).stored.iter().collect();
-        stored.sort_by_key(|stored| stored.asked);
-        let records = standing(stored.into_iter().map(|stored| stored.record.clone()));
+        let records = standing(self.slot(node).stored.iter().map(|stored| stored.record.clone()));
         let seed = self.fork_seed();
         let builder = self.slot_mut(node).outside.builder.as_mut().expect("how it is made is known");
         let machine = builder(seed, records);
@@ -235,8 +232,7 @@ impl<E: fmt::Debug + 'static> World<E> {
             _ => (None, Some(question)),
         };
         let life = self.slot(node).life;
-        let asked = self.number();
-        self.schedule(at, Due::Reply { node, life, answer: Answer { query, question, asked, reply, fault } });
+        self.schedule(at, Due::Reply { node, life, answer: Answer { query, question, reply, fault } });
     }
 
     fn fault_of(&mut self, node: NodeId, kind: QueryKind) -> Option<QueryFault> {
@@ -280,17 +276,17 @@ impl<E: fmt::Debug + 'static> World<E> {
 
     /// What is asked is done from the moment of the reply on, also when the node that asked is gone by then.
     pub(super) fn answer(&mut self, node: NodeId, life: u64, answer: Answer) {
-        let Answer { query, question, asked, reply, fault } = answer;
+        let Answer { query, question, reply, fault } = answer;
         let reply = match (reply, question) {
             (Some(reply), _) => reply,
-            (None, Some(question)) => self.done(node, asked, question),
+            (None, Some(question)) => self.done(node, question),
             (None, None) => return,
         };
         if fault == Some(QueryFault::ReplyLost) {
             return;
         }
         if fault == Some(QueryFault::ReplyDoubled) {
-            let again = Answer { query, question: None, asked, reply: Some(reply.clone()), fault: None };
+            let again = Answer { query, question: None, reply: Some(reply.clone()), fault: None };
             let at = self.now.mono.plus(self.dice.delay(self.query_delay.start, self.query_delay.end));
             self.schedule(at, Due::Reply { node, life, answer: again });
         }
@@ -300,14 +296,14 @@ impl<E: fmt::Debug + 'static> World<E> {
         }
     }
 
-    fn done(&mut self, node: NodeId, asked: u64, question: Query) -> Reply {
+    fn done(&mut self, node: NodeId, question: Query) -> Reply {
         let at = self.now.mono;
         if let Query::Resolve(name) = &question {
             return Reply::Resolved(self.resolve(name));
         }
         let slot = self.slot_mut(node);
         if let Query::Store(record) = question {
-            slot.stored.push(Stored { at, record, asked });
+            slot.stored.push(Stored { at, record });
             return Reply::Stored(Ok(()));
         }
         slot.outside.done(at, question)
