@@ -3,6 +3,7 @@
 use core::time::Duration;
 use cpm_base::Instant;
 use cpm_core::feature::CpmFeature;
+use cpm_core::release::Release;
 use cpm_sip::Uri;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,10 @@ pub struct Device {
     pub instance: Option<String>,
     /// The CPM features that it registered.
     pub features: Vec<CpmFeature>,
+    /// What the User-Agent of its REGISTER said (TS 6.6).
+    pub release: Option<Release>,
+    /// Whether it is the Primary Device of its user (TS 6.6).
+    pub primary: bool,
     /// When its registration runs out.
     pub until: Instant,
 }
@@ -150,6 +155,8 @@ mod tests {
             gruu: None,
             instance: None,
             features: vec![CpmFeature::PagerMessage],
+            release: None,
+            primary: false,
             until: until(Instant::ZERO, seconds),
         }
     }

@@ -98,6 +98,8 @@ fn device(now: Instant, contact: &ContactAddr, expires: u32) -> Option<Device> {
         gruu,
         instance,
         features: contact.params().get(ICSI_REF).map(decode_list).unwrap_or_default(),
+        release: None,
+        primary: false,
         until: until(now, seconds),
     })
 }
