@@ -396,6 +396,16 @@ impl<F: Function> Node<F> {
             && self.unsettled.is_none()
     }
 
+    /// As [`is_idle`](Node::is_idle); besides, SIP subscriptions of both sides may stand.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        self.sip.is_resting()
+            && self.msrp.is_idle()
+            && self.resolving.is_empty()
+            && self.opening.is_empty()
+            && self.unsettled.is_none()
+    }
+
     fn turn(&mut self, now: Now, input: Input) {
         let mut ports = Ports { sip: &mut self.sip, msrp: &mut self.msrp, host: &mut self.host };
         self.function.handle(now, input, &mut ports);

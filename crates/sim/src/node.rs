@@ -33,7 +33,7 @@ pub trait SimNode<E>: Any {
     fn next_timeout(&self) -> Option<Instant>;
     /// See [`Node::metrics`].
     fn metrics(&self) -> Metrics;
-    /// See [`Node::is_idle`].
+    /// See [`Node::is_resting`].
     fn is_idle(&self) -> bool;
     /// The machine itself, to get at its own type.
     fn as_any(&self) -> &dyn Any;
@@ -102,7 +102,7 @@ where
     }
 
     fn is_idle(&self) -> bool {
-        Node::is_idle(self)
+        Node::is_resting(self)
     }
 
     fn as_any(&self) -> &dyn Any {

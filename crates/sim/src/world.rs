@@ -405,7 +405,8 @@ impl<E: fmt::Debug + 'static> World<E> {
         self.slot(node.into()).machine.as_ref().map(|machine| machine.metrics()).unwrap_or_default()
     }
 
-    /// The nodes that hold something: transactions, sessions, open queries.
+    /// The nodes that hold something: transactions, sessions, open queries. What stands by itself (registrations,
+    /// subscriptions) does not count.
     #[must_use]
     pub fn busy(&self) -> Vec<&str> {
         let is_busy = |slot: &&Slot<E>| slot.machine.as_ref().is_some_and(|machine| !machine.is_idle());

@@ -195,6 +195,24 @@ impl Endpoint {
     /// open, registrations and publications may stand.
     #[must_use]
     pub fn is_idle(&self) -> bool {
+        self.nothing_moves()
+            && self.dialogs.is_empty()
+            && self.dialog_keys.is_empty()
+            && self.usages.is_idle()
+            && self.timers.len_but_flows() == self.usages.resting_alarms()
+    }
+
+    /// As [`is_idle`](Endpoint::is_idle); besides, subscriptions of both sides may stand, each with its dialog.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        let alarms = self.usages.resting_alarms().saturating_add(self.usages.subscription_alarms());
+        self.nothing_moves()
+            && self.dialogs.values().all(|dialog| dialog.call.is_none() && !dialog.usages.is_empty())
+            && self.usages.is_resting(|id| self.servers.contains_key(id))
+            && self.timers.len_but_flows() == alarms
+    }
+
+    fn nothing_moves(&self) -> bool {
         self.clients.is_empty()
             && self.by_branch.is_empty()
             && self.servers.is_empty()
@@ -206,14 +224,10 @@ impl Endpoint {
             && self.completed.is_empty()
             && self.completed_octets == 0
             && self.invites.is_empty()
-            && self.dialogs.is_empty()
-            && self.dialog_keys.is_empty()
             && self.proxies.is_empty()
-            && self.usages.is_idle()
             && self.bridging.is_empty()
             && self.resolving.is_empty()
             && self.flows.opening.is_empty()
-            && self.timers.len_but_flows() == self.usages.resting_alarms()
     }
 
     /// A datagram came on a flow.

@@ -163,7 +163,7 @@ impl Notifier {
         self.not_before
     }
 
-    fn next_alarm(&self) -> Option<Instant> {
+    pub(super) fn next_alarm(&self) -> Option<Instant> {
         let rate = match (&self.next, &self.outstanding) {
             (Some(_), None) => self.not_before.max(self.put_off_until),
             _ => None,

@@ -195,7 +195,7 @@ impl Subscription {
         stands && !self.busy && !self.unanswered.iter().any(|(id, _)| open(id))
     }
 
-    fn next_alarm(&self) -> Option<Instant> {
+    pub(super) fn next_alarm(&self) -> Option<Instant> {
         let idle = !self.busy;
         let alarms = [self.expires_at, self.refresh_at.filter(|_| idle), self.timer_n.filter(|_| idle)];
         alarms.into_iter().flatten().min()

@@ -51,6 +51,22 @@ impl Usages {
         self.leases().filter(|lease| lease.next().is_some()).count()
     }
 
+    /// As [`is_idle`](Usages::is_idle); besides, subscriptions of both sides may stand. NOTIFYs that are `open` do not.
+    pub(super) fn is_resting(&self, open: impl Fn(&RequestId) -> bool) -> bool {
+        !self.leases().any(Lease::is_busy)
+            && self.subscribes.is_empty()
+            && self.subscribe_keys.is_empty()
+            && self.subscriptions.values().all(|known| known.is_resting(&open))
+            && self.notifiers.values().all(Notifier::is_resting)
+    }
+
+    /// Alarms of subscriptions of both sides.
+    pub(super) fn subscription_alarms(&self) -> usize {
+        let ours = self.subscriptions.values().filter(|known| known.next_alarm().is_some());
+        let theirs = self.notifiers.values().filter(|known| known.next_alarm().is_some());
+        ours.count().saturating_add(theirs.count())
+    }
+
     fn leases(&self) -> impl Iterator<Item = &Lease> {
         let registrations = self.registrations.values().map(|registration| &registration.lease);
         registrations.chain(self.publications.values().map(|publication| &publication.lease))

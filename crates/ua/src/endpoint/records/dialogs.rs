@@ -3,13 +3,15 @@
 use super::super::Endpoint;
 use super::super::calls::{Call, Phase};
 use super::super::dialogs::Dialog;
+use super::super::server::Owner;
+use super::super::via::Head;
 use super::subscriptions::read_usages;
 use super::{
     Age, RestoreError, Restored, begin, read_bytes_option, read_list, read_value, write_bytes_option,
     write_instant, write_list, write_value,
 };
 use crate::error::Refusal;
-use crate::event::{DialogId, NotifierId, SubscriptionId};
+use crate::event::{DialogId, NotifierId, RequestId, SubscriptionId};
 use crate::session::exchange::Exchange;
 use crate::session::timer::{self, Timer};
 use alloc::collections::BTreeSet;
@@ -73,6 +75,27 @@ impl Endpoint {
         self.metrics.count("ua.dialogs_restored");
         let dialog = self.insert_dialog(dialog);
         Ok(self.take_up_usages(dialog, usages))
+    }
+
+    /// Hands a request that came as one of no dialog ([`Event::Request`](crate::Event::Request)) to its dialog, which was
+    /// [restored](Endpoint::restore_dialog) meanwhile: what it means there comes as an event of its own. So a dialog may rest
+    /// as a record until something comes for it.
+    ///
+    /// # Errors
+    /// The request is answered, cancelled or being proxied; no dialog here is that of the request ([`Refusal::Gone`]).
+    pub fn hand_to_dialog(&mut self, now: Now, id: RequestId) -> Result<(), Refusal> {
+        let server = self.servers.get(&id).filter(|server| !server.answered()).ok_or(Refusal::Gone)?;
+        if server.owner != Owner::Function {
+            return Err(Refusal::Proxied);
+        }
+        let (flow, request) = (server.came_on.ok_or(Refusal::UnknownFlow)?, server.whole_request());
+        let mut request = request.ok_or(Refusal::Gone)?;
+        let info = self.flows.get(flow).map(|known| known.info.clone()).ok_or(Refusal::UnknownFlow)?;
+        let head = Head::take(self.hash_key, &mut request, flow, &info)?;
+        let dialog = self.dialog_of(&head).ok_or(Refusal::Gone)?;
+        self.request_in_dialog(now, flow, id, &head, dialog);
+        self.settle(now);
+        Ok(())
     }
 
     /// The dialog that a subscription of ours is in.

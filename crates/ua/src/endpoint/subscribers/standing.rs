@@ -94,6 +94,12 @@ impl Endpoint {
         self.command_subscription(now, id, subscriber::Event::Leave)
     }
 
+    /// When the endpoint does something about a subscription by itself: refreshes it, or gives it up.
+    #[must_use]
+    pub fn subscription_alarm(&self, id: SubscriptionId) -> Option<Instant> {
+        self.usages.subscriptions.get(&id).and_then(Subscription::next_alarm)
+    }
+
     /// Lets go of a subscription without a word to anybody: the next NOTIFY is answered 481. `false` when there is none.
     pub fn forget_subscription(&mut self, id: SubscriptionId) -> bool {
         let known = self.remove_subscription(id).is_some();

@@ -280,6 +280,60 @@ fn records_of_a_subscription() -> (Vec<u8>, Vec<u8>) {
     (of(0), of(1))
 }
 
+/// A subscription of a proxy rests as a record, wakes up for a NOTIFY, and for its refresh.
+#[test]
+fn a_subscription_may_rest_as_a_record() {
+    let mut proxy = quiet_config(1);
+    proxy.role = cpm_sip::Role::Proxy;
+    let mut net = Net::new([proxy, quiet_config(2)]);
+    net.script(0, watching(StatusCode::OK));
+    net.script(1, serving(accept("one")));
+    net.with(0, |ua, now| ua.subscribe(now, new_subscription(300)).unwrap());
+    net.run(Duration::from_secs(60));
+    let notifier = *net.peers[1].ua.usages.notifiers.keys().next().unwrap();
+    let rest = |net: &mut Net| {
+        let subscription = *net.peers[0].ua.usages.subscriptions.keys().next().unwrap();
+        let at = net.peers[0].ua.subscription_alarm(subscription).unwrap();
+        let dialog = net.peers[0].ua.subscription_dialog(subscription).unwrap();
+        assert!(net.peers[0].ua.is_resting() && !net.peers[0].ua.is_idle());
+        let record = net.peers[0].ua.export_dialog(net.now, dialog).unwrap();
+        assert!(net.peers[0].ua.forget_subscription(subscription));
+        assert!(net.peers[0].ua.is_idle(), "nothing is left of it");
+        (record, at)
+    };
+    let (record, at) = rest(&mut net);
+    assert!(at > net.now.mono);
+    net.script(0, move |ua, now, event| match event {
+        Event::Request { id, request, in_dialog: None, .. } => {
+            assert_eq!(*request.method(), Method::Notify);
+            assert_eq!(ua.hand_to_dialog(now, *id), Err(Refusal::Gone), "it is not there yet");
+            ua.restore_dialog(now, &record).unwrap();
+            ua.hand_to_dialog(now, *id).unwrap();
+        }
+        Event::Subscriber { event: SubscriberEvent::Notified { id, notify, .. }, .. } => {
+            assert_eq!(notify.body().as_ref(), b"two");
+            ua.respond(now, *id, Response::for_request(notify, StatusCode::OK)).unwrap();
+            assert_eq!(ua.hand_to_dialog(now, *id), Err(Refusal::Gone), "it is answered");
+        }
+        _ => {}
+    });
+    net.with(1, |ua, now| ua.notify(now, notifier, Headers::new(), Some(state("two"))).unwrap());
+    net.run(Duration::from_secs(40));
+    assert!(net.peers[1].ua.is_resting(), "the NOTIFY is answered");
+    let (record, again) = rest(&mut net);
+    assert_eq!(again, at, "as if it had never rested");
+    net.script(0, watching(StatusCode::OK));
+    let left = at.since(net.now.mono);
+    net.run(left);
+    net.with(0, |ua, now| ua.restore_dialog(now, &record).map(drop).unwrap());
+    let from = net.wire.len();
+    net.run(Duration::from_secs(10));
+    let labels: Vec<String> = net.wire[from..].iter().map(Packet::label).collect();
+    assert_eq!(labels.first().map(String::as_str), Some("SUBSCRIBE"), "{labels:?}");
+    net.run(Duration::from_secs(40));
+    assert!(net.peers[0].ua.is_resting() && net.peers[1].ua.is_resting());
+}
+
 /// The same values under a checksum that fits.
 fn sealed(kind: [u8; 4], values: &[u8]) -> Vec<u8> {
     let mut record = RecordWriter::new(kind, 1);
