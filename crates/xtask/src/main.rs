@@ -27,7 +27,11 @@ cargo xtask req            requirement coverage by role and area; fails on unkno
                              ignored tests, on a SHALL with a code mark and no test mark, and when
                              docs/coverage.tsv is out of date
 cargo xtask req --bless    the same, and writes docs/coverage.tsv
-cargo xtask req --open X   the requirements of role or area X that are not implemented or not proved
+cargo xtask req --open X   the requirements of role, area or section X that are not implemented or
+                             not proved
+cargo xtask req --sections X,Y
+                           how many SHALL and SHALL NOT of each section are proved, excluded with a
+                             reason (docs/excluded.tsv) or open, and which are open
 cargo xtask help           this text
 
 A requirement mark is a comment of its own that begins with `req:` and lists ids of
@@ -42,6 +46,9 @@ fn main() -> ExitCode {
         ["req"] => req::run(req::Mode::Compare),
         ["req", "--bless"] => req::run(req::Mode::Bless),
         ["req", "--open", wanted] => req::run(req::Mode::Open((*wanted).to_owned())),
+        ["req", "--sections", wanted] => {
+            req::run(req::Mode::Sections(wanted.split(',').map(str::to_owned).collect()))
+        }
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

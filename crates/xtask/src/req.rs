@@ -8,12 +8,14 @@ use crate::{marks, tree};
 
 const TABLE: &str = "docs/requirements.tsv";
 const SNAPSHOT: &str = "docs/coverage.tsv";
+const EXCLUDED: &str = "docs/excluded.tsv";
 const SNAPSHOT_HEAD: &str = "id\tcode\tproved\n";
 
 pub enum Mode {
     Compare,
     Bless,
     Open(String),
+    Sections(Vec<String>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +52,11 @@ pub fn run(mode: Mode) -> Result<bool, String> {
     let root = tree::root();
     let table = read_table(&tree::read(&root, TABLE)?)?;
     let mut tracing = trace(&table, &scan_tree(&root)?);
-    if let Mode::Open(wanted) = mode {
-        return print_open(&table, &tracing, &wanted);
+    let excluded = read_excluded(&tree::read(&root, EXCLUDED)?, &table, &mut tracing);
+    match mode {
+        Mode::Open(wanted) => return print_open(&table, &tracing, &wanted),
+        Mode::Sections(wanted) => return print_sections(&table, &tracing, &excluded, &wanted),
+        Mode::Compare | Mode::Bless => {}
     }
     print!("{}", summary(&table, &tracing));
 
@@ -91,6 +96,25 @@ fn read_table(text: &str) -> Result<Table, String> {
         }
     }
     Ok(table)
+}
+
+/// The requirements that will not be met, each with its reason. What is proved is not excluded.
+fn read_excluded(text: &str, table: &Table, tracing: &mut Tracing) -> BTreeSet<String> {
+    let mut excluded = BTreeSet::new();
+    for (number, line) in text.lines().enumerate().skip(1) {
+        let place = format!("{EXCLUDED}:{}", number + 1);
+        let (id, reason) = line.split_once('\t').unwrap_or((line, ""));
+        if reason.trim().is_empty() {
+            tracing.faults.push(format!("{place}: expected an id and a reason"));
+        } else if !table.contains_key(id) {
+            tracing.faults.push(format!("{place}: no requirement has the id `{id}`"));
+        } else if tracing.cover.get(id).is_some_and(|cover| cover.proved) {
+            tracing.faults.push(format!("{place}: {id} is proved by a test"));
+        } else if !excluded.insert(id.to_owned()) {
+            tracing.faults.push(format!("{place}: {id} stands there twice"));
+        }
+    }
+    excluded
 }
 
 /// The marks of every Rust file under crates/ and tests/.
@@ -223,9 +247,11 @@ fn line(text: &mut String, name: &str, count: Count) {
 }
 
 fn print_open(table: &Table, tracing: &Tracing, wanted: &str) -> Result<bool, String> {
-    let rows: Vec<_> = table.iter().filter(|(_, row)| row.role == wanted || row.area == wanted).collect();
+    let is_wanted =
+        |id: &str, row: &Requirement| row.role == wanted || row.area == wanted || section(id) == wanted;
+    let rows: Vec<_> = table.iter().filter(|(id, row)| is_wanted(id, row)).collect();
     if rows.is_empty() {
-        return Err(format!("no requirement has the role or area `{wanted}`"));
+        return Err(format!("no requirement has the role, area or section `{wanted}`"));
     }
     for (id, row) in rows {
         let state = match tracing.cover.get(id).copied().unwrap_or_default() {
@@ -237,6 +263,47 @@ fn print_open(table: &Table, tracing: &Tracing, wanted: &str) -> Result<bool, St
         println!("{id}\t{}\t{}\t{}\t{state}", row.role, row.area, row.level);
     }
     Ok(true)
+}
+
+/// The section of an id: what stands before its first hyphen.
+fn section(id: &str) -> &str {
+    id.split('-').next().unwrap_or_default()
+}
+
+fn print_sections(
+    table: &Table,
+    tracing: &Tracing,
+    excluded: &BTreeSet<String>,
+    wanted: &[String],
+) -> Result<bool, String> {
+    println!("{:<12}{:>6}{:>8}{:>10}{:>6}  open", "section", "of", "proved", "excluded", "open");
+    let mut sums = [0; 4];
+    for name in wanted {
+        let rows: Vec<&String> = table
+            .iter()
+            .filter(|(id, row)| section(id) == name && row.is_mandatory())
+            .map(|(id, _)| id)
+            .collect();
+        if rows.is_empty() && !table.keys().any(|id| section(id) == name) {
+            return Err(format!("no requirement is of section `{name}`"));
+        }
+        let is_proved = |id: &str| tracing.cover.get(id).is_some_and(|cover| cover.code && cover.proved);
+        let proved = rows.iter().filter(|id| is_proved(id)).count();
+        let left_out = rows.iter().filter(|id| excluded.contains(**id)).count();
+        let open: Vec<&str> = rows
+            .iter()
+            .filter(|id| !is_proved(id) && !excluded.contains(**id))
+            .map(|id| id.split_once('-').map_or("", |(_, rest)| rest))
+            .collect();
+        for (sum, count) in sums.iter_mut().zip([rows.len(), proved, left_out, open.len()]) {
+            *sum += count;
+        }
+        let counts = format!("{:>6}{proved:>8}{left_out:>10}{:>6}", rows.len(), open.len());
+        println!("{name:<12}{counts}  {}", open.join(" "));
+    }
+    let [all, proved, left_out, open] = sums;
+    println!("{:<12}{all:>6}{proved:>8}{left_out:>10}{open:>6}", "all");
+    Ok(open == 0)
 }
 
 #[cfg(test)]

@@ -121,3 +121,22 @@ fn the_committed_table_reads() {
     let levels: BTreeSet<&str> = table.values().map(|row| row.level.as_str()).collect();
     assert_eq!(levels.into_iter().collect::<Vec<_>>(), ["MAY", "SHALL", "SHALL-NOT", "SHOULD", "SHOULD-NOT"]);
 }
+
+#[test]
+fn an_exclusion_has_a_reason_and_is_of_what_is_not_proved() {
+    let table = read_table(ROWS).unwrap();
+    let mut tracing = traced(&[("a.rs", "// req: 7-1\nfn f() {}\n#[test]\nfn t() { // req: 7-1\n }")]);
+    let text = "id\treason\n7-2\tsaid elsewhere\n7-1\tno\n7-9\tno\n7-3\t \n7-2\ttwice\n";
+    let excluded = read_excluded(text, &table, &mut tracing);
+    assert_eq!(excluded, BTreeSet::from(["7-2".to_owned()]));
+    assert_eq!(
+        tracing.faults,
+        [
+            "docs/excluded.tsv:3: 7-1 is proved by a test",
+            "docs/excluded.tsv:4: no requirement has the id `7-9`",
+            "docs/excluded.tsv:5: expected an id and a reason",
+            "docs/excluded.tsv:6: 7-2 stands there twice",
+        ]
+    );
+    assert_eq!(section("7.2.1.1-8.A.iv"), "7.2.1.1");
+}
