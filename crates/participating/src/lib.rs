@@ -22,10 +22,13 @@
 
 mod checks;
 mod config;
+mod external;
 mod facts;
 mod function;
+mod leaves;
 mod originating;
 mod policy;
+mod references;
 mod registrations;
 mod relay;
 mod service;
