@@ -62,7 +62,7 @@ pub mod summary;
 mod trace;
 mod world;
 
-pub use crate::core::{CoreConfig, CoreEvent, SipIpCore, User};
+pub use crate::core::{Authentication, CoreConfig, CoreEvent, SipIpCore, User};
 pub use ladder::Kind;
 pub use network::{Cuts, Link};
 pub use node::SimNode;

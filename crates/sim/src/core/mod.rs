@@ -1,8 +1,9 @@
 //! A small SIP/IP core: registrar, asserted identities, service routing. It stands in for an IMS core in tests and in
 //! the demonstration.
 //!
-//! It authenticates nobody: whoever registers as a known user is that user. One core serves any number of users, each
-//! with the Participating Function (PF) that provisioning names, or with none.
+//! By default it authenticates nobody: whoever registers as a known user is that user. With
+//! [`CoreConfig::authentication`] users prove themselves by digest. One core serves any number of users, each with the
+//! Participating Function (PF) that provisioning names, or with none.
 //!
 //! # The way of a request
 //!
@@ -76,19 +77,26 @@
 //! * 404: nobody here has this address. 480: the user has no device that fits.
 //! * In a dialog requests follow the Record-Route values that the core put in (it does so for INVITE, on each pass).
 
+mod digest;
 mod features;
+mod kept;
 mod registrar;
 mod routing;
 mod third_party;
 
-use cpm_base::{FlowId, FlowInfo, Instant, Now, Random, Seed, Trust};
-use cpm_core::{Function, Input, NodeConfig, Ports};
+use cpm_auth::LimitsError;
+use cpm_base::{FlowId, FlowInfo, Instant, Now, Random, Seed, Transport, Trust};
+use cpm_core::{Function, Input, NodeConfig, Ports, QueryId};
 use cpm_sip::{ContactAddr, Method, Request, Response, SipUri, StatusCode, Uri};
 use cpm_ua::{RequestId, TransactionId};
-use registrar::Binding;
+use digest::Guard;
+use registrar::{Accepted, Binding};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 use third_party::ThirdParty;
+
+pub use digest::Authentication;
 
 /// A user of the core.
 #[derive(Debug, Clone)]
@@ -105,6 +113,13 @@ pub struct User {
 pub struct CoreConfig {
     /// The core's own URI, without parameters.
     pub uri: SipUri,
+    /// The core's own URI as Participating Functions are to use it, where that is another one (it may have parameters).
+    /// Default: none.
+    pub service_uri: Option<SipUri>,
+    /// How users prove who they are. Default: nobody has to.
+    pub authentication: Option<Authentication>,
+    /// Whether bindings are kept by the host (queries of the kind `Store`), for [`SipIpCore::restored`]. Default: no.
+    pub keep_bindings: bool,
     /// Everybody it serves.
     pub users: Vec<User>,
     /// The shortest registration; briefer wishes get 423. Default 60 s.
@@ -123,6 +138,9 @@ impl CoreConfig {
     pub fn new(uri: SipUri, users: Vec<User>) -> Self {
         CoreConfig {
             uri,
+            service_uri: None,
+            authentication: None,
+            keep_bindings: false,
             users,
             min_expires: Duration::from_secs(60),
             max_expires: Duration::from_secs(3600),
@@ -135,7 +153,9 @@ impl CoreConfig {
     #[must_use]
     pub fn node(&self, seed: Seed) -> NodeConfig {
         let mut config = NodeConfig::proxy(seed, "cpm-sim-core");
-        config.sip.own_names.push((self.uri.host().clone(), self.uri.port()));
+        for uri in [Some(&self.uri), self.service_uri.as_ref()].into_iter().flatten() {
+            config.sip.own_names.push((uri.host().clone(), uri.port()));
+        }
         config
     }
 }
@@ -154,6 +174,11 @@ pub enum CoreEvent {
     NotTold {
         /// The default identity.
         user: String,
+    },
+    /// Somebody was asked to prove who he is.
+    Challenged {
+        /// The method.
+        method: Method,
     },
     /// A request was refused.
     Refused {
@@ -188,6 +213,16 @@ pub struct SipIpCore {
     flows: BTreeMap<FlowId, FlowInfo>,
     /// Third-party registrations that are not answered: whose they are.
     telling: BTreeMap<TransactionId, usize>,
+    guard: Option<Guard>,
+    /// Flows whose user is known, while the guard asks others for proof.
+    proven: BTreeMap<FlowId, usize>,
+    /// From where registered devices will be heard of again that have no flow.
+    awaited: BTreeMap<(Transport, SocketAddr), usize>,
+    /// Registrations that the host keeps before they are confirmed.
+    keeping: BTreeMap<QueryId, (usize, Accepted)>,
+    /// Registrations that were taken up after a restart and not told of yet, each with the last REGISTER; since when.
+    retell: Vec<(usize, Option<Request>)>,
+    retell_at: Instant,
 }
 
 type CorePorts<'a> = Ports<'a, CoreEvent>;
@@ -206,7 +241,32 @@ impl SipIpCore {
             let third_party = ThirdParty::new(&mut random);
             users.push(UserState { user: user.clone(), bindings: Vec::new(), third_party });
         }
-        SipIpCore { config, random, users, by_identity, flows: BTreeMap::new(), telling: BTreeMap::new() }
+        SipIpCore {
+            config,
+            random,
+            users,
+            by_identity,
+            flows: BTreeMap::new(),
+            telling: BTreeMap::new(),
+            guard: None,
+            proven: BTreeMap::new(),
+            awaited: BTreeMap::new(),
+            keeping: BTreeMap::new(),
+            retell: Vec::new(),
+            retell_at: Instant::ZERO,
+        }
+    }
+
+    /// Puts [`CoreConfig::authentication`] into force; without it this changes nothing.
+    ///
+    /// # Errors
+    /// A limit of its nonces is out of range.
+    pub fn guarded(mut self) -> Result<Self, LimitsError> {
+        if let Some(authentication) = self.config.authentication.take() {
+            let user = |identity: &Uri| self.by_identity.get(&identity.address_key()).copied();
+            self.guard = Some(Guard::new(&authentication, &mut self.random, user)?);
+        }
+        Ok(self)
     }
 
     /// The registered contacts of a user, oldest first, as they were registered.
@@ -219,6 +279,11 @@ impl SipIpCore {
     /// Whose identity this is.
     fn user(&self, identity: &Uri) -> Option<usize> {
         self.by_identity.get(&identity.address_key()).copied()
+    }
+
+    /// The core's own URI for Participating Functions.
+    fn service_uri(&self) -> &SipUri {
+        self.config.service_uri.as_ref().unwrap_or(&self.config.uri)
     }
 
     fn is_trusted(&self, flow: FlowId) -> bool {
@@ -241,11 +306,30 @@ impl SipIpCore {
         }
     }
 
+    /// A flow is there: that of a device that was away for a while, perhaps.
+    fn flow_opened(&mut self, flow: FlowId, info: FlowInfo) {
+        let user = self.awaited.remove(&(info.transport, info.peer));
+        if let Some(state) = user.and_then(|user| self.users.get_mut(user)) {
+            let peer = Some((info.transport, info.peer));
+            let device = |binding: &&mut Binding| binding.flow.is_none() && binding.peer == peer;
+            if let Some(binding) = state.bindings.iter_mut().find(device) {
+                binding.flow = Some(flow);
+                self.proven.extend(user.map(|user| (flow, user)));
+            }
+        }
+        self.flows.insert(flow, info);
+    }
+
     fn flow_closed(&mut self, flow: FlowId) {
         self.flows.remove(&flow);
-        for binding in self.users.iter_mut().flat_map(|user| user.bindings.iter_mut()) {
-            if binding.flow == Some(flow) {
+        self.proven.remove(&flow);
+        for (user, state) in self.users.iter_mut().enumerate() {
+            for binding in state.bindings.iter_mut().filter(|binding| binding.flow == Some(flow)) {
                 binding.flow = None;
+                // Whoever has the address of a closed connection next is somebody else.
+                if let Some(peer) = binding.peer.filter(|(transport, _)| *transport == Transport::Udp) {
+                    self.awaited.insert(peer, user);
+                }
             }
         }
     }
@@ -255,8 +339,12 @@ impl Function for SipIpCore {
     type Event = CoreEvent;
 
     fn handle(&mut self, now: Now, input: Input, ports: &mut CorePorts<'_>) {
-        // It has no media, and asks its host nothing.
-        let Input::Sip(event) = input else { return };
+        let event = match input {
+            Input::Sip(event) => event,
+            Input::Reply(query, reply) => return self.kept(now, query, &reply, ports),
+            // It has no media.
+            Input::Msrp(_) => return,
+        };
         match event {
             cpm_ua::Event::Request { id, flow, request, .. } if *request.method() == Method::Register => {
                 self.register(now, id, flow, &request, ports);
@@ -267,7 +355,7 @@ impl Function for SipIpCore {
             }
             cpm_ua::Event::TransactionFailed { transaction, .. } => self.told(now, transaction, false, ports),
             cpm_ua::Event::FlowOpened { flow, info } => {
-                self.flows.insert(flow, info);
+                self.flow_opened(flow, info);
             }
             cpm_ua::Event::FlowClosed { flow, .. } => self.flow_closed(flow),
             // Proxied requests take care of themselves; faults are counted below.
@@ -277,10 +365,13 @@ impl Function for SipIpCore {
 
     fn handle_timeout(&mut self, now: Now, ports: &mut CorePorts<'_>) {
         self.let_expire(now, ports);
+        self.retell(now, ports);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.users.iter().flat_map(|user| user.bindings.iter()).map(|binding| binding.expires_at).min()
+        let told = (!self.retell.is_empty()).then_some(self.retell_at);
+        let expiry = self.users.iter().flat_map(|user| user.bindings.iter()).map(|b| b.expires_at).min();
+        told.into_iter().chain(expiry).min()
     }
 }
 

@@ -1,15 +1,16 @@
 //! The registrar (RFC 3261 §10.3): bindings of a user, told apart by +sip.instance.
 
+use super::digest::Sender;
 use super::features::instance;
 use super::{CorePorts, SipIpCore, UserState};
 use cpm_base::{FlowId, Instant, Now, Transport};
 use cpm_sip::{
-    CSeq, CallId, Contact, ContactAddr, Expires, From, HeaderError, Method, MinExpires, PAssociatedUri,
-    PPreferredIdentity, Path, Request, Require, Response, Route, ServiceRoute, StatusCode, To, Unsupported,
-    Uri,
+    CSeq, CallId, Contact, ContactAddr, Expires, From, HeaderError, HeaderName, Method, MinExpires,
+    PAssociatedUri, PPreferredIdentity, Path, Request, Require, Response, Route, ServiceRoute, StatusCode,
+    To, Unsupported, Uri,
 };
 use cpm_ua::RequestId;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// One device of a user.
@@ -25,8 +26,20 @@ pub(super) struct Binding {
     pub(super) path: Vec<Path>,
     /// Where it registered from, as long as that flow is there.
     pub(super) flow: Option<FlowId>,
-    /// The source address: by it, it is known on another flow.
-    source: Option<IpAddr>,
+    /// The far side of that flow: by its address it is known on another flow, where nobody has to prove anything.
+    pub(super) peer: Option<(Transport, SocketAddr)>,
+}
+
+/// A REGISTER that did something.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) id: RequestId,
+    pub(super) request: Request,
+    pub(super) response: Response,
+    /// The binding that came of it is on this flow.
+    flow: FlowId,
+    /// The bindings before it.
+    pub(super) before: Vec<Binding>,
 }
 
 /// Why a REGISTER does nothing.
@@ -52,7 +65,7 @@ struct Wish {
     cseq: u32,
     contacts: Contacts,
     path: Vec<Path>,
-    source: Option<IpAddr>,
+    peer: Option<(Transport, SocketAddr)>,
     flow: FlowId,
 }
 
@@ -74,15 +87,29 @@ impl SipIpCore {
         request: &Request,
         ports: &mut CorePorts<'_>,
     ) {
-        match self.wish(flow, request).and_then(|wish| self.grant(now, wish)) {
-            Ok((user, changed)) => {
+        let proven = match self.registering(now, id, request, ports) {
+            Sender::Is(proven) => proven,
+            Sender::Answered => return,
+        };
+        let wish = self.wish(flow, request).and_then(|wish| match proven {
+            Some(user) if user != wish.user => Err(Refused::Status(StatusCode::FORBIDDEN)),
+            _ => Ok(wish),
+        });
+        match wish.and_then(|wish| self.grant(now, wish)) {
+            Ok((user, before)) => {
                 let tag = self.random.public_token(13);
                 let Some(state) = self.users.get(user) else { return };
-                let response = self.accepted(now, state, flow, request, &tag);
-                Self::respond(now, id, response.clone(), ports);
-                if changed {
-                    self.bindings_changed(user, ports);
-                    self.tell(now, user, Some((request.clone(), response)), ports);
+                let response = self.accepted(now, state, Some(flow), request, &tag);
+                let mut request = request.clone();
+                // Credentials are for the registrar alone.
+                if let Some(guard) = &self.guard {
+                    guard.take_credentials_out(request.headers_mut(), &HeaderName::Authorization);
+                }
+                let Some(before) = before else { return Self::respond(now, id, response, ports) };
+                let accepted = Accepted { id, request, response, flow, before };
+                match self.config.keep_bindings {
+                    true => self.keep(now, user, accepted, ports),
+                    false => self.confirm(now, user, accepted, ports),
                 }
             }
             Err(Refused::Status(status)) => Self::refuse(now, id, request, status, ports),
@@ -97,6 +124,19 @@ impl SipIpCore {
                 Self::respond(now, id, response.with_typed(&MinExpires(min)), ports);
             }
         }
+    }
+
+    /// Answers a REGISTER that did something, and tells of it.
+    pub(super) fn confirm(&mut self, now: Now, user: usize, accepted: Accepted, ports: &mut CorePorts<'_>) {
+        let Accepted { id, request, response, flow, .. } = accepted;
+        let here = self.users.get(user).is_some_and(|state| state.is_on(flow));
+        match here && self.guard.is_some() {
+            true => drop(self.proven.insert(flow, user)),
+            false => drop(self.proven.remove(&flow)),
+        }
+        Self::respond(now, id, response.clone(), ports);
+        self.bindings_changed(user, ports);
+        self.tell(now, user, Some((request, response)), ports);
     }
 
     /// RFC 3261 §10.3 steps 2 to 6.
@@ -128,7 +168,7 @@ impl SipIpCore {
             cseq: cseq.number,
             contacts: self.contacts_of(request)?,
             path: request.typed_list::<Path>()?,
-            source: self.flows.get(&flow).map(|info| info.peer.ip()),
+            peer: self.flows.get(&flow).map(|info| (info.transport, info.peer)),
             flow,
         })
     }
@@ -161,15 +201,15 @@ impl SipIpCore {
         Ok(Contacts::Each(each))
     }
 
-    /// RFC 3261 §10.3 step 7: all or nothing. Whose bindings, and whether any was touched.
-    fn grant(&mut self, now: Now, wish: Wish) -> Result<(usize, bool), Refused> {
+    /// RFC 3261 §10.3 step 7: all or nothing. Whose bindings, and what they were before where any was touched.
+    fn grant(&mut self, now: Now, wish: Wish) -> Result<(usize, Option<Vec<Binding>>), Refused> {
         let max_bindings = self.config.max_bindings;
         let not_found = Refused::Status(StatusCode::NOT_FOUND);
         let Some(state) = self.users.get_mut(wish.user) else { return Err(not_found) };
         let late = |binding: &Binding| binding.call_id == wish.call_id && wish.cseq <= binding.cseq;
         let mut bindings = state.bindings.clone();
         match wish.contacts {
-            Contacts::None => return Ok((wish.user, false)),
+            Contacts::None => return Ok((wish.user, None)),
             Contacts::RemoveAll => {
                 if bindings.iter().any(late) {
                     return Err(Refused::Status(StatusCode::SERVER_INTERNAL_ERROR));
@@ -178,9 +218,7 @@ impl SipIpCore {
             }
             Contacts::Each(each) => {
                 for (contact, time) in each {
-                    let key = instance(contact.params())
-                        .unwrap_or_else(|| contact.uri().key())
-                        .to_ascii_lowercase();
+                    let key = key(&contact);
                     let place = bindings.iter().position(|binding| binding.key == key);
                     if place.and_then(|place| bindings.get(place)).is_some_and(late) {
                         return Err(Refused::Status(StatusCode::SERVER_INTERNAL_ERROR));
@@ -193,7 +231,7 @@ impl SipIpCore {
                         expires_at: now.mono.plus(time),
                         path: wish.path.clone(),
                         flow: Some(wish.flow),
-                        source: wish.source,
+                        peer: wish.peer,
                     };
                     match (place, time.is_zero()) {
                         (Some(place), true) => {
@@ -209,12 +247,24 @@ impl SipIpCore {
         if bindings.len() > max_bindings {
             return Err(Refused::Status(StatusCode::FORBIDDEN));
         }
-        state.bindings = bindings;
-        Ok((wish.user, true))
+        for peer in state.bindings.iter().filter_map(|binding| binding.peer) {
+            if !bindings.iter().any(|binding| binding.peer == Some(peer) && binding.flow.is_none()) {
+                self.awaited.remove(&peer);
+            }
+        }
+        let before = std::mem::replace(&mut state.bindings, bindings);
+        Ok((wish.user, Some(before)))
     }
 
     /// RFC 3261 §10.3 step 8, RFC 3608 §5, RFC 7315 §4.1.
-    fn accepted(&self, now: Now, state: &UserState, flow: FlowId, request: &Request, tag: &str) -> Response {
+    pub(super) fn accepted(
+        &self,
+        now: Now,
+        state: &UserState,
+        flow: Option<FlowId>,
+        request: &Request,
+        tag: &str,
+    ) -> Response {
         let mut response = Response::for_request(request, StatusCode::OK);
         if let Ok(Some(to)) = request.typed::<To>() {
             response.headers_mut().set_typed(&to.with_tag(tag));
@@ -229,8 +279,8 @@ impl SipIpCore {
     }
 
     /// The way for requests of a device: with the transport on which it registered, where that is a stream.
-    fn service_route(&self, flow: FlowId) -> Uri {
-        let transport = self.flows.get(&flow).map(|info| info.transport);
+    fn service_route(&self, flow: Option<FlowId>) -> Uri {
+        let transport = flow.and_then(|flow| self.flows.get(&flow)).map(|info| info.transport);
         match (self.own_route("orig", None), transport) {
             (Uri::Sip(uri), Some(Transport::Tcp)) => Uri::Sip(uri.with_param("transport", Some("tcp"))),
             (uri, _) => uri,
@@ -247,7 +297,15 @@ impl SipIpCore {
         for user in 0..self.users.len() {
             let Some(state) = self.users.get_mut(user) else { continue };
             let before = state.bindings.len();
-            state.bindings.retain(|binding| binding.expires_at > now.mono);
+            let (proven, awaited) = (&mut self.proven, &mut self.awaited);
+            state.bindings.retain(|binding| {
+                let lives = binding.expires_at > now.mono;
+                if !lives {
+                    binding.flow.map(|flow| proven.remove(&flow));
+                    binding.peer.map(|peer| awaited.remove(&peer));
+                }
+                lives
+            });
             let after = state.bindings.len();
             if after < before {
                 self.bindings_changed(user, ports);
@@ -270,20 +328,40 @@ impl SipIpCore {
         let from = request.typed::<From>()?;
         let named = preferred.iter().map(PPreferredIdentity::uri).chain(from.iter().map(From::uri));
         let Some(user) = named.into_iter().find_map(|identity| self.user(identity)) else { return Ok(None) };
-        let Some(source) = self.flows.get(&flow).map(|info| info.peer.ip()) else { return Ok(None) };
-        let Some(state) = self.users.get_mut(user) else { return Ok(None) };
-        let mut devices = state.bindings.iter_mut().filter(|binding| binding.source == Some(source));
+        Ok(self.reached_on(flow, user).then_some(user))
+    }
+
+    /// Whether a user has a device at the source address of this flow. The only one there, whose former flow is gone, is
+    /// to be reached on this one.
+    fn reached_on(&mut self, flow: FlowId, user: usize) -> bool {
+        let Some(info) = self.flows.get(&flow) else { return false };
+        let (here, source) = ((info.transport, info.peer), info.peer.ip());
+        let Some(state) = self.users.get_mut(user) else { return false };
+        let at = |binding: &&mut Binding| binding.peer.is_some_and(|(_, peer)| peer.ip() == source);
+        let mut devices = state.bindings.iter_mut().filter(at);
         let (first, second) = (devices.next(), devices.next());
-        let Some(device) = first else { return Ok(None) };
-        if second.is_none() {
-            // Where its former flow is gone, this is the one to reach it on.
-            device.flow.get_or_insert(flow);
+        let Some(device) = first else { return false };
+        if second.is_none() && device.flow.is_none() {
+            (device.flow, device.peer) = (Some(flow), Some(here));
         }
-        Ok(Some(user))
+        true
+    }
+
+    /// A user proved on a flow who he is: what comes on it is his while he has a device at all.
+    pub(super) fn adopt(&mut self, flow: FlowId, user: usize) {
+        self.reached_on(flow, user);
+        if self.users.get(user).is_some_and(|state| state.is_on(flow)) {
+            self.proven.insert(flow, user);
+        }
     }
 }
 
 impl UserState {
+    /// Whether a device is reached on this flow.
+    fn is_on(&self, flow: FlowId) -> bool {
+        self.bindings.iter().any(|binding| binding.flow == Some(flow))
+    }
+
     /// All bindings with what is left of their time, as a 200 lists them.
     pub(super) fn current_contacts(&self, now: Now) -> Vec<Contact> {
         let left = |binding: &Binding| {
@@ -298,10 +376,44 @@ impl UserState {
 }
 
 impl Binding {
+    /// A message that says all of it but the time and the flow.
+    pub(super) fn to_request(&self) -> Request {
+        let mut request = Request::new(Method::Register, self.contact.uri().clone())
+            .with_typed(&Contact::Addr(self.contact.clone()))
+            .with_typed(&self.call_id)
+            .with_typed(&CSeq::new(self.cseq, Method::Register));
+        request.headers_mut().set_typed_list(&self.path);
+        request
+    }
+
+    /// Reads one.
+    pub(super) fn of_request(
+        request: &Request,
+        expires_at: Instant,
+        peer: Option<(Transport, SocketAddr)>,
+    ) -> Option<Binding> {
+        let contact = request.typed_list::<Contact>().ok()?.first()?.as_addr()?.clone();
+        Some(Binding {
+            key: key(&contact),
+            contact,
+            call_id: request.typed::<CallId>().ok()??,
+            cseq: request.typed::<CSeq>().ok()??.number,
+            expires_at,
+            path: request.typed_list::<Path>().ok()?,
+            flow: None,
+            peer,
+        })
+    }
+
     /// The Route values of a request to this device.
     pub(super) fn route(&self) -> Vec<Route> {
         self.path.iter().cloned().map(Route::from).collect()
     }
+}
+
+/// What tells a device from the others of its user.
+fn key(contact: &ContactAddr) -> String {
+    instance(contact.params()).unwrap_or_else(|| contact.uri().key()).to_ascii_lowercase()
 }
 
 /// Methods that make dialogs: the core stays on the way.

@@ -1,12 +1,13 @@
 //! The way of a request through the core: originating side, terminating side, delivery, and what is inside dialogs.
 
+use super::digest::Sender;
 use super::features::{Wanted, is_cpm};
 use super::registrar::{Binding, makes_dialog};
 use super::{CorePorts, SipIpCore};
-use cpm_base::{FlowId, Now};
+use cpm_base::{FlowId, Now, Transport};
 use cpm_sip::{
-    HeaderError, HeaderName, PAssertedIdentity, PCalledPartyId, PPreferredIdentity, PServedUser, Privacy,
-    Request, Route, SipUri, StatusCode, To, Uri,
+    From, HeaderError, HeaderName, PAssertedIdentity, PCalledPartyId, PPreferredIdentity, PServedUser,
+    Privacy, Request, Route, SipUri, StatusCode, To, Uri,
 };
 use cpm_ua::{Branch, Destination, ProxyOptions, Refusal, RequestId};
 
@@ -56,7 +57,15 @@ impl SipIpCore {
             Err(_) => return Self::refuse(now, id, &request, StatusCode::BAD_REQUEST, ports),
         };
         let own = own.filter(|uri| ports.sip.is_own(uri)).as_ref().and_then(Uri::as_sip).cloned();
-        let way = self.way(flow, request.clone(), own.as_ref());
+        let trusted = self.is_trusted(flow);
+        let sender = match trusted {
+            true => None,
+            false => match self.identify(now, id, flow, &request, ports) {
+                Sender::Is(sender) => sender,
+                Sender::Answered => return,
+            },
+        };
+        let way = self.way(trusted, sender, request.clone(), own.as_ref());
         match way {
             Err(status) => Self::refuse(now, id, &request, status, ports),
             Ok(branches) => {
@@ -84,9 +93,10 @@ impl SipIpCore {
         Self::refuse(now, id, request, status, ports);
     }
 
-    fn way(&mut self, flow: FlowId, mut request: Request, own: Option<&SipUri>) -> Way {
-        let trusted = self.is_trusted(flow);
-        let sender = if trusted { None } else { self.sender(flow, &request).map_err(bad_request)? };
+    fn way(&self, trusted: bool, sender: Option<usize>, mut request: Request, own: Option<&SipUri>) -> Way {
+        if let Some(guard) = self.guard.as_ref().filter(|_| !trusted) {
+            guard.take_credentials_out(request.headers_mut(), &HeaderName::ProxyAuthorization);
+        }
         if is_in_dialog(&request).map_err(bad_request)? {
             return self.in_dialog(request, own, trusted, sender);
         }
@@ -112,8 +122,18 @@ impl SipIpCore {
             Some(participating) if is_cpm(&request).map_err(bad_request)? => {
                 self.to_service(request, user, participating, SessionCase::Orig)
             }
+            // Who has to prove who he is speaks in nobody else's name, where no service looks after that.
+            _ if self.guard.is_some() && self.is_of_another(&request, user).map_err(bad_request)? => {
+                Err(StatusCode::FORBIDDEN)
+            }
             _ => self.terminating(request),
         }
+    }
+
+    /// Whether From names another user of this core.
+    fn is_of_another(&self, request: &Request, user: usize) -> Result<bool, HeaderError> {
+        let named = request.typed::<From>()?.and_then(|from| self.user(from.uri()));
+        Ok(named.is_some_and(|named| named != user))
     }
 
     /// RFC 3325 §5: what the device asserts itself goes; what it prefers counts when it is its user's.
@@ -144,6 +164,11 @@ impl SipIpCore {
         }
     }
 
+    /// The way back from a Participating Function.
+    fn after_service(&self, case: &str) -> Uri {
+        Uri::Sip(self.service_uri().clone().with_param("lr", None).with_param("after", Some(case)))
+    }
+
     fn to_service(
         &self,
         mut request: Request,
@@ -153,8 +178,7 @@ impl SipIpCore {
     ) -> Way {
         let Some(state) = self.users.get(user) else { return Err(StatusCode::NOT_FOUND) };
         let participating = participating.clone().with_param("lr", None);
-        let routes =
-            [Route::new(Uri::Sip(participating)), Route::new(self.own_route("after", Some(case.token())))];
+        let routes = [Route::new(Uri::Sip(participating)), Route::new(self.after_service(case.token()))];
         request.headers_mut().set_typed_list(&routes);
         let served = match case {
             SessionCase::Orig => request
@@ -211,11 +235,14 @@ impl SipIpCore {
         Ok(Branch { request, destination: Self::destination(device) })
     }
 
-    /// The flow on which it registered; a device behind a Path, or whose flow is gone, by its addresses.
+    /// The flow on which it registered; where that is gone and was over UDP, what is between its ends still holds; a
+    /// device behind a Path, or whose connection is gone, by its addresses.
     fn destination(device: &Binding) -> Destination {
-        match device.flow {
-            Some(flow) if device.path.is_empty() => Destination::Flow(flow),
-            _ => Destination::Routed,
+        match (device.flow, device.peer) {
+            _ if !device.path.is_empty() => Destination::Routed,
+            (Some(flow), _) => Destination::Flow(flow),
+            (None, Some((Transport::Udp, peer))) => Destination::To(Transport::Udp, peer),
+            (None, _) => Destination::Routed,
         }
     }
 

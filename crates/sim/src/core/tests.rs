@@ -217,12 +217,23 @@ impl Town {
         transport: cpm_base::Transport,
         listening: bool,
     ) -> Town {
+        Town::with(seed, addressing, transport, listening, |_| {})
+    }
+
+    /// A core whose configuration is changed.
+    fn with(
+        seed: u64,
+        addressing: Addressing,
+        transport: cpm_base::Transport,
+        listening: bool,
+        change: impl FnOnce(&mut CoreConfig),
+    ) -> Town {
         let mut world = World::new(seed);
         let user = |identities: &[&str], pf: Option<&str>| User {
             identities: identities.iter().map(|identity| uri(identity)).collect(),
             participating: pf.map(sip),
         };
-        let config = CoreConfig::new(
+        let mut config = CoreConfig::new(
             sip(CORE),
             vec![
                 user(&["sip:alice@home.test", "tel:+15550001"], Some("sip:pf-a.home.test")),
@@ -230,8 +241,9 @@ impl Town {
                 user(&["sip:carol@home.test"], None),
             ],
         );
+        change(&mut config);
         let node = config.node(world.fork_seed());
-        let core = SipIpCore::new(config, world.fork_seed());
+        let core = SipIpCore::new(config, world.fork_seed()).guarded().unwrap();
         let core = world
             .add(Place::new("core", address(1)).core_element(), cpm_core::Node::new(core, node).unwrap());
         world.name("core.home.test", &[address(1)]);
@@ -273,7 +285,8 @@ impl Town {
             .with_typed(&From::new(uri(user)))
             .with_typed(&To::new(uri(user)))
             .with_typed(&CallId::new("registration").unwrap())
-            .with_typed(&CSeq::new(self.registers, Method::Register));
+            // A challenge that is answered takes the number in between.
+            .with_typed(&CSeq::new(self.registers * 2, Method::Register));
         if let Some(contact) = contact {
             request.headers_mut().push(HeaderName::Contact, HeaderText::new(contact).unwrap());
         }
@@ -367,5 +380,6 @@ fn one<H: TypedHeader>(request: &Request) -> Option<H> {
     request.typed::<H>().unwrap()
 }
 
+mod digest;
 mod registration;
 mod routes;

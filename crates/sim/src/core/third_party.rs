@@ -29,6 +29,18 @@ impl ThirdParty {
     }
 }
 
+impl ThirdParty {
+    /// Call-ID, tag and the last CSeq.
+    pub(super) fn names(&self) -> (&str, &str, u32) {
+        (&self.call_id, &self.tag, self.cseq)
+    }
+
+    /// Goes on where another process ended.
+    pub(super) fn resume(&mut self, call_id: String, tag: String, cseq: u32) {
+        (self.call_id, self.tag, self.cseq) = (call_id, tag, cseq);
+    }
+}
+
 impl SipIpCore {
     /// The bindings of a user changed, by this REGISTER if it was by one.
     pub(super) fn tell(
@@ -99,7 +111,7 @@ impl SipIpCore {
         let state = self.users.get(user)?;
         let participating = state.user.participating.clone()?;
         let identity = state.user.identities.first()?.clone();
-        let own = Uri::Sip(self.config.uri.clone());
+        let own = Uri::Sip(self.service_uri().clone());
         let left = state.bindings.iter().map(|binding| binding.expires_at.since(now.mono).as_secs()).max();
         let expires = u32::try_from(left.unwrap_or(0)).unwrap_or(u32::MAX);
         let third_party = &state.third_party;
