@@ -17,6 +17,7 @@ pub(crate) struct Screen {
     /// Typed lines, until there are no more.
     pub(crate) lines: mpsc::Receiver<String>,
     printer: Option<Box<dyn ExternalPrinter + Send>>,
+    _terminal: Option<Terminal>,
 }
 
 impl Screen {
@@ -26,8 +27,9 @@ impl Screen {
         let at_terminal = stdin().is_terminal() && stdout().is_terminal();
         if !at_terminal {
             std::thread::spawn(move || read_lines(&sender));
-            return Ok(Screen { lines, printer: None });
+            return Ok(Screen { lines, printer: None, _terminal: None });
         }
+        let terminal = Terminal::as_it_is();
         let cannot = |error: ReadlineError| format!("cannot use the terminal: {error}");
         let config = Config::builder().auto_add_history(true).build();
         let mut editor = DefaultEditor::with_config(config).map_err(cannot)?;
@@ -40,7 +42,7 @@ impl Screen {
                 }
             }
         });
-        Ok(Screen { lines, printer: Some(Box::new(printer)) })
+        Ok(Screen { lines, printer: Some(Box::new(printer)), _terminal: terminal })
     }
 
     /// Shows text; what is being typed stays below it.
@@ -49,6 +51,34 @@ impl Screen {
             Some(printer) => printer.print(text.to_owned()).map_err(|error| format!("cannot print: {error}")),
             None => say(text),
         }
+    }
+}
+
+/// How a terminal was before a line was edited on it; it is so again when this is dropped, whatever ends the chat.
+struct Terminal {
+    #[cfg(unix)]
+    modes: nix::sys::termios::Termios,
+}
+
+impl Terminal {
+    #[cfg(unix)]
+    fn as_it_is() -> Option<Terminal> {
+        nix::sys::termios::tcgetattr(stdin()).ok().map(|modes| Terminal { modes })
+    }
+
+    #[cfg(not(unix))]
+    fn as_it_is() -> Option<Terminal> {
+        None
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        use nix::sys::termios::{SetArg, tcsetattr};
+        // A terminal that is gone needs nothing. The sequence ends bracketed paste.
+        let _ = tcsetattr(stdin(), SetArg::TCSANOW, &self.modes);
+        let _ = say("\x1b[?2004l");
     }
 }
 
