@@ -87,7 +87,7 @@ fn large(octets: usize, chunk: usize, rounds: usize) {
 
 /// Copy in, look for the end-line, copy out.
 fn pipeline(body: &[u8], sink: &mut Vec<u8>) {
-    let end_line = memmem::Finder::new(b"\r\n-------abcdefghijklmnop");
+    let end_line = memmem::Finder::new(b"\r\n-------abcdefghijklmnopq");
     let mut wire = Vec::with_capacity(READ);
     for part in body.chunks(READ) {
         wire.clear();

@@ -235,8 +235,8 @@ impl Client {
             Event::BindFailed { session, .. } | Event::Lost { session, .. } => {
                 self.media_lost(now, ports, session)
             }
-            Event::Incoming { session, transfer, content_type, total, .. } => {
-                self.incoming(now, session, transfer, &content_type, total);
+            Event::Incoming { session, transfer, total, head } => {
+                self.incoming(now, session, transfer, head.content_type().unwrap_or_default(), total);
             }
             Event::Data { transfer, offset, bytes } => self.data(now, transfer, offset, &bytes),
             Event::ChunkEnd { transfer, chunk, complete, .. } => {

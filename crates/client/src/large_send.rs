@@ -234,7 +234,7 @@ impl Client {
         }
         let outgoing = Outgoing {
             message_id: None,
-            content_type: "message/cpim".to_owned(),
+            content_type: "message/cpim".into(),
             body: large.cpim.clone().into(),
             success_report: false,
             failure_report: FailureReport::Yes,

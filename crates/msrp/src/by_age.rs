@@ -1,13 +1,17 @@
 //! What has a number of ours, by its number: the newest has the highest.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 
-/// A map whose keys ascend as they are inserted. What was inserted first is mostly removed first: then nothing is moved.
+/// A store that numbers what is put into it. What was put in first is mostly taken out first: then nothing is moved and
+/// nothing is looked for.
 #[derive(Debug)]
-pub(crate) struct ByAge<K, V> {
-    keys: VecDeque<K>,
-    /// One for each key; `None` where it was removed and older ones are there yet.
-    values: VecDeque<Option<V>>,
+pub(crate) struct ByAge<V> {
+    /// The number of the first of `young`.
+    first: u64,
+    /// One for each number; `None` where it was removed and older ones are there yet.
+    young: VecDeque<Option<V>>,
+    /// Those that stayed when most others had gone.
+    old: BTreeMap<u64, V>,
     /// How many are there.
     length: usize,
 }
@@ -15,9 +19,9 @@ pub(crate) struct ByAge<K, V> {
 /// Up to this many rooms are kept when it is empty.
 const KEPT: usize = 16;
 
-impl<K: Ord + Copy, V> ByAge<K, V> {
+impl<V> ByAge<V> {
     pub(crate) const fn new() -> Self {
-        ByAge { keys: VecDeque::new(), values: VecDeque::new(), length: 0 }
+        ByAge { first: 1, young: VecDeque::new(), old: BTreeMap::new(), length: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -28,90 +32,118 @@ impl<K: Ord + Copy, V> ByAge<K, V> {
         self.length == 0
     }
 
-    /// Adds what is newer than all the others, or replaces what is there.
-    pub(crate) fn insert(&mut self, key: K, value: V) {
-        if self.keys.back().is_none_or(|last| *last < key) {
-            self.keys.push_back(key);
-            self.values.push_back(Some(value));
-            self.length = self.length.saturating_add(1);
-            return;
+    /// The number that the next one gets.
+    pub(crate) fn next(&self) -> u64 {
+        self.first.saturating_add(u64::try_from(self.young.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Adds one, and gives its number.
+    pub(crate) fn add(&mut self, value: V) -> u64 {
+        let number = self.next();
+        self.young.push_back(Some(value));
+        self.length = self.length.saturating_add(1);
+        self.tidy();
+        number
+    }
+
+    fn place(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.first)?).ok()
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<&V> {
+        match self.place(number) {
+            Some(at) => self.young.get(at)?.as_ref(),
+            None => self.old.get(&number),
         }
-        let at = match self.keys.binary_search(&key) {
-            Ok(at) => at,
-            Err(at) => {
-                self.keys.insert(at, key);
-                self.values.insert(at, None);
-                at
-            }
+    }
+
+    pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut V> {
+        match self.place(number) {
+            Some(at) => self.young.get_mut(at)?.as_mut(),
+            None => self.old.get_mut(&number),
+        }
+    }
+
+    pub(crate) fn contains(&self, number: u64) -> bool {
+        self.get(number).is_some()
+    }
+
+    pub(crate) fn remove(&mut self, number: u64) -> Option<V> {
+        let value = match self.place(number) {
+            Some(at) => self.young.get_mut(at)?.take()?,
+            None => self.old.remove(&number)?,
         };
-        if let Some(place) = self.values.get_mut(at)
-            && place.replace(value).is_none()
-        {
-            self.length = self.length.saturating_add(1);
-        }
-    }
-
-    fn place(&self, key: K) -> Option<usize> {
-        if self.keys.front() == Some(&key) {
-            return Some(0);
-        }
-        if self.keys.back() == Some(&key) {
-            return self.keys.len().checked_sub(1);
-        }
-        self.keys.binary_search(&key).ok()
-    }
-
-    pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        self.values.get(self.place(*key)?)?.as_ref()
-    }
-
-    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let at = self.place(*key)?;
-        self.values.get_mut(at)?.as_mut()
-    }
-
-    pub(crate) fn contains_key(&self, key: &K) -> bool {
-        self.get(key).is_some()
-    }
-
-    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        let at = self.place(*key)?;
-        let value = self.values.get_mut(at)?.take()?;
         self.length = self.length.saturating_sub(1);
         self.tidy();
         Some(value)
     }
 
-    pub(crate) fn retain(&mut self, mut stays: impl FnMut(&K, &V) -> bool) {
-        for (key, place) in self.keys.iter().zip(&mut self.values) {
-            if place.as_ref().is_some_and(|value| !stays(key, value)) {
+    pub(crate) fn retain(&mut self, mut stays: impl FnMut(&V) -> bool) {
+        for place in &mut self.young {
+            if place.as_ref().is_some_and(|value| !stays(value)) {
                 *place = None;
                 self.length = self.length.saturating_sub(1);
             }
         }
+        let before = self.old.len();
+        self.old.retain(|_, value| stays(value));
+        self.length = self.length.saturating_sub(before.saturating_sub(self.old.len()));
         self.tidy();
     }
 
-    /// The keys, oldest first.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = K> {
-        self.keys.iter().zip(&self.values).filter_map(|(key, value)| value.is_some().then_some(*key))
+    /// Rooms are never more than twice what is there and a few.
+    fn tidy(&mut self) {
+        while let Some(first) = self.young.front_mut() {
+            if first.is_some() && self.young.len() <= self.length.saturating_mul(2).saturating_add(KEPT) {
+                return;
+            }
+            if let Some(Some(value)) = self.young.pop_front() {
+                self.old.insert(self.first, value);
+            }
+            self.first = self.first.saturating_add(1);
+        }
+        if self.young.capacity() > KEPT {
+            self.young = VecDeque::new();
+        }
+    }
+}
+
+/// Numbers in the order in which they were put in: the newest has the highest, and the oldest mostly goes first.
+#[derive(Debug)]
+pub(crate) struct Ascending<K>(VecDeque<K>);
+
+impl<K: Ord + Copy> Ascending<K> {
+    pub(crate) const fn new() -> Self {
+        Ascending(VecDeque::new())
     }
 
-    /// Drops rooms that are not needed, so that they are never more than twice what is there and a few.
-    fn tidy(&mut self) {
-        if self.length == 0 && self.keys.capacity() > KEPT {
-            (self.keys, self.values) = (VecDeque::new(), VecDeque::new());
-            return;
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds one that is higher than all the others.
+    pub(crate) fn push(&mut self, key: K) {
+        self.0.push_back(key);
+    }
+
+    pub(crate) fn remove(&mut self, key: K) {
+        if self.0.front() == Some(&key) {
+            self.0.pop_front();
+        } else if let Ok(at) = self.0.binary_search(&key) {
+            self.0.remove(at);
         }
-        while let Some(None) = self.values.front() {
-            self.values.pop_front();
-            self.keys.pop_front();
+        if self.0.is_empty() && self.0.capacity() > KEPT {
+            self.0 = VecDeque::new();
         }
-        if self.keys.len() > self.length.saturating_mul(2).saturating_add(KEPT) {
-            let mut values = self.values.iter();
-            self.keys.retain(|_| values.next().is_some_and(Option::is_some));
-            self.values.retain(Option::is_some);
-        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = K> {
+        self.0.iter().copied()
     }
 }
 
@@ -127,31 +159,33 @@ mod tests {
         /// It is a map, and its memory follows what is in it, whatever stays longest.
         #[test]
         fn is_a_map(steps in proptest::collection::vec((0u8..6, 0u64..300), 0..400)) {
-            let (mut ours, mut model, mut next) = (ByAge::new(), BTreeMap::new(), 0u64);
+            let (mut ours, mut model, mut keys) = (ByAge::new(), BTreeMap::new(), Ascending::new());
             for (step, n) in steps {
                 match step {
-                    0 => {
-                        ours.insert(n, next);
-                        model.insert(n, next);
+                    0..=3 => {
+                        let number = ours.next();
+                        prop_assert_eq!(ours.add(n), number);
+                        prop_assert!(model.insert(number, n).is_none());
+                        keys.push(number);
                     }
-                    1..=3 => {
-                        next += 1 + n % 3;
-                        ours.insert(next, n);
-                        model.insert(next, n);
+                    4 => {
+                        prop_assert_eq!(ours.remove(n), model.remove(&n));
+                        keys.remove(n);
                     }
-                    4 => prop_assert_eq!(ours.remove(&n), model.remove(&n)),
                     _ => {
-                        ours.retain(|key, _| key % 7 != n % 7);
-                        model.retain(|key, _| key % 7 != n % 7);
+                        ours.retain(|value| value % 7 != n % 7);
+                        model.retain(|_, value| *value % 7 != n % 7);
+                        let gone: Vec<u64> = keys.iter().filter(|key| !model.contains_key(key)).collect();
+                        gone.into_iter().for_each(|key| keys.remove(key));
                     }
                 }
-                prop_assert_eq!(ours.len(), model.len());
-                prop_assert_eq!(ours.is_empty(), model.is_empty());
-                prop_assert_eq!(ours.get(&n), model.get(&n));
-                prop_assert_eq!(ours.get_mut(&next), model.get_mut(&next));
-                prop_assert_eq!(ours.contains_key(&n), model.contains_key(&n));
-                prop_assert!(ours.keys().eq(model.keys().copied()));
-                prop_assert!(ours.keys.len() == ours.values.len() && ours.keys.len() <= 2 * model.len() + KEPT);
+                prop_assert_eq!((ours.len(), keys.len()), (model.len(), model.len()));
+                prop_assert_eq!((ours.is_empty(), keys.is_empty()), (model.is_empty(), model.is_empty()));
+                prop_assert_eq!(ours.get(n), model.get(&n));
+                prop_assert_eq!(ours.get_mut(n), model.get_mut(&n));
+                prop_assert_eq!(ours.contains(n), model.contains_key(&n));
+                prop_assert!(keys.iter().eq(model.keys().copied()));
+                prop_assert!(ours.young.len() <= 2 * model.len() + KEPT);
             }
         }
     }
@@ -159,11 +193,12 @@ mod tests {
     #[test]
     fn one_that_stays_keeps_no_rooms_of_those_that_go() {
         let mut map = ByAge::new();
-        map.insert(0u64, ());
-        for key in 1..10_000 {
-            map.insert(key, ());
-            assert_eq!(map.remove(&key), Some(()));
+        let stays = map.add(());
+        for _ in 1..10_000 {
+            let number = map.add(());
+            assert_eq!(map.remove(number), Some(()));
         }
-        assert!(map.keys.capacity() <= 4 * KEPT && map.keys().collect::<Vec<_>>() == [0]);
+        assert!(map.young.capacity() <= 4 * KEPT && map.contains(stays));
+        assert_eq!(map.len(), 1);
     }
 }

@@ -12,7 +12,6 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use cpm_base::{
@@ -21,16 +20,16 @@ use cpm_base::{
 };
 use memchr::memmem;
 
-use crate::by_age::ByAge;
+use crate::by_age::{Ascending, ByAge};
 use crate::event::{
-    AbortReason, Action, AskedId, ChunkId, Event, Fault, FaultKind, IncomingId, LostReason, Matching,
-    RelayId, RelayLoss, RequestId, Role, SendFailure, SessionConfig, SessionError, SessionId, SessionOptions,
+    AbortReason, Action, AskedId, Event, Fault, FaultKind, IncomingId, LostReason, Matching, RelayId,
+    RelayLoss, RequestId, Role, SendFailure, SessionConfig, SessionError, SessionId, SessionOptions,
     TransferId,
 };
 use crate::limits::Limits;
 use crate::timers::Timers;
 use crate::uri::MsrpUri;
-use crate::values::{ByteRange, ContinuationFlag, FailureReport, Tid};
+use crate::values::{ByteRange, ContinuationFlag, FailureReport, Tid, Word};
 use crate::write::{self, SendFields};
 
 mod connection;
@@ -40,14 +39,16 @@ mod relay;
 mod request;
 #[cfg(test)]
 mod tests;
+mod transactions;
 mod transmit;
 
-use connection::{Connection, RequestKey, Transaction, TransactionKind};
+use connection::{Connection, RequestKey};
 use incoming::{Answer, Incoming};
 use receive::Reply;
 use relay::Relay;
 pub use relay::RelayConfig;
 use request::Requester;
+use transactions::{Transaction, TransactionKind};
 use transmit::Transfer;
 
 /// What an endpoint needs to know.
@@ -101,18 +102,18 @@ struct Session {
     binding: Binding,
     /// The connection that we opened, when the peer's was bound first: what comes in on it counts too (threats I5).
     own: Option<FlowId>,
-    transfers: ByAge<TransferId, ()>,
-    /// Unfinished messages coming in, by Message-ID.
-    incoming: BTreeMap<Arc<str>, IncomingId>,
+    transfers: Ascending<TransferId>,
+    /// Unfinished messages coming in.
+    incoming: Vec<IncomingId>,
     /// All messages coming in, those included that wait for answers only.
-    messages: ByAge<IncomingId, ()>,
+    messages: Ascending<IncomingId>,
     /// The first request of an active side, until it is answered.
     first_request: Option<RequestKey>,
     options: SessionOptions,
     /// To-Path and From-Path of its requests, as written.
     paths: String,
     /// Messages that were sent and wait for their success reports, oldest first.
-    unreported: VecDeque<(String, TransferId)>,
+    unreported: VecDeque<(Word, TransferId)>,
 }
 
 impl Session {
@@ -125,11 +126,11 @@ impl Session {
     }
 
     /// RFC 4975 §7.3.2: enough is kept to know the message of a report, of the last `max` messages.
-    fn await_report(&mut self, message_id: &str, transfer: TransferId, max: usize) {
+    fn await_report(&mut self, message_id: Word, transfer: TransferId, max: usize) {
         if self.unreported.len() >= max {
             self.unreported.pop_front();
         }
-        self.unreported.push_back((message_id.into(), transfer));
+        self.unreported.push_back((message_id, transfer));
     }
 
     fn uses(&self, flow: FlowId) -> bool {
@@ -151,8 +152,8 @@ pub struct Endpoint {
     /// Connections that we opened and that further sessions may use.
     routes: BTreeMap<Target, FlowId>,
     opening: BTreeMap<OpenId, Opening>,
-    transfers: ByAge<TransferId, Transfer>,
-    incoming: ByAge<IncomingId, Incoming>,
+    transfers: ByAge<Transfer>,
+    incoming: ByAge<Incoming>,
     /// Messages that began to come in and have no deadline yet: most are whole before they need one.
     fresh: Vec<IncomingId>,
     /// Connections that were paused by messages that are gone.
@@ -163,7 +164,7 @@ pub struct Endpoint {
     relay_requests: BTreeMap<RequestId, RelayId>,
     /// Looks for what end-lines begin with.
     dashes: memmem::Finder<'static>,
-    answers: ByAge<ChunkId, Answer>,
+    answers: ByAge<Answer>,
     timers: Timers<Timer>,
     actions: VecDeque<Action>,
     last_id: u64,
@@ -309,9 +310,9 @@ impl Endpoint {
             config,
             binding: Binding::Waiting,
             own: None,
-            transfers: ByAge::new(),
-            incoming: BTreeMap::new(),
-            messages: ByAge::new(),
+            transfers: Ascending::new(),
+            incoming: Vec::new(),
+            messages: Ascending::new(),
             first_request: None,
             options: SessionOptions::default(),
             paths,
@@ -353,17 +354,17 @@ impl Endpoint {
 
     /// RFC 4975 §5.4, RFC 6135 §4.2.2: the active side sends a request at once, here one without body.
     fn connected(&mut self, id: SessionId, flow: FlowId) {
-        let (message_id, tid) = (self.new_message_id(), self.new_transaction_id());
+        let (message_id, tid) = (self.new_message_id(), self.new_transaction_id(Some(flow)));
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.binding = Binding::Connected(flow);
         session.first_request = Some((flow, tid));
         let fields = SendFields {
-            message_id: &message_id,
+            message_id: message_id.as_bytes(),
             success_report: false,
             failure_report: FailureReport::Yes,
             range: ByteRange { start: 1, end: Some(0), total: Some(0) },
         };
-        let waiting: Vec<TransferId> = session.transfers.keys().collect();
+        let waiting: Vec<TransferId> = session.transfers.iter().collect();
         if let Some(connection) = self.connections.get_mut(&flow) {
             connection.sessions.insert(id);
             connection.closing = false;
@@ -395,7 +396,7 @@ impl Endpoint {
 
     /// Takes a session and all that hangs on it out, but for its place on its connections; gives those.
     fn end_session(&mut self, id: SessionId, tell: bool) -> Option<Vec<FlowId>> {
-        for transfer in self.sessions.get(&id)?.transfers.keys().collect::<Vec<_>>() {
+        for transfer in self.sessions.get(&id)?.transfers.iter().collect::<Vec<_>>() {
             self.fail_transfer(transfer, None, SendFailure::SessionLost);
         }
         let session = self.sessions.remove(&id)?;
@@ -406,7 +407,7 @@ impl Endpoint {
         {
             opening.waiting.remove(&id);
         }
-        for incoming in session.messages.keys() {
+        for incoming in session.messages.iter() {
             let open = self.forget_incoming(incoming).is_some_and(|i| i.is_open());
             if tell && open {
                 self.event(Event::Aborted { transfer: incoming, why: AbortReason::SessionLost });
@@ -497,10 +498,10 @@ impl Endpoint {
         self.timers.cancel(Timer::Responses(flow));
         self.timers.cancel(Timer::Head(flow));
         if connection.answers > 0 {
-            self.answers.retain(|_, answer| answer.flow != flow);
+            self.answers.retain(|answer| answer.flow != flow);
         }
         self.asked.retain(|_, (asked_on, _)| *asked_on != flow);
-        for transaction in connection.transactions.values() {
+        for (_, transaction) in connection.transactions.iter() {
             let TransactionKind::Request(request) = transaction.kind else { continue };
             if self.relay_requests.remove(&request).is_some() {
                 self.requests.remove(&request);
@@ -617,17 +618,16 @@ impl Endpoint {
         self.last_id
     }
 
-    fn new_transaction_id(&mut self) -> Tid {
-        Tid::new(self.random.public_u64(), self.random.public_u64())
+    /// For a request that will wait for its response on this connection, or for one that gets none.
+    fn new_transaction_id(&mut self, flow: Option<FlowId>) -> Tid {
+        let connection = flow.and_then(|flow| self.connections.get(&flow));
+        let place = connection.map_or(Tid::NOWHERE, |c| c.transactions.next_place());
+        Tid::new(self.random.public_u64(), place)
     }
 
     /// 160 bits that nobody has had before.
-    fn new_message_id(&mut self) -> String {
-        let (first, second) = (self.new_transaction_id(), self.new_transaction_id());
-        let mut id = String::with_capacity(32);
-        id.push_str(first.as_str());
-        id.push_str(second.as_str());
-        id
+    fn new_message_id(&mut self) -> Word {
+        Word::random([self.random.public_u64(), self.random.public_u64(), self.random.public_u64()])
     }
 
     /// Says once that there is something to write.
@@ -642,16 +642,16 @@ impl Endpoint {
     /// Remembers a request of ours, to know its response.
     fn register(&mut self, flow: FlowId, tid: Tid, kind: TransactionKind) {
         if let Some(connection) = self.connections.get_mut(&flow) {
-            connection.transactions.insert(tid, Transaction { kind, answered: false });
+            connection.transactions.insert(tid, kind);
         }
     }
 
     /// Forgets a request of ours.
     fn unregister(&mut self, flow: FlowId, tid: &Tid) -> Option<Transaction> {
         let connection = self.connections.get_mut(&flow)?;
+        let timed = connection.transactions.has_due();
         let transaction = connection.transactions.remove(tid)?;
-        if connection.transactions.is_empty() && !connection.overdue.is_empty() {
-            connection.overdue.clear();
+        if timed && !connection.transactions.has_due() {
             self.timers.cancel(Timer::Responses(flow));
         }
         // There is room again for one that waited for it.

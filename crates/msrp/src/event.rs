@@ -1,5 +1,6 @@
 //! What an endpoint wants of its host and tells its user.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -241,7 +242,7 @@ pub struct Outgoing {
     /// Message-ID: 4 to 32 letters, digits and `.-+%=`; `None`: one is made.
     pub message_id: Option<String>,
     /// Content-Type of the body.
-    pub content_type: String,
+    pub content_type: Cow<'static, str>,
     /// The body; it may be empty.
     pub body: Body,
     /// Whether a REPORT is wanted when the far side has it whole.
@@ -397,14 +398,11 @@ pub enum Event {
         session: SessionId,
         /// The message from now on.
         transfer: IncomingId,
-        /// Its Message-ID, unique only within the session.
-        message_id: String,
-        /// Its Content-Type, as received.
-        content_type: String,
         /// Its length, where the sender said it.
         total: Option<u64>,
-        /// The head of its first chunk, all fields.
-        head: Box<Head>,
+        /// The head of its first chunk: its [Message-ID](Head::message_id), unique only within the session, and its
+        /// [Content-Type](Head::content_type) are there. It is a slice of what was read; [`Head::detached`] is to keep.
+        head: Head,
     },
     /// Octets of it, as they come: a position may come twice, unless [`Overlap::FirstStands`] was set.
     Data {

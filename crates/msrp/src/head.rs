@@ -7,10 +7,12 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 
+mod cache;
 mod reading;
 
 use crate::uri::MsrpUri;
-use crate::values::{ByteRange, ContinuationFlag, FailureReport, Status, is_ident};
+use crate::values::{ByteRange, FailureReport, Status};
+pub(crate) use cache::HeadCache;
 pub(crate) use reading::is_media_type;
 use reading::{Field, Reading};
 
@@ -106,24 +108,31 @@ pub struct BadHead {
     pub answer: Option<(MsrpUri, MsrpUri)>,
 }
 
-/// A head: start line and fields, octets kept as received.
+/// A head: start line and fields, octets as received.
+///
+/// The octets are a slice of what was read: whoever keeps a head for long keeps [`Head::detached`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Head {
     text: Bytes,
-    /// What the text says; responses that differ in their transaction alone share it.
-    parsed: Arc<Parsed>,
+    places: Places,
+    byte_range: Option<ByteRange>,
+    /// What else the text says; heads that say the same share it.
+    common: Arc<Common>,
 }
 
-/// What a head says, and where.
-#[derive(PartialEq, Eq)]
-struct Parsed {
-    /// Where the transaction id stands in the text.
+/// Where in the text things stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Places {
     transaction_id: Span,
+    /// The values of the known fields. A field that is not there stands at the very beginning.
+    known: [Span; KNOWN.len()],
+}
+
+/// What many heads have in common.
+#[derive(PartialEq, Eq)]
+struct Common {
     start: StartLine,
-    /// Where the values of the known fields stand.
-    known: [Option<Span>; KNOWN.len()],
     paths: Arc<Paths>,
-    byte_range: Option<ByteRange>,
     failure_report: FailureReport,
     success_report: bool,
     status: Option<Status>,
@@ -135,71 +144,21 @@ struct Parsed {
 pub(crate) struct Paths {
     pub(crate) to: Vec<MsrpUri>,
     pub(crate) from: Vec<MsrpUri>,
+    /// Those of the response to a SEND that has these, as written.
+    pub(crate) back: String,
+}
+
+impl Paths {
+    pub(crate) fn new(to: Vec<MsrpUri>, from: Vec<MsrpUri>) -> Paths {
+        Paths { to, from, back: String::new() }
+    }
 }
 
 /// From, to.
-type Span = (usize, usize);
+type Span = (u32, u32);
 
-/// What was read last on a connection: most heads have the same paths, and responses are the same but for their
-/// transaction.
-#[derive(Default)]
-pub(crate) struct HeadCache {
-    /// To-Path and From-Path as they were written.
-    paths: Option<(Box<str>, Box<str>, Arc<Paths>)>,
-    response: Option<Head>,
-}
-
-impl HeadCache {
-    fn paths(&mut self, to: &str, from: &str) -> Result<Arc<Paths>, HeadError> {
-        if let Some((known_to, known_from, paths)) = &self.paths
-            && **known_to == *to
-            && **known_from == *from
-        {
-            return Ok(paths.clone());
-        }
-        let paths = Arc::new(Paths {
-            to: read_path(to).ok_or(HeadError::Value("To-Path"))?,
-            from: read_path(from).ok_or(HeadError::Value("From-Path"))?,
-        });
-        self.paths = Some((to.into(), from.into(), paths.clone()));
-        Ok(paths)
-    }
-
-    /// The value of a line that is the path line read last: nothing is wrong with it.
-    fn path_line(&self, line: &[u8]) -> Option<(usize, usize)> {
-        let (to, from, _) = self.paths.as_ref()?;
-        let is = |name: &str, value: &str| {
-            line.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b": "))
-                == Some(value.as_bytes())
-        };
-        if is("To-Path", to) {
-            Some((TO_PATH, 9))
-        } else if is("From-Path", from) {
-            Some((FROM_PATH, 11))
-        } else {
-            None
-        }
-    }
-
-    /// When these octets begin with the response read last but for its transaction, and end likewise: its head, its
-    /// end-line's flag and the length of both. What was sound then is sound now.
-    pub(crate) fn same_response(&self, octets: &Bytes) -> Option<(Head, ContinuationFlag, usize)> {
-        let Head { text: known, parsed } = self.response.as_ref()?;
-        let (from, to) = parsed.transaction_id;
-        let length = known.len();
-        let transaction = octets.get(from..to)?;
-        if octets.get(to..length) != known.get(to..)
-            || octets.get(..from) != known.get(..from)
-            || !is_ident(transaction)
-        {
-            return None;
-        }
-        let rest = octets.get(length..)?.strip_prefix(b"-------")?.strip_prefix(transaction)?;
-        let [flag, b'\r', b'\n', ..] = rest else { return None };
-        let whole = length.saturating_add(10).saturating_add(transaction.len());
-        let head = Head { text: octets.slice(..length), parsed: parsed.clone() };
-        Some((head, ContinuationFlag::read(*flag)?, whole))
-    }
+fn narrow(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
 }
 
 /// URIs in a path (threats I7).
@@ -221,7 +180,7 @@ impl fmt::Debug for Head {
             .field("start", self.start())
             .field("to_path", &self.to_path())
             .field("from_path", &self.from_path())
-            .field("byte_range", &self.parsed.byte_range)
+            .field("byte_range", &self.byte_range)
             .finish_non_exhaustive()
     }
 }
@@ -262,11 +221,9 @@ impl Head {
     ) -> Result<Head, Box<BadHead>> {
         let reading = Reading::new(&text, cache);
         let error = match reading.parsed(&text, has_body, cache) {
-            Ok(parsed) => {
-                let head = Head { text, parsed: Arc::new(parsed) };
-                if head.status().is_some() && !has_body {
-                    cache.response = Some(head.clone());
-                }
+            Ok((places, byte_range, common)) => {
+                let head = Head { text, places, byte_range, common: Arc::new(common) };
+                cache.remember(&head);
                 return Ok(head);
             }
             Err(error) => error,
@@ -281,26 +238,28 @@ impl Head {
     /// The transaction.
     #[must_use]
     pub fn transaction_id(&self) -> &str {
-        text_at(&self.text, self.parsed.transaction_id).unwrap_or_default()
+        text_at(&self.text, self.places.transaction_id).unwrap_or_default()
     }
 
     /// The same, with octets of its own: it keeps no more of what was read.
-    pub(crate) fn detached(self) -> Head {
+    #[must_use]
+    pub fn detached(self) -> Head {
         Head { text: Bytes::copy_from_slice(&self.text), ..self }
     }
 
     pub(crate) fn paths(&self) -> &Arc<Paths> {
-        &self.parsed.paths
+        &self.common.paths
     }
 
     fn known(&self, which: usize) -> Option<&str> {
-        text_at(&self.text, (*self.parsed.known.get(which)?)?)
+        let place = self.places.known.get(which).filter(|(_, to)| *to > 0)?;
+        text_at(&self.text, *place)
     }
 
     /// The status of a response.
     #[must_use]
     pub fn status(&self) -> Option<Status> {
-        match self.parsed.start {
+        match self.common.start {
             StartLine::Response(status) => Some(status),
             StartLine::Request(_) => None,
         }
@@ -340,19 +299,19 @@ impl Head {
     /// What the start line says.
     #[must_use]
     pub fn start(&self) -> &StartLine {
-        &self.parsed.start
+        &self.common.start
     }
 
     /// To-Path: at least one URI.
     #[must_use]
     pub fn to_path(&self) -> &[MsrpUri] {
-        &self.parsed.paths.to
+        &self.common.paths.to
     }
 
     /// From-Path: at least one URI.
     #[must_use]
     pub fn from_path(&self) -> &[MsrpUri] {
-        &self.parsed.paths.from
+        &self.common.paths.from
     }
 
     /// Message-ID.
@@ -364,25 +323,25 @@ impl Head {
     /// Byte-Range, where it is there.
     #[must_use]
     pub fn byte_range(&self) -> Option<ByteRange> {
-        self.parsed.byte_range
+        self.byte_range
     }
 
     /// Failure-Report; `Yes` without it.
     #[must_use]
     pub fn failure_report(&self) -> FailureReport {
-        self.parsed.failure_report
+        self.common.failure_report
     }
 
     /// Whether Success-Report is `yes`.
     #[must_use]
     pub fn success_report(&self) -> bool {
-        self.parsed.success_report
+        self.common.success_report
     }
 
     /// The code of the Status field of a REPORT, where its namespace is 000.
     #[must_use]
     pub fn report_status(&self) -> Option<Status> {
-        self.parsed.status
+        self.common.status
     }
 
     /// Content-Type.
@@ -394,7 +353,7 @@ impl Head {
     /// Whether a body follows: an empty one is a body too.
     #[must_use]
     pub fn has_body(&self) -> bool {
-        self.parsed.has_body
+        self.common.has_body
     }
 
     /// The value of the first field of this name (in any case), where it is UTF-8.
@@ -412,7 +371,7 @@ impl Head {
             let mut field = Field::read(line, from)?;
             // Lines that belong to the one before.
             while let Some((more, behind)) = line_at(text, next).filter(|(more, _)| is_folded(more)) {
-                field.value.1 = next.saturating_add(more.len());
+                field.value.1 = narrow(next.saturating_add(more.len()));
                 next = behind;
             }
             from = next;
@@ -428,7 +387,11 @@ impl Head {
 }
 
 fn text_at(text: &[u8], (from, to): Span) -> Option<&str> {
-    core::str::from_utf8(text.get(from..to)?).ok()
+    core::str::from_utf8(octets_at(text, (from, to))?).ok()
+}
+
+fn octets_at(text: &[u8], (from, to): Span) -> Option<&[u8]> {
+    text.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
 }
 
 /// The line that begins at `from`, without its CRLF, and where the next one begins; `None` where there is none.

@@ -61,8 +61,8 @@ enum State {
 ///
 /// Octets go in as they come ([`push`](StreamParser::push)), frames come out ([`next`](StreamParser::next)); however the
 /// octets are cut, the frames are the same except for where bodies are cut into pieces. No octet is looked at again from
-/// the start. Bodies are handed on as slices of what was pushed, and so are heads of responses; kept are at most one unfinished head and the part of an
-/// end-line that may have begun.
+/// the start. Heads and bodies are handed on as slices of what was pushed; kept are at most one unfinished head, how the last ones were
+/// written, and the part of an end-line that may have begun.
 ///
 /// ```
 /// use cpm_msrp::{ContinuationFlag, Frame, Limits, StreamParser};
@@ -224,6 +224,13 @@ impl StreamParser {
             self.end = Some(flag);
             return Ok(Some(Frame::Head(head)));
         }
+        if let Some((head, taken)) = self.cache.same_request(chunk).filter(|(_, l)| *l <= self.max_header) {
+            self.advance(taken);
+            self.transaction_is(head.transaction_id().as_bytes());
+            self.is_send = true;
+            self.body_begins();
+            return Ok(Some(Frame::Head(head)));
+        }
         let seen = chunk.get(..self.max_header.min(chunk.len())).unwrap_or_default();
         let Some(at) = memchr(b'\n', seen) else { return Ok(None) };
         let first = seen.get(..at).and_then(|line| line.strip_suffix(b"\r"));
@@ -263,7 +270,7 @@ impl StreamParser {
         self.delimiter.extend_from_slice(b"\r\n-------");
         self.delimiter.extend_from_slice(transaction);
         self.is_send = is_send;
-        let text = Bytes::copy_from_slice(seen.get(..length).unwrap_or_default());
+        let text = chunk.slice(..length.min(chunk.len()));
         self.advance(taken);
         Ok(Some(self.head_is(text, end)))
     }
@@ -313,15 +320,25 @@ impl StreamParser {
     fn head_is(&mut self, text: Bytes, end: Option<ContinuationFlag>) -> Frame {
         self.end = end;
         let head = Head::parse_with(text, end.is_none(), &mut self.cache);
-        self.body_left = (!self.is_send).then_some(self.max_nonsend_body);
         if end.is_none() {
-            self.state = State::Body;
-            // The empty line's CRLF may be the one before the end-line: then the body is empty.
-            self.held.clear();
-            self.held.extend_from_slice(b"\r\n");
-            self.not_body = 2;
+            self.body_begins();
         }
         head.map_or_else(Frame::BadHead, Frame::Head)
+    }
+
+    fn transaction_is(&mut self, transaction: &[u8]) {
+        self.delimiter.clear();
+        self.delimiter.extend_from_slice(b"\r\n-------");
+        self.delimiter.extend_from_slice(transaction);
+    }
+
+    fn body_begins(&mut self) {
+        self.body_left = (!self.is_send).then_some(self.max_nonsend_body);
+        self.state = State::Body;
+        // The empty line's CRLF may be the one before the end-line: then the body is empty.
+        self.held.clear();
+        self.held.extend_from_slice(b"\r\n");
+        self.not_body = 2;
     }
 
     fn read_body(&mut self) -> Result<Option<Frame>, FramingError> {

@@ -279,7 +279,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn id() -> Tid {
-        Tid::read("abcdefghijklmnop").unwrap()
+        Tid::read("abcdefghijklmnopq").unwrap()
     }
 
     fn asked(total: Option<u64>) -> Source {
@@ -323,7 +323,7 @@ mod tests {
             max in 1usize..40,
             late in any::<bool>(),
         ) {
-            let parts: [&[u8]; 5] = [b"-------abcdefghijklmnop$\r\n", b"-------abcdefgh", b"-", b"x", b"-----"];
+            let parts: [&[u8]; 5] = [b"-------abcdefghijklmnopq$\r\n", b"-------abcdefgh", b"-", b"x", b"-----"];
             let body: Vec<u8> = what.iter().flat_map(|i| parts[*i]).copied().collect();
             let dashes = Finder::new(b"-------");
             let (mut source, mut left) = (asked(None), &body[..]);

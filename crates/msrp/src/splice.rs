@@ -222,7 +222,7 @@ impl Splice {
         run.length = body.map(|body| body.saturating_add(wide(run.head.len())));
         let outgoing = Outgoing {
             message_id: run.leg.message_id.clone(),
-            content_type: self.content_type.clone(),
+            content_type: self.content_type.clone().into(),
             body: Body::Source { total: run.length },
             success_report: self.success_report,
             failure_report: FailureReport::Yes,

@@ -1,12 +1,10 @@
 //! Values of head fields: Byte-Range, status codes, continuation flags, Failure-Report (RFC 4975 §9, §10).
 
 use alloc::string::ToString;
-use core::cmp::Ordering;
+use alloc::sync::Arc;
 use core::fmt;
 use nom::Parser;
-use nom::branch::alt;
-use nom::character::complete::{char, digit1};
-use nom::combinator::{all_consuming, value};
+use nom::combinator::all_consuming;
 
 /// The whole text by this grammar, or nothing.
 pub(crate) fn whole<'a, T>(
@@ -39,14 +37,17 @@ impl ByteRange {
     /// before it starts or ends behind the total.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let number = || alt((digit1.map(Some), value(None, char('*'))));
-        let (start, _, end, _, total) = whole((digit1, char('-'), number(), char('/'), number()), text)?;
-        let optional = |digits: Option<&str>| match digits {
-            Some(digits) => digits.parse().ok().map(Some),
-            None => Some(None),
-        };
-        let range = ByteRange { start: start.parse().ok()?, end: optional(end)?, total: optional(total)? };
-        range.is_sound().then_some(range)
+        let (range, length) = Self::read(text.as_bytes())?;
+        (length == text.len()).then_some(range)
+    }
+
+    /// The range that these octets begin with, and how long its text is.
+    pub(crate) fn read(octets: &[u8]) -> Option<(Self, usize)> {
+        let (start, rest) = number(octets)?;
+        let (end, rest) = optional_number(rest.strip_prefix(b"-")?)?;
+        let (total, rest) = optional_number(rest.strip_prefix(b"/")?)?;
+        let range = ByteRange { start, end, total };
+        range.is_sound().then(|| (range, octets.len().saturating_sub(rest.len())))
     }
 
     fn is_sound(&self) -> bool {
@@ -60,6 +61,25 @@ impl fmt::Display for ByteRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let star = |n: Option<u64>| n.map_or_else(|| "*".to_string(), |n| n.to_string());
         write!(f, "{}-{}/{}", self.start, star(self.end), star(self.total))
+    }
+}
+
+/// The digits that these octets begin with, at least one, and what stands behind them; `None` when they do not fit.
+fn number(octets: &[u8]) -> Option<(u64, &[u8])> {
+    let mut rest = octets;
+    let mut n = 0u64;
+    while let Some((digit, behind)) = rest.split_first().filter(|(b, _)| b.is_ascii_digit()) {
+        n = n.checked_mul(10)?.checked_add(u64::from(digit.wrapping_sub(b'0')))?;
+        rest = behind;
+    }
+    (rest.len() < octets.len()).then_some((n, rest))
+}
+
+/// Likewise, or `*`.
+fn optional_number(octets: &[u8]) -> Option<(Option<u64>, &[u8])> {
+    match octets.strip_prefix(b"*") {
+        Some(rest) => Some((None, rest)),
+        None => number(octets).map(|(n, rest)| (Some(n), rest)),
     }
 }
 
@@ -220,33 +240,36 @@ impl fmt::Display for Status {
     }
 }
 
-/// The transaction id of a request of ours: 16 letters out of 32, 80 random bits (RFC 4975 §7.1 asks for 64).
+/// The transaction id of a request of ours: 4 letters say where it is kept, and 13 letters hold 64 random bits, as many
+/// as RFC 4975 §7.1 asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tid([u8; Tid::LENGTH]);
 
-/// That of the letters, as one number.
-impl Ord for Tid {
-    fn cmp(&self, other: &Tid) -> Ordering {
-        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
-    }
-}
+/// 32 letters: 5 bits each.
+const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-impl PartialOrd for Tid {
-    fn partial_cmp(&self, other: &Tid) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
+fn letter(bits: u64) -> u8 {
+    usize::try_from(bits & 31).ok().and_then(|at| LETTERS.get(at)).copied().unwrap_or(b'a')
 }
 
 impl Tid {
-    pub(crate) const LENGTH: usize = 16;
+    const RANDOM: usize = 13;
+    pub(crate) const LENGTH: usize = Tid::RANDOM + 4;
+    /// Of those that are kept nowhere.
+    pub(crate) const NOWHERE: u32 = (1 << 20) - 1;
 
-    pub(crate) fn new(high: u64, low: u64) -> Tid {
-        const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-        let bits = (u128::from(high) << 64) | u128::from(low);
+    pub(crate) fn new(random: u64, place: u32) -> Tid {
         let mut id = [b'a'; Tid::LENGTH];
-        for (place, shift) in id.iter_mut().zip((0u32..80).step_by(5)) {
-            let index = usize::try_from((bits >> shift) & 31).unwrap_or(0);
-            *place = LETTERS.get(index).copied().unwrap_or(b'a');
+        let (random_part, place_part) = id.split_at_mut(Tid::RANDOM);
+        let mut bits = random;
+        for octet in random_part {
+            *octet = letter(bits);
+            bits >>= 5;
+        }
+        let mut bits = u64::from(place);
+        for octet in place_part {
+            *octet = letter(bits);
+            bits >>= 5;
         }
         Tid(id)
     }
@@ -256,8 +279,63 @@ impl Tid {
         text.as_bytes().try_into().ok().map(Tid)
     }
 
+    /// Where it is kept, if it is one of ours.
+    pub(crate) fn place(&self) -> Option<usize> {
+        let value = |b: &u8| match b {
+            b'a'..=b'z' => Some(b.wrapping_sub(b'a')),
+            b'2'..=b'7' => Some(b.wrapping_sub(b'2').wrapping_add(26)),
+            _ => None,
+        };
+        let letters = self.0.get(Tid::RANDOM..).unwrap_or_default();
+        letters.iter().rev().try_fold(0usize, |place, b| Some((place << 5) | usize::from(value(b)?)))
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// A Message-ID: mostly one that fits where it stands.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Word {
+    Short(u8, [u8; 32]),
+    Long(Arc<str>),
+}
+
+impl Word {
+    pub(crate) fn new(text: &str) -> Word {
+        let mut octets = [0; 32];
+        match (octets.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(text.as_bytes());
+                Word::Short(length, octets)
+            }
+            _ => Word::Long(text.into()),
+        }
+    }
+
+    /// 32 letters: 160 random bits, 60 of each number and the last 40 of the third.
+    pub(crate) fn random(random: [u64; 3]) -> Word {
+        let mut octets = [b'a'; 32];
+        for (part, random) in octets.chunks_mut(12).zip(random) {
+            let mut bits = random;
+            for octet in part {
+                *octet = letter(bits);
+                bits >>= 5;
+            }
+        }
+        Word::Short(32, octets)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Word::Short(length, octets) => octets.get(..usize::from(*length)).unwrap_or_default(),
+            Word::Long(text) => text.as_bytes(),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        core::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn end(out: &mut Vec<u8>, transaction: &str, flag: ContinuationFlag) 
 
 /// What a SEND says besides its paths.
 pub(crate) struct SendFields<'a> {
-    pub(crate) message_id: &'a str,
+    pub(crate) message_id: &'a [u8],
     pub(crate) success_report: bool,
     pub(crate) failure_report: FailureReport,
     pub(crate) range: ByteRange,
@@ -65,7 +65,7 @@ fn send(out: &mut Vec<u8>, transaction: &str, paths: &str, fields: &SendFields<'
     begin(out, transaction, "SEND");
     out.extend_from_slice(paths.as_bytes());
     out.extend_from_slice(b"Message-ID: ");
-    out.extend_from_slice(fields.message_id.as_bytes());
+    out.extend_from_slice(fields.message_id);
     out.extend_from_slice(b"\r\n");
     if fields.success_report {
         field(out, "Success-Report", "yes");
@@ -165,21 +165,25 @@ pub(crate) fn request(
 
 /// A response (RFC 4975 §7.2).
 pub(crate) fn response(out: &mut Vec<u8>, transaction: &str, status: Status, to: &[MsrpUri], from: &MsrpUri) {
+    short_response(out, transaction, status, &paths(to.iter(), core::iter::once(from)));
+}
+
+/// The same with its paths as they are written.
+pub(crate) fn short_response(out: &mut Vec<u8>, transaction: &str, status: Status, paths: &str) {
+    out.reserve(paths.len().saturating_add(ROOM));
     out.extend_from_slice(b"MSRP ");
     out.extend_from_slice(transaction.as_bytes());
-    out.push(b' ');
-    number(out, Some(u64::from(status.code())));
-    if !status.comment().is_empty() {
+    if status == Status::OK {
+        out.extend_from_slice(b" 200 OK\r\n");
+    } else {
         out.push(b' ');
-        out.extend_from_slice(status.comment().as_bytes());
+        number(out, Some(u64::from(status.code())));
+        if !status.comment().is_empty() {
+            out.push(b' ');
+            out.extend_from_slice(status.comment().as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
     }
-    out.extend_from_slice(b"\r\nTo-Path:");
-    for uri in to {
-        out.push(b' ');
-        out.extend_from_slice(uri.as_str().as_bytes());
-    }
-    out.extend_from_slice(b"\r\nFrom-Path: ");
-    out.extend_from_slice(from.as_str().as_bytes());
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(paths.as_bytes());
     end(out, transaction, ContinuationFlag::End);
 }

@@ -81,7 +81,8 @@ impl End {
                 assert!(ended.is_none() || (partial && *ended == Some(true) && !sent), "a message ends once");
                 *ended = Some(sent);
             }
-            Event::Incoming { transfer, message_id, .. } => {
+            Event::Incoming { transfer, head, .. } => {
+                let message_id = head.message_id().expect("a Message-ID");
                 let number = message_id.trim_start_matches('m').parse().expect("a number");
                 self.got.insert(*transfer, (number, Vec::new()));
             }

@@ -1,35 +1,18 @@
 //! A connection: what is read from it, what waits to be written to it.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use cpm_base::{FlowId, Instant, Target};
+use cpm_base::{FlowId, Target};
 
 use super::receive::Inbound;
+use super::transactions::Transactions;
 use super::transmit::ChunkWriter;
-use crate::event::{RequestId, SessionId, TransferId};
+use crate::event::{SessionId, TransferId};
 use crate::head::Paths;
 use crate::limits::Limits;
 use crate::parser::StreamParser;
 use crate::values::Tid;
-
-/// A request of ours that waits for its response.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Transaction {
-    pub(super) kind: TransactionKind,
-    /// Answered with 200 before it was written to its end.
-    pub(super) answered: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TransactionKind {
-    /// The first request of an active side.
-    Bind(SessionId),
-    /// A chunk of so many octets.
-    Chunk(TransferId, u64),
-    /// Something that our user asked for.
-    Request(RequestId),
-}
 
 /// Octets that are written from the front.
 #[derive(Default)]
@@ -93,9 +76,7 @@ pub(super) struct Connection {
     /// Messages that wait until fewer requests of ours are unanswered.
     pub(super) crowded: VecDeque<TransferId>,
     /// Our requests that wait for their responses.
-    pub(super) transactions: BTreeMap<Tid, Transaction>,
-    /// When responses are overdue, oldest first; those that came meanwhile included.
-    pub(super) overdue: VecDeque<(Instant, Tid)>,
+    pub(super) transactions: Transactions,
     /// How many chunks of the peer wait for the answer of our user.
     pub(super) answers: usize,
     /// Messages coming in whose taker cannot take more at the moment: nothing is read.
@@ -130,8 +111,7 @@ impl Connection {
             ready: [VecDeque::new(), VecDeque::new()],
             long_was_last: true,
             crowded: VecDeque::new(),
-            transactions: BTreeMap::new(),
-            overdue: VecDeque::new(),
+            transactions: Transactions::default(),
             answers: 0,
             paused: BTreeSet::new(),
             faults: 0,

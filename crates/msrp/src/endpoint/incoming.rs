@@ -1,7 +1,5 @@
 //! Messages coming in: chunks in any order, limits on their sum, answers released by the user (RFC 4975 §7.3.1).
 
-use alloc::boxed::Box;
-use alloc::string::ToString;
 use alloc::sync::Arc;
 use bytes::Bytes;
 use cpm_base::{CloseReason, FlowId, Instant, LimitExceeded, Now};
@@ -13,7 +11,7 @@ use crate::event::{
 };
 use crate::head::{Head, Paths};
 use crate::ranges::Ranges;
-use crate::values::{ByteRange, ContinuationFlag, Status};
+use crate::values::{ByteRange, ContinuationFlag, Status, Word};
 
 fn wide(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
@@ -31,7 +29,7 @@ pub(super) struct Incoming {
     pub(super) session: SessionId,
     /// Where its last chunk came.
     pub(super) flow: Option<FlowId>,
-    message_id: Arc<str>,
+    message_id: Word,
     /// The length that its chunks declare.
     total: Option<u64>,
     /// The length that its last chunk (`$`) defines (RFC 4975 §7.3.1).
@@ -76,9 +74,10 @@ impl Endpoint {
     ) -> Inbound {
         let range = head.byte_range().unwrap_or_default();
         let message_id = head.message_id().unwrap_or_default();
-        let known = self.sessions.get(&session).and_then(|s| s.incoming.get(message_id)).copied();
-        let Some(incoming) = known else { return self.on_first_chunk(now, flow, session, head, reply) };
-        let Some(message) = self.incoming.get_mut(&incoming) else { return Inbound::Skip };
+        let Some(incoming) = self.open_message(session, message_id) else {
+            return self.on_first_chunk(now, flow, session, head, reply);
+        };
+        let Some(message) = self.incoming.get_mut(incoming.0) else { return Inbound::Skip };
         message.last_activity = now.mono;
         message.flow = Some(flow);
         if let IncomingState::Refused(status) = message.state {
@@ -93,6 +92,14 @@ impl Endpoint {
         }
         message.total = message.total.or(range.total);
         Inbound::Chunk { incoming, reply, start: range.start.saturating_sub(1), received: 0 }
+    }
+
+    /// The unfinished message with this Message-ID.
+    fn open_message(&self, session: SessionId, message_id: &str) -> Option<IncomingId> {
+        let has = |id: &IncomingId| {
+            self.incoming.get(id.0).is_some_and(|m| m.message_id.as_bytes() == message_id.as_bytes())
+        };
+        self.sessions.get(&session)?.incoming.iter().copied().find(has)
     }
 
     fn on_first_chunk(&mut self, now: Now, flow: FlowId, id: SessionId, head: Head, reply: Reply) -> Inbound {
@@ -115,16 +122,10 @@ impl Endpoint {
             self.answer(now, flow, &reply, Status::UNSUPPORTED_MEDIA);
             return Inbound::Skip;
         }
-        let incoming = IncomingId(self.next_id());
-        let message_id: Arc<str> = head.message_id().unwrap_or_default().into();
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.incoming.insert(message_id.clone(), incoming);
-            session.messages.insert(incoming, ());
-        }
         let message = Incoming {
             session: id,
             flow: Some(flow),
-            message_id: message_id.clone(),
+            message_id: Word::new(head.message_id().unwrap_or_default()),
             total: range.total,
             ended: None,
             ranges: Ranges::default(),
@@ -133,17 +134,14 @@ impl Endpoint {
             unanswered: 0,
             state: IncomingState::Open,
         };
-        self.incoming.insert(incoming, message);
+        let incoming = IncomingId(self.incoming.add(message));
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.incoming.push(incoming);
+            session.messages.push(incoming);
+        }
         self.fresh.push(incoming);
         self.metrics.count("msrp.messages_in");
-        self.event(Event::Incoming {
-            session: id,
-            transfer: incoming,
-            message_id: message_id.to_string(),
-            content_type: content_type.to_string(),
-            total: range.total,
-            head: Box::new(head),
-        });
+        self.event(Event::Incoming { session: id, transfer: incoming, total: range.total, head });
         Inbound::Chunk { incoming, reply, start: range.start.saturating_sub(1), received: 0 }
     }
 
@@ -155,7 +153,7 @@ impl Endpoint {
         let end = offset.saturating_add(wide(octets.len()));
         connection.empty_chunks = 0;
         let max_gaps = self.limits.max_gaps;
-        let verdict = match self.incoming.get_mut(&transfer) {
+        let verdict = match self.incoming.get_mut(transfer.0) {
             None => Verdict::Forgotten,
             Some(message) => {
                 message.last_activity = now.mono;
@@ -180,7 +178,7 @@ impl Endpoint {
     /// Threats B6: positions that were delivered are not delivered again.
     fn deliver_new(&mut self, now: Now, flow: FlowId, transfer: IncomingId, offset: u64, octets: Bytes) {
         let end = offset.saturating_add(wide(octets.len()));
-        let Some(message) = self.incoming.get_mut(&transfer) else { return };
+        let Some(message) = self.incoming.get_mut(transfer.0) else { return };
         let missing = message.ranges.missing(offset, end);
         if let Err(limit) = message.ranges.insert(offset, end, self.limits.max_gaps) {
             return self.stop_chunk(now, flow, transfer, Verdict::Limit(limit));
@@ -226,7 +224,7 @@ impl Endpoint {
 
     /// No more of this message: its further chunks are answered likewise, until it stands still.
     fn refuse_message(&mut self, incoming: IncomingId, status: Status, why: Option<AbortReason>) {
-        let Some(message) = self.incoming.get_mut(&incoming) else { return };
+        let Some(message) = self.incoming.get_mut(incoming.0) else { return };
         if !message.is_open() {
             return;
         }
@@ -238,8 +236,7 @@ impl Endpoint {
     }
 
     pub(super) fn aborted_by_peer(&mut self, session: SessionId, message_id: Option<&str>) {
-        let known =
-            self.sessions.get(&session).zip(message_id).and_then(|(s, id)| s.incoming.get(id)).copied();
+        let known = message_id.and_then(|message_id| self.open_message(session, message_id));
         let Some(incoming) = known else { return };
         if self.forget_incoming(incoming).is_some_and(|message| message.is_open()) {
             self.event(Event::Aborted { transfer: incoming, why: AbortReason::ByPeer });
@@ -258,14 +255,14 @@ impl Endpoint {
         if last == ContinuationFlag::More && range.0 == range.1 && self.too_many_empty(now, flow) {
             return;
         }
-        let Some(message) = self.incoming.get_mut(&incoming) else { return };
+        let Some(message) = self.incoming.get_mut(incoming.0) else { return };
         if let IncomingState::Refused(status) = message.state {
             return self.answer(now, flow, &reply, status);
         }
         if last == ContinuationFlag::Abort {
             let (session, message_id) = (message.session, message.message_id.clone());
             self.answer(now, flow, &reply, Status::OK);
-            return self.aborted_by_peer(session, Some(&message_id));
+            return self.aborted_by_peer(session, Some(message_id.as_str()));
         }
         match message.chunk(range, last) {
             Err(_) => return self.contradiction(now, flow, incoming, &reply),
@@ -303,12 +300,11 @@ impl Endpoint {
         if let Err(limit) = LimitExceeded::check("msrp.max_outstanding", waiting.saturating_add(1), max) {
             return self.too_much(now, flow, incoming, &reply, limit);
         }
-        let chunk = ChunkId(self.next_id());
         if let Some(connection) = self.connections.get_mut(&flow) {
             connection.answers = connection.answers.saturating_add(1);
         }
-        self.answers.insert(chunk, Answer { flow, incoming, reply });
-        let Some(message) = self.incoming.get_mut(&incoming) else { return };
+        let chunk = ChunkId(self.answers.add(Answer { flow, incoming, reply }));
+        let Some(message) = self.incoming.get_mut(incoming.0) else { return };
         message.unanswered = message.unanswered.saturating_add(1);
         message.last_activity = now.mono;
         let complete = message.ended.filter(|end| message.ranges.covers(*end));
@@ -316,7 +312,7 @@ impl Endpoint {
             message.state = IncomingState::Complete;
             // From here on its Message-ID may begin another message.
             if let Some(session) = self.sessions.get_mut(&message.session) {
-                session.incoming.remove(&message.message_id);
+                session.incoming.retain(|open| *open != incoming);
             }
             if !self.fresh.contains(&incoming) {
                 self.timers.cancel(Timer::Idle(incoming));
@@ -339,19 +335,19 @@ impl Endpoint {
     }
 
     fn answer_chunk(&mut self, now: Now, chunk: ChunkId, status: Status) {
-        let Some(answer) = self.answers.remove(&chunk) else { return };
+        let Some(answer) = self.answers.remove(chunk.0) else { return };
         if let Some(connection) = self.connections.get_mut(&answer.flow) {
             connection.answers = connection.answers.saturating_sub(1);
         }
         self.answer(now, answer.flow, &answer.reply, status);
-        let Some(message) = self.incoming.get_mut(&answer.incoming) else { return };
+        let Some(message) = self.incoming.get_mut(answer.incoming.0) else { return };
         message.unanswered = message.unanswered.saturating_sub(1);
         if !status.is_success() {
             message.report_to = None;
             self.refuse_message(answer.incoming, status, None);
         }
         let done = |m: &Incoming| m.state == IncomingState::Complete && m.unanswered == 0;
-        if self.incoming.get(&answer.incoming).is_some_and(done)
+        if self.incoming.get(answer.incoming.0).is_some_and(done)
             && let Some(message) = self.forget_incoming(answer.incoming)
         {
             self.success_report(now, &message);
@@ -367,12 +363,12 @@ impl Endpoint {
         }
         let range = ByteRange { start: 1, end: Some(total), total: Some(total) };
         // Without a connection there is nobody to tell.
-        let _ = self.report(now, message.session, &to.from, &message.message_id, range, Status::OK);
+        let _ = self.report(now, message.session, &to.from, message.message_id.as_str(), range, Status::OK);
     }
 
     /// Threats B9: an unfinished message that stands still is dropped.
     pub(super) fn incoming_idle(&mut self, now: Now, incoming: IncomingId) {
-        let Some(message) = self.incoming.get(&incoming) else { return };
+        let Some(message) = self.incoming.get(incoming.0) else { return };
         let mut due = message.last_activity.plus(self.limits.chunk_idle);
         let flow = message.flow.and_then(|flow| self.connections.get(&flow));
         if flow.is_some_and(|connection| !connection.paused.is_empty()) {
@@ -389,7 +385,7 @@ impl Endpoint {
     }
 
     pub(super) fn forget_incoming(&mut self, incoming: IncomingId) -> Option<Incoming> {
-        let message = self.incoming.remove(&incoming)?;
+        let message = self.incoming.remove(incoming.0)?;
         if !message.is_whole() {
             self.timers.cancel(Timer::Idle(incoming));
         }
@@ -401,10 +397,8 @@ impl Endpoint {
             self.unread.push(flow);
         }
         if let Some(session) = self.sessions.get_mut(&message.session) {
-            session.messages.remove(&incoming);
-            if session.incoming.get(&message.message_id) == Some(&incoming) {
-                session.incoming.remove(&message.message_id);
-            }
+            session.messages.remove(incoming);
+            session.incoming.retain(|open| *open != incoming);
         }
         Some(message)
     }

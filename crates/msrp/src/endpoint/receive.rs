@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use cpm_base::{CloseReason, FlowId, LimitExceeded, Now};
 
-use super::connection::{Connection, TransactionKind};
+use super::transactions::TransactionKind;
 use super::{Binding, Endpoint, Timer};
 use crate::event::{
     AskedId, Event, FaultKind, IncomingId, LostReason, Matching, SendFailure, SessionId, TransferId,
@@ -107,7 +107,7 @@ impl Endpoint {
 
     /// Takes in what was brought, until it is used up or the connection is paused.
     pub(super) fn read(&mut self, now: Now, flow: FlowId) {
-        let next = |c: &mut Box<Connection>| if c.paused.is_empty() { c.parser.next() } else { None };
+        let next = |c: &mut Box<super::Connection>| if c.paused.is_empty() { c.parser.next() } else { None };
         while let Some(frame) = self.connections.get_mut(&flow).and_then(next) {
             match frame {
                 Frame::Head(head) => self.on_head(now, flow, head),
@@ -130,7 +130,7 @@ impl Endpoint {
         let id = Ident::new(&bad.transaction_id);
         let reply = id.zip(bad.answer).map(|(id, (back_to, own))| Reply {
             id,
-            paths: Arc::new(Paths { to: vec![own], from: vec![back_to] }),
+            paths: Arc::new(Paths::new(vec![own], vec![back_to])),
             first_hop: true,
             failure_report: FailureReport::Yes,
             report: false,
@@ -327,7 +327,7 @@ impl Endpoint {
         let before = session.flow();
         session.binding = Binding::Bound(flow);
         if before != Some(flow) {
-            let transfers: Vec<TransferId> = session.transfers.keys().collect();
+            let transfers: Vec<TransferId> = session.transfers.iter().collect();
             self.move_transfers(before, transfers);
         }
         self.metrics.count("msrp.sessions_bound");
@@ -339,11 +339,11 @@ impl Endpoint {
     fn on_report(&mut self, session: SessionId, head: &Head) {
         let Some(message_id) = head.message_id() else { return };
         let sending = |transfer: &TransferId| {
-            self.transfers.get(transfer).is_some_and(|sending| sending.message_id() == message_id)
+            self.transfers.get(transfer.0).is_some_and(|sending| sending.message_id() == message_id)
         };
-        let on_its_way = self.sessions.get(&session).and_then(|s| s.transfers.keys().find(sending));
+        let on_its_way = self.sessions.get(&session).and_then(|s| s.transfers.iter().find(sending));
         let sent = |s: &super::Session| {
-            s.unreported.iter().find(|(id, _)| id == message_id).map(|(_, transfer)| *transfer)
+            s.unreported.iter().find(|(id, _)| id.as_str() == message_id).map(|(_, transfer)| *transfer)
         };
         let transfer = on_its_way.or_else(|| self.sessions.get(&session).and_then(|s| sent(s)));
         let status = head.report_status();
@@ -378,7 +378,11 @@ impl Endpoint {
             return;
         }
         self.metrics.count("msrp.responses_out");
-        let Paths { to: own, from: back } = &*reply.paths;
+        let Paths { to: own, from: back, back: written } = &*reply.paths;
+        if reply.first_hop && !written.is_empty() {
+            return self
+                .control(now, flow, |out| write::short_response(out, reply.id.as_str(), status, written));
+        }
         let to = if reply.first_hop { back.get(..1).unwrap_or_default() } else { back };
         let Some(from) = own.last() else { return };
         self.control(now, flow, |out| write::response(out, reply.id.as_str(), status, to, from));

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use cpm_base::{FlowId, LimitExceeded, Now};
 
-use super::connection::{Transaction, TransactionKind};
+use super::transactions::{Transaction, TransactionKind};
 use super::{Endpoint, Timer};
 use crate::event::{AskedId, Event, RequestError, RequestId, SessionId};
 use crate::head::Head;
@@ -75,7 +75,7 @@ impl Endpoint {
         if method.is_empty() || !method.bytes().all(|b| b.is_ascii_uppercase()) || !sound {
             return Err(RequestError::Syntax);
         }
-        let tid = self.new_transaction_id();
+        let tid = self.new_transaction_id(Some(flow));
         let max = self.limits.max_outstanding;
         let connection = self.connections.get_mut(&flow).ok_or(RequestError::NotBound)?;
         let count = connection.transactions.len().saturating_add(1);
@@ -133,7 +133,7 @@ impl Endpoint {
         range: ByteRange,
         status: Status,
     ) -> Result<(), RequestError> {
-        let tid = self.new_transaction_id();
+        let tid = self.new_transaction_id(None);
         let known = self.sessions.get(&session).ok_or(RequestError::NotBound)?;
         let flow = known.flow().ok_or(RequestError::NotBound)?;
         if message_id.is_empty() || message_id.contains(|c: char| c.is_control() || c == ' ') {
@@ -150,7 +150,7 @@ impl Endpoint {
     /// all the same is kept, up to [`Limits::max_unread`](crate::Limits::max_unread); it should ask
     /// [`wants_read`](Endpoint::wants_read) before it reads. Unknown messages are no error.
     pub fn pause(&mut self, _now: Now, incoming: crate::IncomingId) {
-        let Some(message) = self.incoming.get(&incoming) else { return };
+        let Some(message) = self.incoming.get(incoming.0) else { return };
         let Some(flow) = message.flow else { return };
         let Some(connection) = self.connections.get_mut(&flow) else { return };
         if !connection.paused.insert(incoming) || connection.paused.len() > 1 {
@@ -159,7 +159,7 @@ impl Endpoint {
         // Answers to what goes out there are not read either: windows do not hold meanwhile.
         let sessions = connection.sessions.clone();
         let transfers =
-            sessions.iter().filter_map(|id| self.sessions.get(id)).flat_map(|s| s.transfers.keys());
+            sessions.iter().filter_map(|id| self.sessions.get(id)).flat_map(|s| s.transfers.iter());
         for transfer in transfers.collect::<alloc::vec::Vec<_>>() {
             self.queue(transfer);
         }
@@ -167,7 +167,7 @@ impl Endpoint {
 
     /// Reads on. Events of what was kept meanwhile follow.
     pub fn resume(&mut self, now: Now, incoming: crate::IncomingId) {
-        let flow = self.incoming.get(&incoming).and_then(|message| message.flow);
+        let flow = self.incoming.get(incoming.0).and_then(|message| message.flow);
         let Some(flow) = flow else { return };
         let Some(connection) = self.connections.get_mut(&flow) else { return };
         if connection.paused.remove(&incoming) && connection.paused.is_empty() {
@@ -192,7 +192,7 @@ impl Endpoint {
     pub(super) fn set_read_deadlines(&mut self, now: Now, flow: FlowId) {
         let due = now.mono.plus(self.limits.chunk_idle);
         while let Some(incoming) = self.fresh.pop() {
-            if self.incoming.get(&incoming).is_some_and(|message| !message.is_whole()) {
+            if self.incoming.get(incoming.0).is_some_and(|message| !message.is_whole()) {
                 self.timers.set(Timer::Idle(incoming), due);
             }
         }

@@ -6,8 +6,8 @@ mod raw;
 mod relay;
 
 use super::*;
-use crate::event::Body;
 use crate::event::Outgoing;
+use crate::event::{Body, ChunkId};
 use crate::values::Status;
 use alloc::string::ToString;
 use alloc::{format, vec};

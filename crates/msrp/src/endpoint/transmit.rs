@@ -1,12 +1,13 @@
 //! Sending: messages wait in turn, chunks are cut when the connection can take them (RFC 4975 §7.1.1).
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use cpm_base::{CloseReason, FlowId, LimitExceeded, Now};
 
-use super::connection::{Connection, RequestKey, TransactionKind};
+use super::connection::{Connection, RequestKey};
+use super::transactions::TransactionKind;
 use super::{Endpoint, Timer};
 use crate::event::{
     Event, LostReason, Outgoing, SendError, SendFailure, SendRefusal, SessionId, SupplyError, SupplyRefusal,
@@ -14,7 +15,7 @@ use crate::event::{
 };
 use crate::head::is_media_type;
 use crate::source::{Misfit, Next, Source};
-use crate::values::{ByteRange, ContinuationFlag, FailureReport, Status, Tid, is_ident};
+use crate::values::{ByteRange, ContinuationFlag, FailureReport, Status, Tid, Word, is_ident};
 use crate::write::{self, SendFields};
 
 /// Chunks longer than this have to be ready to be interrupted, and none is interrupted earlier (RFC 4975 §7.1.1).
@@ -23,8 +24,8 @@ const UNINTERRUPTED: u64 = 2048;
 /// A message going out.
 pub(super) struct Transfer {
     session: SessionId,
-    message_id: String,
-    content_type: String,
+    message_id: Word,
+    content_type: Cow<'static, str>,
     success_report: bool,
     failure_report: FailureReport,
     source: Source,
@@ -70,7 +71,7 @@ impl Open {
 
 impl Transfer {
     pub(super) fn message_id(&self) -> &str {
-        &self.message_id
+        self.message_id.as_str()
     }
 
     fn is_short(&self) -> bool {
@@ -79,7 +80,7 @@ impl Transfer {
 
     fn fields(&self, range: ByteRange) -> SendFields<'_> {
         SendFields {
-            message_id: &self.message_id,
+            message_id: self.message_id.as_bytes(),
             success_report: self.success_report,
             failure_report: self.failure_report,
             range,
@@ -126,8 +127,10 @@ impl Endpoint {
         if let Err(why) = self.check_outgoing(session, &outgoing) {
             return Err(SendError { why, outgoing: Box::new(outgoing) });
         }
-        let id = TransferId(self.next_id());
-        let message_id = outgoing.message_id.unwrap_or_else(|| self.new_message_id());
+        let message_id = match &outgoing.message_id {
+            Some(id) => Word::new(id),
+            None => self.new_message_id(),
+        };
         let transfer = Transfer {
             session,
             message_id,
@@ -141,10 +144,10 @@ impl Endpoint {
             queued: false,
             finished: false,
         };
-        self.transfers.insert(id, transfer);
+        let id = TransferId(self.transfers.add(transfer));
         self.metrics.count("msrp.messages_out");
         if let Some(known) = self.sessions.get_mut(&session) {
-            known.transfers.insert(id, ());
+            known.transfers.push(id);
         }
         self.queue(id);
         Ok(id)
@@ -155,8 +158,8 @@ impl Endpoint {
         let count = session.transfers.len().saturating_add(1);
         LimitExceeded::check("msrp.max_queued", count, self.limits.max_queued).map_err(SendRefusal::Limit)?;
         if let Some(id) = &outgoing.message_id {
-            let used = |t: &TransferId| self.transfers.get(t).is_some_and(|t| t.message_id == *id);
-            if !is_ident(id.as_bytes()) || session.transfers.keys().any(|t| used(&t)) {
+            let used = |t: TransferId| self.transfers.get(t.0).is_some_and(|t| t.message_id.as_str() == id);
+            if !is_ident(id.as_bytes()) || session.transfers.iter().any(used) {
                 return Err(SendRefusal::MessageId);
             }
         }
@@ -178,7 +181,7 @@ impl Endpoint {
         last: bool,
     ) -> Result<(), SupplyError> {
         let refused = |why, octets| Err(SupplyError { why, octets });
-        let Some(sending) = self.transfers.get_mut(&transfer) else {
+        let Some(sending) = self.transfers.get_mut(transfer.0) else {
             return refused(SupplyRefusal::NoTransfer, octets);
         };
         match sending.source.supply(octets.clone(), last) {
@@ -203,7 +206,7 @@ impl Endpoint {
 
     /// Puts a message in turn on the connection of its session, if it has one and the message is not there yet.
     pub(super) fn queue(&mut self, id: TransferId) {
-        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        let Some(transfer) = self.transfers.get_mut(id.0) else { return };
         let Some(flow) = self.sessions.get(&transfer.session).and_then(|s| s.flow()) else { return };
         let Some(connection) = self.connections.get_mut(&flow) else { return };
         if transfer.queued || transfer.finished || connection.is_writing(id) {
@@ -222,12 +225,12 @@ impl Endpoint {
     /// The Message-ID of a message on its way.
     #[must_use]
     pub fn message_id(&self, transfer: TransferId) -> Option<&str> {
-        self.transfers.get(&transfer).map(|transfer| transfer.message_id.as_str())
+        self.transfers.get(transfer.0).map(Transfer::message_id)
     }
 
     /// Gives a message up: a chunk on its way ends with `#`. [`Event::SendFailed`] follows. Unknown ones are no error.
     pub fn abort(&mut self, now: Now, id: TransferId) {
-        let Some(transfer) = self.transfers.get(&id) else { return };
+        let Some(transfer) = self.transfers.get(id.0) else { return };
         let session = self.sessions.get(&transfer.session);
         let flow = session.and_then(|s| s.flow());
         let flows = flow.into_iter().chain(session.and_then(|s| s.own));
@@ -240,7 +243,7 @@ impl Endpoint {
                 success_report: false,
                 ..transfer.fields(range)
             };
-            let tid = Tid::new(self.random.public_u64(), self.random.public_u64());
+            let tid = Tid::new(self.random.public_u64(), Tid::NOWHERE);
             let mut octets = Vec::new();
             write::bodiless_send(&mut octets, tid.as_str(), &session.paths, &fields, ContinuationFlag::Abort);
             self.control(now, flow, |out| out.extend_from_slice(&octets));
@@ -257,12 +260,12 @@ impl Endpoint {
     }
 
     fn remove_transfer(&mut self, id: TransferId) -> bool {
-        let Some(transfer) = self.transfers.remove(&id) else { return false };
+        let Some(transfer) = self.transfers.remove(id.0) else { return false };
         for (flow, tid) in transfer.open.first.into_iter().chain(transfer.open.others) {
             self.unregister(flow, &tid);
         }
         let Some(session) = self.sessions.get_mut(&transfer.session) else { return true };
-        session.transfers.remove(&id);
+        session.transfers.remove(id);
         // It is passed over where it waits for its turn. A chunk of it has to be ended.
         if let Some(flow) = session.flow()
             && let Some(connection) = self.connections.get_mut(&flow)
@@ -290,7 +293,7 @@ impl Endpoint {
             writing = connection.chunk.as_ref().map(|chunk| chunk.transfer);
         }
         for id in transfers {
-            if let Some(transfer) = self.transfers.get_mut(&id).filter(|_| writing != Some(id)) {
+            if let Some(transfer) = self.transfers.get_mut(id.0).filter(|_| writing != Some(id)) {
                 transfer.queued = false;
                 self.queue(id);
             }
@@ -302,7 +305,7 @@ impl Endpoint {
         let Some(connection) = self.connections.get_mut(&flow) else { return };
         let Some(transaction) = connection.transactions.get_mut(&tid) else { return };
         let TransactionKind::Chunk(id, octets) = transaction.kind else { return };
-        let session = self.transfers.get(&id).map(|t| t.session);
+        let session = self.transfers.get(id.0).map(|t| t.session);
         if status.is_success() {
             // It waits until the chunk is written.
             let writing = connection.chunk.as_ref().is_some_and(|chunk| chunk.id == tid);
@@ -318,7 +321,7 @@ impl Endpoint {
         }
         self.unregister(flow, &tid);
         let why = if status == Status::TIMEOUT { SendFailure::Timeout } else { SendFailure::Refused };
-        if self.transfers.contains_key(&id) {
+        if self.transfers.contains(id.0) {
             self.fail_transfer(id, Some(status), why);
         } else {
             // Written and counted as sent, since only bad answers were wanted: here is one. It is told once.
@@ -337,7 +340,7 @@ impl Endpoint {
     }
 
     fn acknowledged(&mut self, id: TransferId, key: RequestKey, octets: u64) {
-        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        let Some(transfer) = self.transfers.get_mut(id.0) else { return };
         transfer.open.remove(key);
         transfer.in_flight = transfer.in_flight.saturating_sub(octets);
         if transfer.failure_report == FailureReport::Yes {
@@ -347,7 +350,7 @@ impl Endpoint {
 
     /// So many octets more have been taken; perhaps the message is done. If not, there is room in its window again.
     fn progress(&mut self, id: TransferId, octets: u64) {
-        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        let Some(transfer) = self.transfers.get_mut(id.0) else { return };
         transfer.acknowledged = transfer.acknowledged.saturating_add(octets);
         let acknowledged = transfer.acknowledged;
         let done = transfer.is_acknowledged();
@@ -360,7 +363,7 @@ impl Endpoint {
         if transfer.success_report
             && let Some(session) = self.sessions.get_mut(&transfer.session)
         {
-            session.await_report(&transfer.message_id, id, self.limits.max_queued);
+            session.await_report(transfer.message_id.clone(), id, self.limits.max_queued);
         }
         self.remove_transfer(id);
         self.metrics.count("msrp.messages_sent");
@@ -370,14 +373,13 @@ impl Endpoint {
     /// RFC 4975 §7.1.1: no answer within 30 seconds from the last octet.
     pub(super) fn responses_overdue(&mut self, now: Now, flow: FlowId) {
         while let Some(connection) = self.connections.get_mut(&flow) {
-            let Some((due, tid)) = connection.overdue.front().copied() else { return };
+            let Some((tid, due)) = connection.transactions.oldest() else { return };
             let paused = !connection.paused.is_empty();
-            if connection.transactions.contains_key(&tid) && (due > now.mono || paused) {
+            if due > now.mono || paused {
                 // Where nothing is read, no answer can come: that is not the far side's fault.
                 let at = if paused { now.mono.plus(self.limits.response_timeout) } else { due };
                 return self.timers.set(Timer::Responses(flow), at.max(due));
             }
-            connection.overdue.pop_front();
             self.response_overdue(now, flow, tid);
         }
     }
@@ -387,10 +389,10 @@ impl Endpoint {
         match transaction.kind {
             TransactionKind::Chunk(id, _) => {
                 let awaited = |t: &Transfer| t.failure_report == FailureReport::Yes;
-                if self.transfers.get(&id).is_some_and(awaited) {
+                if self.transfers.get(id.0).is_some_and(awaited) {
                     self.metrics.count("msrp.response_timeouts");
                     self.fail_transfer(id, None, SendFailure::Timeout);
-                } else if let Some(transfer) = self.transfers.get_mut(&id) {
+                } else if let Some(transfer) = self.transfers.get_mut(id.0) {
                     transfer.open.remove((flow, tid));
                 }
             }
@@ -451,7 +453,7 @@ impl Endpoint {
     /// Cuts the next chunk of a message, or lets the message wait: for answers, for room, for its source.
     fn begin_chunk(&mut self, flow: FlowId, id: TransferId) {
         let window = self.limits.source;
-        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        let Some(transfer) = self.transfers.get_mut(id.0) else { return };
         let Some(session) = self.sessions.get(&transfer.session) else { return };
         let Some(connection) = self.connections.get_mut(&flow) else { return };
         transfer.queued = false;
@@ -485,7 +487,7 @@ impl Endpoint {
         // RFC 4975 §7.1: the end-line must not be in the body. What can be interrupted is looked at as it is written,
         // and here as far as it is written for sure.
         let tid = loop {
-            let tid = Tid::new(self.random.public_u64(), self.random.public_u64());
+            let tid = Tid::new(self.random.public_u64(), connection.transactions.next_place());
             if !source.holds(size.min(UNINTERRUPTED), &self.dashes, &tid) {
                 break tid;
             }
@@ -519,7 +521,7 @@ impl Endpoint {
         let Some(connection) = self.connections.get_mut(&flow) else { return false };
         let others_wait = connection.others_wait();
         let Some(chunk) = &mut connection.chunk else { return false };
-        let Some(transfer) = self.transfers.get_mut(&chunk.transfer) else {
+        let Some(transfer) = self.transfers.get_mut(chunk.transfer.0) else {
             return end_chunk(connection, ContinuationFlag::Abort);
         };
         let source = &mut transfer.source;
@@ -575,7 +577,7 @@ impl Endpoint {
         let Some(connection) = self.connections.get_mut(&flow) else { return };
         let Some(chunk) = connection.chunk.take() else { return };
         let (id, tid, octets) = (chunk.transfer, chunk.id, chunk.position.saturating_sub(chunk.start));
-        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        let Some(transfer) = self.transfers.get_mut(id.0) else { return };
         transfer.finished = chunk.end == Some(ContinuationFlag::End);
         let wants = transfer.failure_report;
         if wants == FailureReport::Yes {
@@ -610,10 +612,10 @@ impl Endpoint {
     pub(super) fn await_response(&mut self, now: Now, flow: FlowId, tid: Tid) {
         let due = now.mono.plus(self.limits.response_timeout);
         let Some(connection) = self.connections.get_mut(&flow) else { return };
-        if connection.overdue.is_empty() {
+        if !connection.transactions.has_due() {
             self.timers.set(Timer::Responses(flow), due);
         }
-        connection.overdue.push_back((due, tid));
+        connection.transactions.set_due(&tid, due);
     }
 }
 

@@ -1,13 +1,25 @@
 //! Reading a head line by line, to the end or to its first fault.
 
 use super::*;
+use crate::values::is_ident;
+
+/// The characters of a token.
+const TOKEN: [bool; 128] = {
+    let mut token = [false; 128];
+    let letters = b"!#$%&'*+-.^_`{|}~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    let mut at = 0;
+    while at < letters.len() {
+        #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // while it is compiled
+        {
+            token[letters[at] as usize] = true;
+            at += 1;
+        }
+    }
+    token
+};
 
 fn is_token(text: &[u8]) -> bool {
-    let token = |b: &u8| {
-        matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.'
-            | b'^'..=b'`' | b'{'..=b'~')
-    };
-    !text.is_empty() && text.iter().all(token)
+    !text.is_empty() && text.iter().all(|b| TOKEN.get(usize::from(*b)).copied().unwrap_or(false))
 }
 
 /// Where a field stands in the text.
@@ -28,7 +40,16 @@ impl Field {
         let before = value.len().saturating_sub(value.trim_ascii_start().len());
         let value_from = from.saturating_add(colon).saturating_add(1).saturating_add(before);
         let value_to = value_from.saturating_add(value.trim_ascii().len());
-        Some(Field { name: (from, from.saturating_add(colon)), value: (value_from, value_to) })
+        Some(Field {
+            name: (narrow(from), narrow(from.saturating_add(colon))),
+            value: (narrow(value_from), narrow(value_to)),
+        })
+    }
+}
+
+impl Field {
+    fn name_length(&self) -> usize {
+        usize::try_from(self.name.1.saturating_sub(self.name.0)).unwrap_or(usize::MAX)
     }
 }
 
@@ -90,7 +111,7 @@ impl Reading {
                     Some((which, value)) => {
                         reading.before = Before::Other;
                         let value = (from.saturating_add(value), from.saturating_add(line.len()));
-                        reading.found(which, value);
+                        reading.found(which, (narrow(value.0), narrow(value.1)));
                     }
                     None => reading.field_line(from, line),
                 },
@@ -112,7 +133,7 @@ impl Reading {
         let (Some("MSRP"), Some(transaction), Some(word)) = (words.next(), words.next(), words.next()) else {
             return self.note(HeadError::StartLine);
         };
-        self.transaction_id = (5, transaction.len().saturating_add(5));
+        self.transaction_id = (5, narrow(transaction.len().saturating_add(5)));
         self.start = match (Status::read(word), Method::read(word), words.next()) {
             (Some(status), ..) => Some(StartLine::Response(status)),
             (None, Some(method), None) => Some(StartLine::Request(method)),
@@ -133,12 +154,12 @@ impl Reading {
         if is_folded(line) {
             let Before::Mime(which) = self.before else { return self.note(HeadError::Line) };
             if let Some(Some(value)) = which.and_then(|which| self.known.get_mut(which)) {
-                value.1 = from.saturating_add(line.len());
+                value.1 = narrow(from.saturating_add(line.len()));
             }
             return;
         }
         let Some(field) = Field::read(line, from) else { return self.note(HeadError::Line) };
-        let name = line.get(..field.name.1.saturating_sub(from)).unwrap_or_default();
+        let name = line.get(..field.name_length()).unwrap_or_default();
         let which = known_field(name);
         let mime = name.get(..8).is_some_and(|name| name.eq_ignore_ascii_case(b"content-"));
         // Where a known field stands twice, nothing more is read of it.
@@ -168,7 +189,7 @@ impl Reading {
         text: &[u8],
         has_body: bool,
         cache: &mut HeadCache,
-    ) -> Result<Parsed, HeadError> {
+    ) -> Result<(Places, Option<ByteRange>, Common), HeadError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
@@ -196,19 +217,20 @@ impl Reading {
         }
         let to_path = self.value(text, TO_PATH).ok_or(HeadError::Missing("To-Path"))?;
         let from_path = self.value(text, FROM_PATH).ok_or(HeadError::Missing("From-Path"))?;
-        let parsed = Parsed {
-            transaction_id: self.transaction_id,
-            paths: cache.paths(to_path, from_path)?,
-            byte_range,
+        let common = Common {
+            paths: cache.paths(to_path, from_path, matches!(start, StartLine::Request(_)))?,
             failure_report,
             success_report,
             status: report_status(self.value(text, STATUS))?,
             has_body,
-            known: self.known,
             start,
         };
-        self.complete(text, &parsed)?;
-        Ok(parsed)
+        self.complete(text, &common)?;
+        let places = Places {
+            transaction_id: self.transaction_id,
+            known: self.known.map(|place| place.unwrap_or((0, 0))),
+        };
+        Ok((places, byte_range, common))
     }
 
     /// Where a 400 goes to (RFC 4975 §7.2: the first URI of From-Path), as far as the head lets itself be read.
@@ -232,7 +254,7 @@ impl Reading {
     }
 
     /// What each kind of message has to hold.
-    fn complete(&self, text: &[u8], parsed: &Parsed) -> Result<(), HeadError> {
+    fn complete(&self, text: &[u8], parsed: &Common) -> Result<(), HeadError> {
         let missing = |which: usize, name| match self.known.get(which) {
             Some(Some(_)) => Ok(()),
             _ => Err(HeadError::Missing(name)),

@@ -220,7 +220,8 @@ fn ranges(text: &str) -> Vec<ByteRange> {
 }
 
 fn flags(text: &str) -> String {
-    let ends = text.split("\r\n").filter(|line| line.starts_with("-------") && line.len() == 7 + 16 + 1);
+    let ends =
+        text.split("\r\n").filter(|line| line.starts_with("-------") && line.len() == 7 + Tid::LENGTH + 1);
     ends.map(|line| line.chars().last().unwrap()).collect()
 }
 

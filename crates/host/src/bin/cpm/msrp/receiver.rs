@@ -93,14 +93,9 @@ impl Receiver {
         }
     }
 
-    fn begin(
-        &mut self,
-        ports: Port<'_, '_>,
-        id: IncomingId,
-        message_id: String,
-        content_type: String,
-        head: &Head,
-    ) {
+    fn begin(&mut self, ports: Port<'_, '_>, id: IncomingId, head: &Head) {
+        let [message_id, content_type] =
+            [head.message_id(), head.content_type()].map(|value| value.unwrap_or_default().to_owned());
         let stored = match &self.save {
             None => Ok(Stored::nowhere()),
             Some(dir) => {
@@ -121,8 +116,8 @@ impl Receiver {
 
     fn msrp(&mut self, now: Now, ports: Port<'_, '_>, event: Event) {
         match event {
-            Event::Incoming { transfer, message_id, content_type, head, .. } => {
-                self.begin(ports, transfer, message_id, content_type, &head);
+            Event::Incoming { transfer, head, .. } => {
+                self.begin(ports, transfer, &head);
             }
             Event::Data { transfer, .. } => self.step(now, ports, transfer, &event),
             Event::ChunkEnd { transfer, chunk, .. } => {

@@ -166,7 +166,7 @@ impl Line {
         let mut reading = open(file).await.map_err(|error| format!("cannot read {name}: {error}"))?;
         let outgoing = Outgoing {
             message_id: Some(message_id.clone()),
-            content_type: options.content_type.clone(),
+            content_type: options.content_type.clone().into(),
             body: Body::Source { total: reading.length },
             success_report: options.success_report,
             failure_report: options.failure_report.into(),

@@ -126,7 +126,7 @@ impl Sender {
         call.session = Some(session);
         let outgoing = Outgoing {
             message_id: None,
-            content_type: MEDIA_TYPE.to_owned(),
+            content_type: MEDIA_TYPE.into(),
             body: call.source.body(),
             success_report: false,
             failure_report: FailureReport::Yes,
