@@ -369,7 +369,7 @@ impl Endpoint {
             connection.sessions.insert(id);
             connection.closing = false;
             let out = connection.control.end();
-            write::bodiless_send(out, tid.as_str(), &session.paths, &fields, ContinuationFlag::End);
+            write::bodiless_send(out, tid.as_bytes(), &session.paths, &fields, ContinuationFlag::End);
         }
         self.timers.cancel(Timer::Drain(flow));
         self.register(flow, tid, TransactionKind::Bind(id));
@@ -408,7 +408,7 @@ impl Endpoint {
             opening.waiting.remove(&id);
         }
         for incoming in session.messages.iter() {
-            let open = self.forget_incoming(incoming).is_some_and(|i| i.is_open());
+            let open = self.forget_incoming(incoming);
             if tell && open {
                 self.event(Event::Aborted { transfer: incoming, why: AbortReason::SessionLost });
             }

@@ -114,9 +114,15 @@ pub struct BadHead {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Head {
     text: Bytes,
+    /// What the text says; heads that differ in their transaction and Message-ID alone may share it.
+    said: Arc<Said>,
+}
+
+/// What a head says, and where.
+#[derive(PartialEq, Eq)]
+struct Said {
     places: Places,
     byte_range: Option<ByteRange>,
-    /// What else the text says; heads that say the same share it.
     common: Arc<Common>,
 }
 
@@ -180,7 +186,7 @@ impl fmt::Debug for Head {
             .field("start", self.start())
             .field("to_path", &self.to_path())
             .field("from_path", &self.from_path())
-            .field("byte_range", &self.byte_range)
+            .field("byte_range", &self.said.byte_range)
             .finish_non_exhaustive()
     }
 }
@@ -222,7 +228,8 @@ impl Head {
         let reading = Reading::new(&text, cache);
         let error = match reading.parsed(&text, has_body, cache) {
             Ok((places, byte_range, common)) => {
-                let head = Head { text, places, byte_range, common: Arc::new(common) };
+                let head =
+                    Head { text, said: Arc::new(Said { places, byte_range, common: Arc::new(common) }) };
                 cache.remember(&head);
                 return Ok(head);
             }
@@ -238,7 +245,7 @@ impl Head {
     /// The transaction.
     #[must_use]
     pub fn transaction_id(&self) -> &str {
-        text_at(&self.text, self.places.transaction_id).unwrap_or_default()
+        text_at(&self.text, self.said.places.transaction_id).unwrap_or_default()
     }
 
     /// The same, with octets of its own: it keeps no more of what was read.
@@ -247,19 +254,30 @@ impl Head {
         Head { text: Bytes::copy_from_slice(&self.text), ..self }
     }
 
+    /// The transaction as octets.
+    pub(crate) fn transaction(&self) -> &[u8] {
+        octets_at(&self.text, self.said.places.transaction_id).unwrap_or_default()
+    }
+
+    /// Message-ID as octets.
+    pub(crate) fn message_id_octets(&self) -> Option<&[u8]> {
+        let place = self.said.places.known.get(MESSAGE_ID).filter(|(_, to)| *to > 0)?;
+        octets_at(&self.text, *place)
+    }
+
     pub(crate) fn paths(&self) -> &Arc<Paths> {
-        &self.common.paths
+        &self.said.common.paths
     }
 
     fn known(&self, which: usize) -> Option<&str> {
-        let place = self.places.known.get(which).filter(|(_, to)| *to > 0)?;
+        let place = self.said.places.known.get(which).filter(|(_, to)| *to > 0)?;
         text_at(&self.text, *place)
     }
 
     /// The status of a response.
     #[must_use]
     pub fn status(&self) -> Option<Status> {
-        match self.common.start {
+        match self.said.common.start {
             StartLine::Response(status) => Some(status),
             StartLine::Request(_) => None,
         }
@@ -299,19 +317,19 @@ impl Head {
     /// What the start line says.
     #[must_use]
     pub fn start(&self) -> &StartLine {
-        &self.common.start
+        &self.said.common.start
     }
 
     /// To-Path: at least one URI.
     #[must_use]
     pub fn to_path(&self) -> &[MsrpUri] {
-        &self.common.paths.to
+        &self.said.common.paths.to
     }
 
     /// From-Path: at least one URI.
     #[must_use]
     pub fn from_path(&self) -> &[MsrpUri] {
-        &self.common.paths.from
+        &self.said.common.paths.from
     }
 
     /// Message-ID.
@@ -323,25 +341,25 @@ impl Head {
     /// Byte-Range, where it is there.
     #[must_use]
     pub fn byte_range(&self) -> Option<ByteRange> {
-        self.byte_range
+        self.said.byte_range
     }
 
     /// Failure-Report; `Yes` without it.
     #[must_use]
     pub fn failure_report(&self) -> FailureReport {
-        self.common.failure_report
+        self.said.common.failure_report
     }
 
     /// Whether Success-Report is `yes`.
     #[must_use]
     pub fn success_report(&self) -> bool {
-        self.common.success_report
+        self.said.common.success_report
     }
 
     /// The code of the Status field of a REPORT, where its namespace is 000.
     #[must_use]
     pub fn report_status(&self) -> Option<Status> {
-        self.common.status
+        self.said.common.status
     }
 
     /// Content-Type.
@@ -353,7 +371,7 @@ impl Head {
     /// Whether a body follows: an empty one is a body too.
     #[must_use]
     pub fn has_body(&self) -> bool {
-        self.common.has_body
+        self.said.common.has_body
     }
 
     /// The value of the first field of this name (in any case), where it is UTF-8.

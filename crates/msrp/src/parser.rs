@@ -226,7 +226,7 @@ impl StreamParser {
         }
         if let Some((head, taken)) = self.cache.same_request(chunk).filter(|(_, l)| *l <= self.max_header) {
             self.advance(taken);
-            self.transaction_is(head.transaction_id().as_bytes());
+            self.transaction_is(head.transaction());
             self.is_send = true;
             self.body_begins();
             return Ok(Some(Frame::Head(head)));

@@ -257,7 +257,7 @@ fn find(text: &[u8], dashes: &Finder<'_>, id: &Tid) -> Option<usize> {
     let mut from = 0usize;
     while let Some(at) = dashes.find(text.get(from..)?) {
         let at = from.saturating_add(at);
-        if text.get(at.saturating_add(7)..)?.starts_with(id.as_str().as_bytes()) {
+        if text.get(at.saturating_add(7)..)?.starts_with(id.as_bytes()) {
             return Some(at);
         }
         from = at.saturating_add(1);
@@ -268,7 +268,7 @@ fn find(text: &[u8], dashes: &Finder<'_>, id: &Tid) -> Option<usize> {
 /// Whether an end-line may begin like this.
 fn begins(text: &[u8], id: &Tid) -> bool {
     let (dashes, rest) = text.split_at(text.len().min(7));
-    dashes.iter().all(|b| *b == b'-') && id.as_str().as_bytes().starts_with(rest)
+    dashes.iter().all(|b| *b == b'-') && id.as_bytes().starts_with(rest)
 }
 
 #[cfg(test)]
@@ -279,7 +279,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn id() -> Tid {
-        Tid::read("abcdefghijklmnopq").unwrap()
+        Tid::read(b"abcdefghijklmnopq").unwrap()
     }
 
     fn asked(total: Option<u64>) -> Source {

@@ -275,8 +275,8 @@ impl Tid {
     }
 
     /// That of a response, when it can be one of ours.
-    pub(crate) fn read(text: &str) -> Option<Tid> {
-        text.as_bytes().try_into().ok().map(Tid)
+    pub(crate) fn read(text: &[u8]) -> Option<Tid> {
+        text.try_into().ok().map(Tid)
     }
 
     /// Where it is kept, if it is one of ours.
@@ -290,8 +290,8 @@ impl Tid {
         letters.iter().rev().try_fold(0usize, |place, b| Some((place << 5) | usize::from(value(b)?)))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.0).unwrap_or_default()
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 

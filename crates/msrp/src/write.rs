@@ -7,9 +7,9 @@ use crate::uri::MsrpUri;
 use crate::values::{ByteRange, ContinuationFlag, FailureReport, Status};
 
 /// `MSRP`, transaction and what follows it.
-fn begin(out: &mut Vec<u8>, transaction: &str, what: &str) {
+fn begin(out: &mut Vec<u8>, transaction: &[u8], what: &str) {
     out.extend_from_slice(b"MSRP ");
-    out.extend_from_slice(transaction.as_bytes());
+    out.extend_from_slice(transaction);
     out.push(b' ');
     out.extend_from_slice(what.as_bytes());
     out.extend_from_slice(b"\r\n");
@@ -42,9 +42,9 @@ fn path<'a>(out: &mut String, name: &str, uris: impl Iterator<Item = &'a MsrpUri
 }
 
 /// An end-line.
-pub(crate) fn end(out: &mut Vec<u8>, transaction: &str, flag: ContinuationFlag) {
+pub(crate) fn end(out: &mut Vec<u8>, transaction: &[u8], flag: ContinuationFlag) {
     out.extend_from_slice(b"-------");
-    out.extend_from_slice(transaction.as_bytes());
+    out.extend_from_slice(transaction);
     out.extend_from_slice(&[flag.octet(), b'\r', b'\n']);
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct SendFields<'a> {
 /// What the constant parts of a SEND and its numbers need.
 const ROOM: usize = 192;
 
-fn send(out: &mut Vec<u8>, transaction: &str, paths: &str, fields: &SendFields<'_>) {
+fn send(out: &mut Vec<u8>, transaction: &[u8], paths: &str, fields: &SendFields<'_>) {
     let length = transaction.len().saturating_add(paths.len()).saturating_add(fields.message_id.len());
     out.reserve(length.saturating_add(ROOM));
     begin(out, transaction, "SEND");
@@ -107,7 +107,7 @@ fn number(out: &mut Vec<u8>, n: Option<u64>) {
 /// A SEND up to its body, the empty line included.
 pub(crate) fn send_head(
     out: &mut Vec<u8>,
-    transaction: &str,
+    transaction: &[u8],
     paths: &str,
     fields: &SendFields<'_>,
     content_type: &str,
@@ -121,7 +121,7 @@ pub(crate) fn send_head(
 /// A SEND without body. Its Byte-Range starts at 1, as that of all content that is not there (RFC 4975 §7.1.1).
 pub(crate) fn bodiless_send(
     out: &mut Vec<u8>,
-    transaction: &str,
+    transaction: &[u8],
     paths: &str,
     fields: &SendFields<'_>,
     flag: ContinuationFlag,
@@ -133,7 +133,7 @@ pub(crate) fn bodiless_send(
 /// A REPORT (RFC 4975 §7.1.2, §7.1.3).
 pub(crate) fn report(
     out: &mut Vec<u8>,
-    transaction: &str,
+    transaction: &[u8],
     paths: &str,
     message_id: &str,
     range: ByteRange,
@@ -150,7 +150,7 @@ pub(crate) fn report(
 /// A request without body: AUTH (RFC 4976 §5.1), NICKNAME (RFC 7701 §7).
 pub(crate) fn request(
     out: &mut Vec<u8>,
-    transaction: &str,
+    transaction: &[u8],
     method: &str,
     paths: &str,
     fields: &[(String, String)],
@@ -164,15 +164,21 @@ pub(crate) fn request(
 }
 
 /// A response (RFC 4975 §7.2).
-pub(crate) fn response(out: &mut Vec<u8>, transaction: &str, status: Status, to: &[MsrpUri], from: &MsrpUri) {
+pub(crate) fn response(
+    out: &mut Vec<u8>,
+    transaction: &[u8],
+    status: Status,
+    to: &[MsrpUri],
+    from: &MsrpUri,
+) {
     short_response(out, transaction, status, &paths(to.iter(), core::iter::once(from)));
 }
 
 /// The same with its paths as they are written.
-pub(crate) fn short_response(out: &mut Vec<u8>, transaction: &str, status: Status, paths: &str) {
+pub(crate) fn short_response(out: &mut Vec<u8>, transaction: &[u8], status: Status, paths: &str) {
     out.reserve(paths.len().saturating_add(ROOM));
     out.extend_from_slice(b"MSRP ");
-    out.extend_from_slice(transaction.as_bytes());
+    out.extend_from_slice(transaction);
     if status == Status::OK {
         out.extend_from_slice(b" 200 OK\r\n");
     } else {

@@ -73,7 +73,7 @@ impl Endpoint {
         reply: Reply,
     ) -> Inbound {
         let range = head.byte_range().unwrap_or_default();
-        let message_id = head.message_id().unwrap_or_default();
+        let message_id = head.message_id_octets().unwrap_or_default();
         let Some(incoming) = self.open_message(session, message_id) else {
             return self.on_first_chunk(now, flow, session, head, reply);
         };
@@ -95,10 +95,9 @@ impl Endpoint {
     }
 
     /// The unfinished message with this Message-ID.
-    fn open_message(&self, session: SessionId, message_id: &str) -> Option<IncomingId> {
-        let has = |id: &IncomingId| {
-            self.incoming.get(id.0).is_some_and(|m| m.message_id.as_bytes() == message_id.as_bytes())
-        };
+    fn open_message(&self, session: SessionId, message_id: &[u8]) -> Option<IncomingId> {
+        let has =
+            |id: &IncomingId| self.incoming.get(id.0).is_some_and(|m| m.message_id.as_bytes() == message_id);
         self.sessions.get(&session)?.incoming.iter().copied().find(has)
     }
 
@@ -236,9 +235,9 @@ impl Endpoint {
     }
 
     pub(super) fn aborted_by_peer(&mut self, session: SessionId, message_id: Option<&str>) {
-        let known = message_id.and_then(|message_id| self.open_message(session, message_id));
+        let known = message_id.and_then(|message_id| self.open_message(session, message_id.as_bytes()));
         let Some(incoming) = known else { return };
-        if self.forget_incoming(incoming).is_some_and(|message| message.is_open()) {
+        if self.forget_incoming(incoming) {
             self.event(Event::Aborted { transfer: incoming, why: AbortReason::ByPeer });
         }
     }
@@ -347,23 +346,25 @@ impl Endpoint {
             self.refuse_message(answer.incoming, status, None);
         }
         let done = |m: &Incoming| m.state == IncomingState::Complete && m.unanswered == 0;
-        if self.incoming.get(answer.incoming.0).is_some_and(done)
-            && let Some(message) = self.forget_incoming(answer.incoming)
-        {
-            self.success_report(now, &message);
+        if let Some(message) = self.incoming.get(answer.incoming.0).filter(|message| done(message)) {
+            let report = message.report_to.clone().zip(message.ended);
+            let report = report.map(|(to, total)| (message.session, to, message.message_id.clone(), total));
+            self.forget_incoming(answer.incoming);
+            if let Some((session, to, message_id, total)) = report {
+                self.success_report(now, session, &to, &message_id, total);
+            }
         }
     }
 
     /// RFC 4975 §7.1.3: one report for the whole message.
-    fn success_report(&mut self, now: Now, message: &Incoming) {
-        let (Some(to), Some(total)) = (&message.report_to, message.ended) else { return };
-        let answering = self.sessions.get(&message.session).map(|s| s.options.answering);
+    fn success_report(&mut self, now: Now, session: SessionId, to: &Paths, message_id: &Word, total: u64) {
+        let answering = self.sessions.get(&session).map(|s| s.options.answering);
         if answering.is_none_or(|how| how == Answering::ReleasedWithoutReports) {
             return;
         }
         let range = ByteRange { start: 1, end: Some(total), total: Some(total) };
         // Without a connection there is nobody to tell.
-        let _ = self.report(now, message.session, &to.from, message.message_id.as_str(), range, Status::OK);
+        let _ = self.report(now, session, &to.from, message_id.as_str(), range, Status::OK);
     }
 
     /// Threats B9: an unfinished message that stands still is dropped.
@@ -379,28 +380,34 @@ impl Endpoint {
             return self.timers.set(Timer::Idle(incoming), due);
         }
         self.metrics.count("msrp.messages_idle");
-        if self.forget_incoming(incoming).is_some_and(|message| message.is_open()) {
+        if self.forget_incoming(incoming) {
             self.event(Event::Aborted { transfer: incoming, why: AbortReason::Idle });
         }
     }
 
-    pub(super) fn forget_incoming(&mut self, incoming: IncomingId) -> Option<Incoming> {
-        let message = self.incoming.remove(incoming.0)?;
-        if !message.is_whole() {
+    /// Says whether the message was there and open.
+    pub(super) fn forget_incoming(&mut self, incoming: IncomingId) -> bool {
+        let Some(message) = self.incoming.get(incoming.0) else { return false };
+        let (open, whole, flow, session) =
+            (message.is_open(), message.is_whole(), message.flow, message.session);
+        self.incoming.discard(incoming.0);
+        if !whole {
             self.timers.cancel(Timer::Idle(incoming));
         }
-        if let Some(flow) = message.flow
+        if let Some(flow) = flow
             && let Some(connection) = self.connections.get_mut(&flow)
             && connection.paused.remove(&incoming)
             && connection.paused.is_empty()
         {
             self.unread.push(flow);
         }
-        if let Some(session) = self.sessions.get_mut(&message.session) {
+        if let Some(session) = self.sessions.get_mut(&session) {
             session.messages.remove(incoming);
-            session.incoming.retain(|open| *open != incoming);
+            if !whole {
+                session.incoming.retain(|open| *open != incoming);
+            }
         }
-        Some(message)
+        open
     }
 }
 

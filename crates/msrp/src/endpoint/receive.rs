@@ -41,17 +41,14 @@ struct Ident {
 }
 
 impl Ident {
-    fn new(text: &str) -> Option<Ident> {
+    fn new(text: &[u8]) -> Option<Ident> {
         let mut octets = [0; 32];
-        octets.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        octets.get_mut(..text.len())?.copy_from_slice(text);
         Some(Ident { octets, length: text.len() })
     }
 
-    fn as_str(&self) -> &str {
-        self.octets
-            .get(..self.length)
-            .and_then(|octets| core::str::from_utf8(octets).ok())
-            .unwrap_or_default()
+    fn as_bytes(&self) -> &[u8] {
+        self.octets.get(..self.length).unwrap_or_default()
     }
 }
 
@@ -78,7 +75,7 @@ fn wide(n: usize) -> u64 {
 impl Reply {
     fn to(head: &Head) -> Option<Reply> {
         Some(Reply {
-            id: Ident::new(head.transaction_id())?,
+            id: Ident::new(head.transaction())?,
             paths: head.paths().clone(),
             first_hop: *head.start() == StartLine::Request(Method::Send),
             failure_report: head.failure_report(),
@@ -127,7 +124,7 @@ impl Endpoint {
     }
 
     fn on_bad_head(&mut self, now: Now, flow: FlowId, bad: BadHead) {
-        let id = Ident::new(&bad.transaction_id);
+        let id = Ident::new(bad.transaction_id.as_bytes());
         let reply = id.zip(bad.answer).map(|(id, (back_to, own))| Reply {
             id,
             paths: Arc::new(Paths::new(vec![own], vec![back_to])),
@@ -155,8 +152,10 @@ impl Endpoint {
 
     /// The head of a response is kept for those who asked for it.
     fn on_response_head(&self, flow: FlowId, status: Status, head: Head) -> Inbound {
-        let tid = Tid::read(head.transaction_id());
-        let known = self.connections.get(&flow).zip(tid).and_then(|(c, tid)| c.transactions.get(&tid));
+        let tid = Tid::read(head.transaction());
+        // Mostly nobody has: what goes out are messages.
+        let connection = self.connections.get(&flow).filter(|connection| connection.requests > 0);
+        let known = connection.zip(tid).and_then(|(c, tid)| c.transactions.get(&tid));
         let wanted = known.is_some_and(|t| matches!(t.kind, TransactionKind::Request(_)));
         Inbound::Response(tid, status, wanted.then(|| Box::new(head.detached())))
     }
@@ -381,11 +380,11 @@ impl Endpoint {
         let Paths { to: own, from: back, back: written } = &*reply.paths;
         if reply.first_hop && !written.is_empty() {
             return self
-                .control(now, flow, |out| write::short_response(out, reply.id.as_str(), status, written));
+                .control(now, flow, |out| write::short_response(out, reply.id.as_bytes(), status, written));
         }
         let to = if reply.first_hop { back.get(..1).unwrap_or_default() } else { back };
         let Some(from) = own.last() else { return };
-        self.control(now, flow, |out| write::response(out, reply.id.as_str(), status, to, from));
+        self.control(now, flow, |out| write::response(out, reply.id.as_bytes(), status, to, from));
     }
 
     /// Writes a response, request or report behind those that wait. A peer that reads none of them is not waited for

@@ -86,7 +86,7 @@ impl Endpoint {
         self.register(flow, tid, TransactionKind::Request(id));
         self.await_response(now, flow, tid);
         self.metrics.count("msrp.requests_out");
-        self.control(now, flow, |out| write::request(out, tid.as_str(), method, paths, fields));
+        self.control(now, flow, |out| write::request(out, tid.as_bytes(), method, paths, fields));
         Ok(id)
     }
 
@@ -142,7 +142,7 @@ impl Endpoint {
         let to = if to.is_empty() { &known.config.remote_path } else { to };
         let paths = write::paths(to.iter(), core::iter::once(&known.config.local_path));
         self.metrics.count("msrp.reports_out");
-        self.control(now, flow, |out| write::report(out, tid.as_str(), &paths, message_id, range, status));
+        self.control(now, flow, |out| write::report(out, tid.as_bytes(), &paths, message_id, range, status));
         Ok(())
     }
 

@@ -177,7 +177,6 @@ impl Transactions {
 mod tests {
     #![allow(clippy::arithmetic_side_effects)]
     use super::*;
-    use alloc::borrow::ToOwned;
     use alloc::vec::Vec;
     use proptest::prelude::*;
 
@@ -217,9 +216,9 @@ mod tests {
                 prop_assert!(model.iter().all(|(tid, _)| ours.get(tid).is_some()));
                 prop_assert!(gone.iter().all(|tid| ours.get(tid).is_none() && !model.iter().any(|(t, _)| t == tid)));
                 let mut all: Vec<&Tid> = ours.iter().map(|(tid, _)| tid).collect();
-                all.sort_unstable_by_key(|tid| tid.as_str().to_owned());
+                all.sort_unstable_by_key(|tid| tid.as_bytes().to_vec());
                 let mut known: Vec<&Tid> = model.iter().map(|(tid, _)| tid).collect();
-                known.sort_unstable_by_key(|tid| tid.as_str().to_owned());
+                known.sort_unstable_by_key(|tid| tid.as_bytes().to_vec());
                 prop_assert_eq!(all, known);
                 prop_assert!(ours.places.len() <= 4 + steps.len());
             }

@@ -245,7 +245,13 @@ impl Endpoint {
             };
             let tid = Tid::new(self.random.public_u64(), Tid::NOWHERE);
             let mut octets = Vec::new();
-            write::bodiless_send(&mut octets, tid.as_str(), &session.paths, &fields, ContinuationFlag::Abort);
+            write::bodiless_send(
+                &mut octets,
+                tid.as_bytes(),
+                &session.paths,
+                &fields,
+                ContinuationFlag::Abort,
+            );
             self.control(now, flow, |out| out.extend_from_slice(&octets));
         }
         self.fail_transfer(id, None, SendFailure::Aborted);
@@ -260,17 +266,20 @@ impl Endpoint {
     }
 
     fn remove_transfer(&mut self, id: TransferId) -> bool {
-        let Some(transfer) = self.transfers.remove(id.0) else { return false };
-        for (flow, tid) in transfer.open.first.into_iter().chain(transfer.open.others) {
+        let Some(transfer) = self.transfers.get_mut(id.0) else { return false };
+        let (open, session, queued) =
+            (core::mem::take(&mut transfer.open), transfer.session, transfer.queued);
+        self.transfers.discard(id.0);
+        for (flow, tid) in open.first.into_iter().chain(open.others) {
             self.unregister(flow, &tid);
         }
-        let Some(session) = self.sessions.get_mut(&transfer.session) else { return true };
+        let Some(session) = self.sessions.get_mut(&session) else { return true };
         session.transfers.remove(id);
         // It is passed over where it waits for its turn. A chunk of it has to be ended.
         if let Some(flow) = session.flow()
             && let Some(connection) = self.connections.get_mut(&flow)
         {
-            if transfer.queued {
+            if queued {
                 connection.ready.iter_mut().for_each(|ready| ready.retain(|ready| *ready != id));
             }
             connection.crowded.retain(|crowded| *crowded != id);
@@ -495,7 +504,7 @@ impl Endpoint {
         };
         write::send_head(
             connection.begun.end(),
-            tid.as_str(),
+            tid.as_bytes(),
             &session.paths,
             &transfer.fields(range),
             &transfer.content_type,
@@ -626,6 +635,6 @@ fn end_chunk(connection: &mut Connection, flag: ContinuationFlag) -> bool {
     chunk.starving = false;
     let out = connection.begun.end();
     out.extend_from_slice(b"\r\n");
-    write::end(out, chunk.id.as_str(), flag);
+    write::end(out, chunk.id.as_bytes(), flag);
     true
 }

@@ -18,9 +18,7 @@ struct Pattern {
     text: Box<[u8]>,
     /// In the order in which they stand; those that are not there are empty, at the end.
     holes: [(Hole, Span); 3],
-    places: Places,
-    byte_range: Option<ByteRange>,
-    common: Arc<Common>,
+    said: Arc<Said>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,14 +69,14 @@ impl HeadCache {
 
     /// A sound head: the next one may be like it.
     pub(super) fn remember(&mut self, head: &Head) {
-        let place = match (&head.common.start, head.common.has_body) {
+        let place = match (&head.said.common.start, head.said.common.has_body) {
             (StartLine::Response(_), false) => &mut self.response,
             (StartLine::Request(Method::Send), true) => &mut self.request,
             _ => return,
         };
-        let known = |which: usize| head.places.known.get(which).copied().unwrap_or_default();
+        let known = |which: usize| head.said.places.known.get(which).copied().unwrap_or_default();
         let mut holes = [
-            (Hole::Transaction, head.places.transaction_id),
+            (Hole::Transaction, head.said.places.transaction_id),
             (Hole::MessageId, known(MESSAGE_ID)),
             (Hole::Range, known(BYTE_RANGE)),
         ];
@@ -89,24 +87,19 @@ impl HeadCache {
             }
         }
         holes.sort_unstable_by_key(|(_, place)| *place);
-        *place = Some(Box::new(Pattern {
-            text: (*head.text).into(),
-            holes,
-            places: head.places,
-            byte_range: head.byte_range,
-            common: head.common.clone(),
-        }));
+        *place = Some(Box::new(Pattern { text: (*head.text).into(), holes, said: head.said.clone() }));
     }
 
     /// When these octets begin with the response read last but for its transaction, and end likewise: its head, its
     /// end-line's flag and the length of both. What was sound then is sound now.
     pub(crate) fn same_response(&self, octets: &Bytes) -> Option<(Head, ContinuationFlag, usize)> {
         let (head, length) = self.response.as_ref()?.read(octets)?;
-        let transaction = octets_at(octets, head.places.transaction_id)?;
+        let transaction = head.transaction();
         let rest = octets.get(length..)?.strip_prefix(b"-------")?.strip_prefix(transaction)?;
         let [flag, b'\r', b'\n', ..] = rest else { return None };
         let whole = length.saturating_add(10).saturating_add(transaction.len());
-        Some((head, ContinuationFlag::read(*flag)?, whole))
+        let flag = ContinuationFlag::read(*flag)?;
+        Some((head, flag, whole))
     }
 
     /// When these octets begin with the SEND read last but for its transaction, Message-ID and Byte-Range: its head, and
@@ -120,7 +113,7 @@ impl HeadCache {
 impl Pattern {
     /// The head that these octets begin with, and how long it is; `None` when it is another, or not as plain.
     fn read(&self, octets: &Bytes) -> Option<(Head, usize)> {
-        let (mut places, mut byte_range) = (self.places, self.byte_range);
+        let Said { mut places, mut byte_range, .. } = *self.said;
         let (mut at, mut known, mut moved) = (0u32, 0u32, 0u32);
         for (hole, place) in &self.holes {
             let fixed = octets_at(&self.text, (known, place.0))?;
@@ -145,7 +138,7 @@ impl Pattern {
             (at, known) = (to, place.1);
             if moved != 0 {
                 places.hole(*hole, (from, to));
-                places.move_behind(place, &self.places, to.wrapping_sub(place.1));
+                places.move_behind(place, &self.said.places, to.wrapping_sub(place.1));
             }
         }
         let fixed = octets_at(&self.text, (known, narrow(self.text.len())))?;
@@ -153,7 +146,11 @@ impl Pattern {
         if octets.get(usize::try_from(at).ok()?..end)? != fixed {
             return None;
         }
-        let head = Head { text: octets.slice(..end), places, byte_range, common: self.common.clone() };
+        let said = match moved == 0 && byte_range == self.said.byte_range {
+            true => self.said.clone(),
+            false => Arc::new(Said { places, byte_range, common: self.said.common.clone() }),
+        };
+        let head = Head { text: octets.slice(..end), said };
         Some((head, end))
     }
 }
