@@ -22,6 +22,8 @@
 
 mod checks;
 mod config;
+mod connectivity;
+pub mod decision;
 mod external;
 mod facts;
 mod function;
@@ -39,7 +41,11 @@ mod third_party;
 mod work;
 
 pub use config::{Limits, ParticipatingConfig};
+pub use connectivity::Connectivity;
 pub use facts::{AssertedService, Content};
 pub use function::{ParticipatingEvent, ParticipatingFunction, ServedRole};
-pub use policy::{Policy, PolicyError, Recording, Skipped, UnknownService};
+pub use policy::{
+    DeviceRule, DevicesOf, Policy, PolicyError, Recording, Remedy, Skipped, UnknownService,
+    WithoutPreferences,
+};
 pub use registrations::Device;

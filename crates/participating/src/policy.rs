@@ -1,12 +1,17 @@
 //! What the service provider decides: every policy question of pager messages and their notifications as a named field.
 
+use crate::Content;
 use core::fmt;
 use core::time::Duration;
+use cpm_core::feature::CpmFeature;
 use cpm_sip::SipUri;
 
 /// The longest that one question to the host may take: three of them, one after the other, fit into the 64*T1 that the
 /// sender of a MESSAGE waits (RFC 3261 §17.1.2).
 const MAX_QUERY_TIME: Duration = Duration::from_secs(9);
+
+/// How long the sender of a MESSAGE waits: 64*T1.
+const SENDER_PATIENCE: Duration = Duration::from_secs(32);
 
 /// The policy of a Participating Function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +41,27 @@ pub struct Policy {
     // --- Terminating (TS 8.3).
     /// Whether users may be sent something anonymously (TS 8.3.1.1-2). Default yes.
     pub anonymity_terminating: bool,
+    /// Whether the preferences of the user are asked for at all (TS 8.3.1.1-3, -4, -5, -8.a). Default yes.
+    pub preferences: bool,
+    /// What happens when they cannot be had. Default [`WithoutPreferences::Deliver`].
+    pub without_preferences: WithoutPreferences,
+    /// Whether the blacklist of the user counts (TS 8.3.1.1-3). Default yes.
+    pub blacklist: bool,
+    /// Whether a message also goes to the interworking function when no device that gets it is the Primary Device
+    /// (TS 8.3.1.1-9.ii, -9.iii). Default no.
+    pub primary_by_interworking: bool,
+    /// Devices that do not get everything (TS 8.3.1.1-8.b.ii). Default: none.
+    pub exclusions: Vec<DeviceRule>,
+    /// Whether users who want it get references in the place of media (TS 8.3.1.4). Default yes.
+    pub references: bool,
+    /// What is done about a message that could not be delivered, in this order; what cannot be done is passed over, and
+    /// after the last the error goes back (TS 8.3.6). Default: the error alone. Deferral is not built: a message that would
+    /// be deferred is answered 480.
+    pub undelivered: Vec<Remedy>,
+    /// How long the devices have to answer before the message counts as undelivered; a device that answers later has it
+    /// all the same. Default `None`: as long as the sender waits, who then hears nothing (RFC 4320 §4.2). Otherwise less
+    /// than 32 s.
+    pub patience: Option<Duration>,
 }
 
 impl Default for Policy {
@@ -49,6 +75,14 @@ impl Default for Policy {
             query_time: Duration::from_secs(5),
             anonymity_originating: true,
             anonymity_terminating: true,
+            preferences: true,
+            without_preferences: WithoutPreferences::Deliver,
+            blacklist: true,
+            primary_by_interworking: false,
+            exclusions: Vec::new(),
+            references: true,
+            undelivered: vec![Remedy::Error],
+            patience: None,
         }
     }
 }
@@ -88,6 +122,50 @@ pub struct Skipped {
     pub preferences: bool,
 }
 
+/// What happens when the preferences of a user cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WithoutPreferences {
+    /// The message is delivered as if there were none.
+    Deliver,
+    /// 480.
+    Refuse,
+}
+
+/// What is done about a message that could not be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Remedy {
+    /// It is deferred (TS 8.3.6-1).
+    Defer,
+    /// It goes to the interworking function (TS 8.3.6-2).
+    Interwork,
+    /// The error goes back to its sender (TS 8.3.6-3).
+    Error,
+}
+
+/// Devices that do not get some of the requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRule {
+    /// Which of them: those that carry this; `None`: all.
+    pub content: Option<Content>,
+    /// And ask for this feature; `None`: any.
+    pub feature: Option<CpmFeature>,
+    /// Which devices.
+    pub devices: DevicesOf,
+}
+
+/// Some of the devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DevicesOf {
+    /// That with this instance, without angle brackets.
+    Instance(String),
+    /// The Primary Devices.
+    Primary,
+    /// All others.
+    Secondary,
+    /// Those that named no release of CPM.
+    NoRelease,
+}
+
 /// A policy that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PolicyError {
@@ -118,6 +196,9 @@ impl Policy {
         if self.releases.as_ref().is_some_and(Vec::is_empty) {
             return wrong("releases", "an empty list would refuse everybody");
         }
+        if self.patience.is_some_and(|patience| patience.is_zero() || patience >= SENDER_PATIENCE) {
+            return wrong("patience", "neither zero nor as long as the sender waits");
+        }
         Ok(())
     }
 }
@@ -133,6 +214,10 @@ mod tests {
         let of = Policy::default;
         assert_eq!(field(Policy { query_time: Duration::ZERO, ..of() }), "query_time");
         assert_eq!(field(Policy { query_time: Duration::from_secs(10), ..of() }), "query_time");
+        let patience = |seconds| Policy { patience: Some(Duration::from_secs(seconds)), ..of() };
+        assert_eq!(field(patience(0)), "patience");
+        assert_eq!(field(patience(32)), "patience");
+        assert_eq!(patience(31).validate(), Ok(()));
         assert_eq!(field(Policy { releases: Some(Vec::new()), ..of() }), "releases");
     }
 }

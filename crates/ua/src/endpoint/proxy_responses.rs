@@ -205,6 +205,42 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Answers a proxied request other than INVITE before its branches have. Those go on; what they say is not passed on any
+    /// more.
+    ///
+    /// # Errors
+    /// The request is over or answered; a response of the branches is held ([`release`](Endpoint::release) lets it, or
+    /// another one, go); it is an INVITE, or the response a 408 or none that is final.
+    pub fn answer_proxied(
+        &mut self,
+        now: Now,
+        id: ProxyId,
+        response: Response,
+    ) -> Result<(), RespondRefused> {
+        let refusal = match self.proxies.get(&id) {
+            None => Some(Refusal::Gone),
+            Some(proxy) if proxy.invite => Some(Refusal::Proxied),
+            Some(proxy) if proxy.decided => Some(Refusal::Gone),
+            Some(_) if !response.status().is_final() || response.status() == StatusCode::REQUEST_TIMEOUT => {
+                Some(Refusal::Status)
+            }
+            Some(_) => None,
+        };
+        if let Some(why) = refusal {
+            return Err(Refused::new(why, response));
+        }
+        let Some(proxy) = self.proxies.get_mut(&id) else {
+            return Err(Refused::new(Refusal::Gone, response));
+        };
+        proxy.decided = true;
+        proxy.waiting.clear();
+        let request = proxy.request;
+        self.send_own_or_passed(now, id, request, response);
+        self.proxy_over(id);
+        self.settle(now);
+        Ok(())
+    }
+
     /// CANCEL to every branch that still waits (RFC 3261 §16.10), with these header fields (Reason); no further group has
     /// its turn.
     fn end_branches(&mut self, now: Now, id: ProxyId, headers: &Headers) {

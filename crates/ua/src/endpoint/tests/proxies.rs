@@ -316,6 +316,55 @@ fn held_responses_are_edited_and_released_by_the_function() {
     }
 }
 
+/// The branches answer later, or never: what was said once stands.
+#[test]
+fn a_proxied_message_may_be_answered_before_its_branches_do() {
+    for (branches, hold) in [(&[3u8, 9][..], true), (&[3], true), (&[9], false)] {
+        let mut net = net();
+        net.script(1, move |ua, now, event| {
+            if let Event::Request { id, request, .. } = event {
+                let ways = branches.iter().map(|n| to_branch(request, *n)).collect();
+                let options = ProxyOptions { hold_final: hold, ..ProxyOptions::default() };
+                let proxy = ua.proxy(now, *id, ways, options).unwrap();
+                let say = |status| Response::for_request(request, status);
+                for wrong in [StatusCode::TRYING, StatusCode::REQUEST_TIMEOUT] {
+                    let refused = ua.answer_proxied(now, proxy, say(wrong)).unwrap_err();
+                    assert_eq!((refused.why, refused.given.status()), (Refusal::Status, wrong));
+                }
+                ua.answer_proxied(now, proxy, say(StatusCode::ACCEPTED)).unwrap();
+                let again = ua.answer_proxied(now, proxy, say(StatusCode::OK)).unwrap_err().why;
+                assert_eq!(again, Refusal::Gone);
+            }
+        });
+        net.script(2, polite());
+        net.with(0, |ua, now| ua.send_request(now, message(1, 2), Destination::Routed)).unwrap();
+        net.run_to_quiet();
+        assert_eq!(ends(&net, 0), ["202"]);
+        assert_eq!(labels_to(&net, 1), ["202 MESSAGE"]);
+        let held = net.peers[1].events.iter().filter(|e| matches!(e, Event::ProxyFinal { .. })).count();
+        assert_eq!(held, 0);
+        assert!(net.faults(1).is_empty());
+    }
+}
+
+#[test]
+fn an_invite_is_not_answered_before_its_branches() {
+    let mut net = net();
+    net.script(1, |ua, now, event| {
+        if let Event::Request { id, request, .. } = event
+            && *request.method() == Method::Invite
+        {
+            let proxy = ua.proxy(now, *id, [to_branch(request, 3)].into(), staying()).unwrap();
+            let busy = Response::for_request(request, StatusCode::BUSY_HERE);
+            assert_eq!(ua.answer_proxied(now, proxy, busy).unwrap_err().why, Refusal::Proxied);
+        }
+    });
+    net.script(2, answering(StatusCode::DECLINE));
+    call(&mut net);
+    net.run_to_quiet();
+    assert_eq!(ends(&net, 0), ["Rejected 603"]);
+}
+
 /// C7: a held response that is never released: the caller is not left waiting, and nothing stays.
 #[test]
 fn a_held_response_that_is_never_released_is_given_up() {
