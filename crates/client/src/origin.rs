@@ -54,7 +54,7 @@ impl Origin {
         };
         let originator = match asserted.next() {
             Some(uri) => Some(uri),
-            None => request.typed::<From>()?.map(|from| from.uri().clone()).filter(|uri| !is_anonymous(uri)),
+            None => request.typed::<From>()?.map(|from| from.uri().clone()).filter(|uri| !cpm_ua::is_anonymous(uri)),
         };
         let (features, instances) = wishes(request)?;
         let reply_to = request.typed::<ReplyTo>()?.map(|reply| reply.uri().clone());
@@ -103,11 +103,6 @@ impl Origin {
 fn asserted(request: &Request) -> Result<Vec<Uri>, HeaderError> {
     let identities = request.typed_list::<PAssertedIdentity>()?;
     Ok(identities.iter().map(|identity| identity.uri().clone()).collect())
-}
-
-/// RFC 3323 §4.1.1.3, and what a privacy service writes.
-fn is_anonymous(uri: &Uri) -> bool {
-    uri.as_sip().is_some_and(|sip| sip.host().to_string().to_ascii_lowercase().ends_with("anonymous.invalid"))
 }
 
 /// What Accept-Contact asks for: CPM features and devices.

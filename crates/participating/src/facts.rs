@@ -162,12 +162,7 @@ fn is_anonymous(request: &Request) -> bool {
     let asked =
         privacy.is_some_and(|privacy| ["id", "user", "header"].iter().any(|value| privacy.contains(value)));
     let from = request.typed::<From>().ok().flatten();
-    asked
-        || from.is_some_and(|from| {
-            from.uri()
-                .as_sip()
-                .is_some_and(|uri| uri.host().to_string().eq_ignore_ascii_case("anonymous.invalid"))
-        })
+    asked || from.is_some_and(|from| cpm_ua::is_anonymous(from.uri()))
 }
 
 /// A disposition notification is message/imdn+xml, by itself or in the CPIM message (TS 8.3.1.1-6, RFC 5438 §8).
