@@ -9,7 +9,7 @@ use crate::stream::{Block, Stream};
 use crate::tap::{Path, What};
 use crate::tasks::{accept, connect_to, local_towards, read_datagrams, write_datagrams};
 use crate::udp::{Room, UdpFlow, UdpFlows};
-use crate::{HostConfig, Limits, Sockets};
+use crate::{Asking, HostConfig, Limits, Sockets};
 use bytes::Bytes;
 use cpm_base::{
     CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Protocol, Target, Transport,
@@ -596,24 +596,26 @@ where
             }
             Query::Store(record) => {
                 let mut storing = self.config.store.store(record);
-                // What a store decides at once is answered at once, so that records keep their order.
-                match storing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                    Poll::Ready(result) => {
-                        let now = self.config.clock.now();
-                        self.node.handle_reply(now, query, Reply::Stored(result));
-                    }
-                    Poll::Pending => {
-                        self.errands.spawn(async move {
-                            let reply = Reply::Stored(storing.await);
-                            let _ = wire.send(Wire::Replied { query, reply }).await;
-                        });
-                    }
-                }
+                self.answer(query, Box::pin(async move { Reply::Stored(storing.as_mut().await) }));
             }
-            // This host has nothing of the kind.
             other => {
-                self.metrics.count("host.queries_unanswered");
-                self.node.handle_reply(self.config.clock.now(), query, other.unanswered());
+                let asking = self.config.outside.ask(other);
+                self.answer(query, asking);
+            }
+        }
+    }
+
+    /// Hands the node the answer when it is there. What is decided at once is answered at once, so that records keep their
+    /// order.
+    fn answer(&mut self, query: QueryId, mut asking: Asking) {
+        match asking.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(reply) => self.node.handle_reply(self.config.clock.now(), query, reply),
+            Poll::Pending => {
+                let wire = self.wire.clone();
+                self.errands.spawn(async move {
+                    let reply = asking.await;
+                    let _ = wire.send(Wire::Replied { query, reply }).await;
+                });
             }
         }
     }

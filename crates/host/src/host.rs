@@ -1,9 +1,11 @@
 //! Starting a node on its sockets and talking to it while it runs.
 
 use crate::driver::{Driver, Order};
-use crate::{Clock, InvalidLimit, Limits, MemoryStore, OpenPolicy, Sockets, Store, Tap, TrustedPeers};
+use crate::{
+    Clock, InvalidLimit, Limits, MemoryStore, OpenPolicy, Outside, Sockets, Store, Tap, TrustedPeers,
+};
 use cpm_base::{Metrics, Now};
-use cpm_core::{Function, Node, Ports};
+use cpm_core::{Function, Node, Ports, Query};
 use std::fmt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -20,12 +22,14 @@ pub struct HostConfig {
     pub trusted: TrustedPeers,
     /// Where records go.
     pub store: Box<dyn Store>,
+    /// Who answers what else the node asks of the world.
+    pub outside: Box<dyn Outside>,
     /// Who sees what crosses the sockets.
     pub tap: Tap,
 }
 
 impl HostConfig {
-    /// Default limits and policy, nobody trusted, a store in memory, no tap.
+    /// Default limits and policy, nobody trusted, a store in memory, nothing else in the world, no tap.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         HostConfig {
@@ -34,6 +38,7 @@ impl HostConfig {
             open_policy: OpenPolicy::default(),
             trusted: TrustedPeers::default(),
             store: Box::new(MemoryStore::default()),
+            outside: Box::new(|query: Query| query.unanswered()),
             tap: Tap::default(),
         }
     }

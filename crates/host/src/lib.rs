@@ -43,10 +43,12 @@
 //! NAPTR (RFC 3263 §4.1, §4.2) are not looked up. There is no TLS: opening such a flow fails with `Unavailable`.
 
 mod clock;
+mod disk;
 mod driver;
 mod host;
 mod limits;
 mod lookup;
+mod outside;
 mod pcap;
 mod policy;
 mod sockets;
@@ -58,8 +60,10 @@ mod trace;
 mod udp;
 
 pub use clock::{Clock, EntropyError, seed_from_os};
+pub use disk::{DiskError, DiskLimits, DiskStore};
 pub use host::{HostConfig, NodeGone, NodeHandle, Running, start};
 pub use limits::{InvalidLimit, Limits};
+pub use outside::{Asking, Outside};
 pub use pcap::PcapWriter;
 pub use policy::{Denied, OpenPolicy, TrustedPeers};
 pub use sockets::{BindError, Listen, Sockets};
