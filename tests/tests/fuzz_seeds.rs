@@ -149,3 +149,8 @@ fn reginfo() {
 fn resource_lists() {
     replay("resource_lists", checks::resource_lists);
 }
+
+#[test]
+fn pf_program() {
+    replay("pf_program", checks::pf_program);
+}

@@ -7,6 +7,7 @@ mod documents;
 mod msrp;
 mod msrp_program;
 mod multipart;
+mod pf_program;
 mod sdp;
 mod sdp_program;
 mod sip;
@@ -24,6 +25,7 @@ pub use documents::{
 pub use msrp::msrp_stream;
 pub use msrp_program::{msrp_program, msrp_splice};
 pub use multipart::multipart;
+pub use pf_program::pf_program;
 pub use sdp::sdp;
 pub use sdp_program::sdp_program;
 pub use sip::{sip_message, sip_stream};
