@@ -1,6 +1,7 @@
 //! Alice has one device, Bob has two; each is served by a Participating Function of their own; one core stands between
 //! them. Everything speaks UDP over links of one kind, and MSRP over streams.
 
+use crate::model::isf::Interworked;
 use cpm_base::Now;
 use cpm_client::{
     Client, ClientConfig, ClientEvent, Disposition, NewMessage, ReceivedMessage, SentMessage, contact_uri,
@@ -20,6 +21,7 @@ pub enum Told {
     Client(ClientEvent),
     Participating(ParticipatingEvent),
     Core(CoreEvent),
+    Isf(Interworked),
 }
 
 impl From<ClientEvent> for Told {
@@ -37,6 +39,12 @@ impl From<ParticipatingEvent> for Told {
 impl From<CoreEvent> for Told {
     fn from(event: CoreEvent) -> Told {
         Told::Core(event)
+    }
+}
+
+impl From<Interworked> for Told {
+    fn from(event: Interworked) -> Told {
+        Told::Isf(event)
     }
 }
 

@@ -7,30 +7,9 @@ use cpm_core::StoreError;
 use cpm_mime::ContentType;
 use cpm_participating::{ParticipatingConfig, ParticipatingFunction};
 use cpm_sim::{Handle, Link, NodeId};
+use cpm_tests::dice::{Dice, seeds};
 use cpm_tests::scene::{Scene, uri};
 use std::time::Duration;
-
-/// A small generator of its own, so that a seed names a story.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize]
-    }
-}
 
 struct Told {
     sent: SentMessage,
@@ -372,12 +351,6 @@ fn story(seed: u64, crashes: bool) {
     }
     story.end();
     story.nothing_false(seed);
-}
-
-fn seeds(of_the_suite: u64) -> core::ops::Range<u64> {
-    let first: u64 = std::env::var("CPM_FIRST").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let count = std::env::var("CPM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(of_the_suite);
-    first..first + count
 }
 
 #[test]

@@ -4,13 +4,9 @@ use bytes::Bytes;
 use cpm_client::{ClientEvent, Disposition, NewMessage, SentMessage};
 use cpm_mime::ContentType;
 use cpm_sim::{Link, Outcome};
+use cpm_tests::dice::seeds;
 use cpm_tests::scene::{Scene, uri};
 use std::time::Duration;
-
-/// `CPM_SEEDS=5000` runs more than the suite does.
-fn seeds(of_the_suite: u64) -> core::ops::Range<u64> {
-    0..std::env::var("CPM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(of_the_suite)
-}
 
 fn pager() -> NewMessage {
     NewMessage::text(uri("sip:bob@home.test"), "Hello Bob").with_reports()

@@ -8,7 +8,9 @@ use cpm_base::{DateTime, FlowId, FlowInfo, Instant, Now, Protocol, Seed, Transpo
 use cpm_core::outside::{BodyPart, BodyStructure, FetchError, FetchedObject, ObjectUid, Preferences};
 use cpm_core::{Action, Node, Query, QueryId, Record, Reply, StoreError, standing};
 use cpm_participating::{ParticipatingConfig, ParticipatingFunction, Policy, Recording};
-use cpm_sip::{CallId, HeaderName, Limits, Message, Method, Request, Response, StatusCode, Uri, parse_datagram};
+use cpm_sip::{
+    CallId, HeaderName, Limits, Message, Method, Request, Response, StatusCode, Uri, parse_datagram,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -38,7 +40,11 @@ const DOCUMENT: &[u8] = br#"<cr:ruleset xmlns:cr="urn:ietf:params:xml:ns:common-
 fn preferences(which: usize) -> Preferences {
     let Some(wish) = cpm_xml::access_policy::Wish::ALL.get(which) else { return Preferences::default() };
     let document = String::from_utf8_lossy(DOCUMENT).replace("WISH", wish.element());
-    let blacklist = if which % 5 == 4 { &b"<resource-lists xmlns=\"urn:ietf:params:xml:ns:resource-lists\"><list><entry uri=\"sip:alice@home.test\"/></list></resource-lists>"[..] } else { b"" };
+    let blacklist = if which % 5 == 4 {
+        &b"<resource-lists xmlns=\"urn:ietf:params:xml:ns:resource-lists\"><list><entry uri=\"sip:alice@home.test\"/></list></resource-lists>"[..]
+    } else {
+        b""
+    };
     let limits = cpm_xml::Limits::default();
     Preferences::from_documents(document.as_bytes(), b"", blacklist, &limits).unwrap_or_default()
 }
@@ -169,10 +175,14 @@ impl Rig {
         let n = self.serial;
         let devices = tape.below(3);
         let contact = |device: usize| {
-            format!("Contact: <sip:bob@192.0.2.3{device}:5060>;+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-00000000000{device}>\";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.msg\";expires=600\r\n")
+            format!(
+                "Contact: <sip:bob@192.0.2.3{device}:5060>;+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-00000000000{device}>\";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.msg\";expires=600\r\n"
+            )
         };
         let contacts: String = (0..devices).map(contact).collect();
-        let answer = format!("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.31:5060;branch=z9hG4bKreg\r\nFrom: <sip:bob@home.test>;tag=d1\r\nTo: <sip:bob@home.test>;tag=r1\r\nCall-ID: reg-1\r\nCSeq: 3 REGISTER\r\n{contacts}P-Associated-URI: <sip:bob@home.test>, <tel:+15550002>\r\nContent-Length: 0\r\n\r\n");
+        let answer = format!(
+            "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.31:5060;branch=z9hG4bKreg\r\nFrom: <sip:bob@home.test>;tag=d1\r\nTo: <sip:bob@home.test>;tag=r1\r\nCall-ID: reg-1\r\nCSeq: 3 REGISTER\r\n{contacts}P-Associated-URI: <sip:bob@home.test>, <tel:+15550002>\r\nContent-Length: 0\r\n\r\n"
+        );
         let body = format!("--b1\r\nContent-Type: message/sip\r\n\r\n{answer}\r\n--b1--\r\n");
         let expires = if devices == 0 { 0 } else { 600 };
         format!("REGISTER sip:pf.home.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKr{n}\r\nMax-Forwards: 70\r\nFrom: <sip:core.home.test>;tag=c1\r\nTo: <sip:bob@home.test>\r\nCall-ID: tp\r\nCSeq: {n} REGISTER\r\nContact: <sip:core.home.test>\r\nExpires: {expires}\r\nContent-Type: multipart/mixed;boundary=b1\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()

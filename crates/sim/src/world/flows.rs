@@ -43,6 +43,12 @@ pub(super) enum FlowEnd {
     Stream { connection: ConnectionId, side: Side },
 }
 
+impl FlowEnd {
+    pub(super) const fn is_stream(&self) -> bool {
+        matches!(self, FlowEnd::Stream { .. })
+    }
+}
+
 /// What travels on a connection, in order.
 #[derive(Debug)]
 enum Segment {

@@ -104,6 +104,22 @@ impl<E: fmt::Debug + 'static> World<E> {
         }
     }
 
+    /// The nodes that hold something and wait for nothing: no timer, no reply to a query, nothing on its way to them on a
+    /// stream. What they hold they hold for ever, unless a peer happens to speak to them.
+    #[must_use]
+    pub fn stuck(&self) -> Vec<&str> {
+        let waits = |id: NodeId| {
+            let reply = |due: &Due| matches!(due, Due::Reply { node, .. } if *node == id);
+            self.due.values().any(reply) || self.slot(id).flows.values().any(super::flows::FlowEnd::is_stream)
+        };
+        let ids = (0..self.nodes.len()).map(NodeId);
+        let holds = |id: &NodeId| {
+            let slot = self.slot(*id);
+            slot.timeout.is_none() && slot.machine.as_ref().is_some_and(|machine| !machine.is_idle())
+        };
+        ids.filter(holds).filter(|id| !waits(*id)).map(|id| self.slot(id).place.name.as_str()).collect()
+    }
+
     fn next_due(&self) -> Option<Instant> {
         let due = self.due.keys().next().map(|(at, _)| *at);
         let timeout = self.timeouts.first().map(|(at, _)| *at);

@@ -22,6 +22,7 @@ struct Peer {
     next: Option<Instant>,
     /// Leaves its timeout where it is when woken.
     stubborn: bool,
+    holds: bool,
     most_room: usize,
 }
 
@@ -92,7 +93,7 @@ impl SimNode<String> for Peer {
     }
 
     fn is_idle(&self) -> bool {
-        self.to_write.values().all(VecDeque::is_empty)
+        !self.holds && self.to_write.values().all(VecDeque::is_empty)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -403,4 +404,21 @@ fn timeouts_wake_nodes_and_a_loop_without_time_is_found() {
         peer.next = Some(now.mono);
     });
     assert_eq!(world.run_for(Duration::from_secs(1)).unwrap_err().invariant, "progress");
+}
+
+/// A machine that holds something and waits for nothing is found.
+#[test]
+fn what_waits_for_nothing_is_stuck() {
+    let (mut world, a, b) = pair(1, Link::perfect());
+    assert!(world.stuck().is_empty());
+    for node in [a, b] {
+        world.drive(node, |peer: &mut Peer, _| peer.holds = true);
+    }
+    assert_eq!(world.stuck(), ["a", "b"]);
+    act(&mut world, a, Action::Query(QueryId(1), Query::Store(record(1))));
+    assert_eq!(world.stuck(), ["b"], "a reply is to come");
+    world.drive(b, |peer: &mut Peer, now| peer.next = Some(now.mono.plus(Duration::from_secs(1))));
+    assert!(world.stuck().is_empty());
+    world.run_for(Duration::from_secs(2)).unwrap();
+    assert_eq!(world.stuck(), ["a", "b"]);
 }

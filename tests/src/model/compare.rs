@@ -1,0 +1,325 @@
+//! What happened beside what the model says: exactly the same where nothing goes wrong, nothing false and nothing lost where
+//! something does.
+
+use super::arena::{Arena, DeviceId, Sending};
+use super::fate::{Answer, Fate, Registered, notification_passes};
+use super::isf::Interworked;
+use super::plan::{IsfPlan, RESTARTS, Trouble};
+use super::story::{Reading, Story};
+use crate::scene::uri;
+use cpm_client::{ClientEvent, Disposition, Failure, ReceivedMessage};
+use cpm_core::Record;
+use cpm_core::outside::{Direction, ObjectKind};
+use cpm_sim::KeptObject;
+use std::collections::BTreeSet;
+
+/// Everything that is not as the model says.
+pub fn differences(story: &Story) -> Vec<String> {
+    let mut differences = Vec::new();
+    for (number, sending) in story.sendings.iter().enumerate() {
+        let seen = Seen::of(story, sending);
+        let mut of_message = Differences { number, found: &mut differences };
+        shown(story, sending, &seen, &mut of_message);
+        heard(story, sending, &seen, &mut of_message);
+        notified(story, sending, &seen, &mut of_message);
+        interworked(story, sending, &seen, &mut of_message);
+        recorded(story, sending, &seen, &mut of_message);
+    }
+    differences
+}
+
+struct Differences<'a> {
+    number: usize,
+    found: &'a mut Vec<String>,
+}
+
+impl Differences<'_> {
+    fn check(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.found.push(format!("message {}: {}", self.number, what()));
+        }
+    }
+}
+
+/// What there is to see of a message.
+struct Seen<'a> {
+    /// What the model says when nothing goes wrong.
+    fate: Fate,
+    /// The same with every device there that ever is.
+    widest: Fate,
+    /// Each time that it was shown: device, place among the events, message.
+    shown: Vec<(DeviceId, usize, &'a ReceivedMessage)>,
+    /// The devices whose stores hold it.
+    kept: Vec<DeviceId>,
+    sent: Vec<usize>,
+    failed: Vec<&'a Failure>,
+    dispositions: Vec<(usize, Disposition, &'a str)>,
+    interworked: Vec<&'a Interworked>,
+    objects: Vec<(usize, &'a KeptObject)>,
+    readings: Vec<&'a Reading>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(story: &'a Story, sending: &Sending) -> Seen<'a> {
+        let arena = &story.arena;
+        let all: Registered = arena.ids().into_iter().collect();
+        let id = &sending.sent.message_id;
+        let mut seen = Seen {
+            fate: Fate::of(&arena.plan, &sending.plan, &sending.registered),
+            widest: Fate::of(&arena.plan, &sending.plan, &all),
+            shown: Vec::new(),
+            kept: arena.ids().into_iter().filter(|device| keeps(arena, *device, id)).collect(),
+            sent: Vec::new(),
+            failed: Vec::new(),
+            dispositions: Vec::new(),
+            interworked: Vec::new(),
+            objects: Vec::new(),
+            readings: story.readings.iter().filter(|reading| reading.message_id == *id).collect(),
+        };
+        for device in arena.ids() {
+            for (place, _, event) in arena.told(device) {
+                match event {
+                    ClientEvent::Received(message) if message.message_id.as_ref() == Some(id) => {
+                        seen.shown.push((device, place, message));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        seen.sender(arena, sending);
+        let text = format!("imdn.Message-ID: {id}\r\n");
+        let of_message = |request: &&Interworked| contains(request.0.body(), text.as_bytes());
+        seen.interworked = arena.interworked().into_iter().filter(of_message).collect();
+        for (number, function) in arena.functions.iter().enumerate() {
+            let about = |kept: &&KeptObject| {
+                kept.object.kind == ObjectKind::StandaloneMessage
+                    && kept.object.message_id.as_ref() == Some(id)
+            };
+            seen.objects
+                .extend(arena.world.objects(*function).iter().filter(about).map(|kept| (number, kept)));
+        }
+        seen
+    }
+
+    /// What the device that sent it told of it. Its name for it is good in the life in which it was sent, and in later ones
+    /// where nothing of a life is forgotten.
+    fn sender(&mut self, arena: &'a Arena, sending: &Sending) {
+        for (place, life, event) in arena.told(sending.plan.from) {
+            if life < sending.life || (life > sending.life && !RESTARTS) {
+                continue;
+            }
+            match event {
+                ClientEvent::Sent { id, .. } if *id == sending.sent.id => self.sent.push(place),
+                ClientEvent::SendFailed { id, why } if *id == sending.sent.id => self.failed.push(why),
+                ClientEvent::Disposition { id, disposition, from } if *id == sending.sent.id => {
+                    self.dispositions.push((life, *disposition, from));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+pub fn contains(octets: &[u8], text: &[u8]) -> bool {
+    memchr::memmem::find(octets, text).is_some()
+}
+
+/// Whether the store of a device holds a message.
+pub fn keeps(arena: &Arena, device: DeviceId, message_id: &str) -> bool {
+    arena.world.stored(arena.devices[&device].handle).iter().any(|stored| match &stored.record {
+        Record::Received(record) => record.message_id.as_deref() == Some(message_id),
+        _ => false,
+    })
+}
+
+fn exact(story: &Story) -> bool {
+    story.arena.plan.trouble == Trouble::None
+}
+
+/// Who shows it, how often, and what.
+fn shown(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Differences<'_>) {
+    let devices: BTreeSet<DeviceId> = seen.shown.iter().map(|(device, _, _)| *device).collect();
+    found.check(devices.len() == seen.shown.len(), || {
+        format!("shown {:?}", seen.shown.iter().map(|(device, _, _)| device).collect::<Vec<_>>())
+    });
+    let stray: Vec<_> = seen.kept.iter().filter(|device| !seen.widest.devices.contains(device)).collect();
+    found.check(stray.is_empty(), || format!("kept by {stray:?}, who must not have it"));
+    for device in &devices {
+        found.check(seen.kept.contains(device), || format!("{device:?} shows it and does not keep it"));
+    }
+    if exact(story) {
+        found.check(devices == seen.fate.devices, || {
+            format!("shown on {devices:?}, should be on {:?}", seen.fate.devices)
+        });
+    }
+    for (device, _, message) in &seen.shown {
+        content(story, sending, *device, message, found);
+    }
+}
+
+fn content(
+    story: &Story,
+    sending: &Sending,
+    device: DeviceId,
+    message: &ReceivedMessage,
+    found: &mut Differences<'_>,
+) {
+    let plan = &sending.plan;
+    let sender = super::documents::address(story.arena.plan.users[plan.from.0].name);
+    let from = (!plan.anonymous).then(|| uri(&sender));
+    let replied = plan.reply_to.map(|number| &story.sendings[number].sent);
+    let shows = [
+        ("text", message.content == plan.text),
+        ("sender", message.from == from),
+        ("conversation", message.conversation.as_ref() == Some(&sending.sent.conversation)),
+        ("contribution", message.contribution.as_ref() == Some(&sending.sent.contribution)),
+        ("in reply to", message.in_reply_to.as_ref() == replied.map(|sent| &sent.contribution)),
+        (
+            "conversation of the original",
+            replied.is_none_or(|original| original.conversation == sending.sent.conversation),
+        ),
+    ];
+    for (what, same) in shows {
+        found.check(same, || format!("{device:?} shows another {what}: {message:?}"));
+    }
+}
+
+/// What the sender heard of it at once.
+fn heard(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Differences<'_>) {
+    let (sent, failed) = (seen.sent.len(), seen.failed.len());
+    found.check(sent + failed <= 1, || format!("{sent} times sent, {:?}", seen.failed));
+    let same_life = story.arena.devices[&sending.plan.from].lives.len() == sending.life + 1;
+    found.check(!same_life || sent + failed == 1, || "nothing was heard of it".to_owned());
+    let taken = !seen.kept.is_empty()
+        || !seen.interworked.is_empty()
+        || seen.objects.iter().any(|(_, kept)| kept.object.direction == Direction::Received);
+    found.check(sent == 0 || taken, || "taken, and nobody has it".to_owned());
+    let status = seen.failed.iter().find_map(|why| match why {
+        Failure::Rejected { status, warning, .. } => Some((status.as_u16(), warning.clone())),
+        _ => None,
+    });
+    // The core itself forbids, without a Warning, what comes from a device whose registration is not through yet.
+    let of_core = !exact(story) && story.unsteady.contains(&sending.plan.from);
+    if let Some((403, warning)) = &status
+        && !(of_core && warning.is_none())
+    {
+        let Answer::Forbidden(code) = seen.widest.answer else {
+            return found.check(false, || format!("forbidden: {warning:?}, and should not"));
+        };
+        let code = code.to_string();
+        found.check(warning.as_ref().is_some_and(|text| text.starts_with(&code)), || {
+            format!("forbidden with {warning:?}, should be {code}")
+        });
+    }
+    found.check(sent == 0 || !matches!(seen.widest.answer, Answer::Forbidden(_)), || {
+        "taken, should be forbidden".to_owned()
+    });
+    if exact(story) {
+        let right = match seen.fate.answer {
+            Answer::Success => sent == 1,
+            Answer::Forbidden(_) => status.as_ref().is_some_and(|(status, _)| *status == 403),
+            Answer::Unavailable => status.as_ref().is_some_and(|(status, _)| *status == 480),
+        };
+        found.check(right, || format!("heard {sent} {:?}, should be {:?}", seen.failed, seen.fate.answer));
+    }
+}
+
+/// Delivery notifications and read reports.
+fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Differences<'_>) {
+    let (arena, plan) = (&story.arena, &sending.plan);
+    let told = |wanted| seen.dispositions.iter().filter(|(_, disposition, _)| *disposition == wanted).count();
+    let (delivered, displayed) = (told(Disposition::Delivered), told(Disposition::Displayed));
+    found.check(delivered + displayed == seen.dispositions.len(), || format!("told {:?}", seen.dispositions));
+    let lives: BTreeSet<_> = seen.dispositions.iter().map(|(life, what, _)| (life, what)).collect();
+    found.check(lives.len() == seen.dispositions.len(), || format!("told twice {:?}", seen.dispositions));
+    found.check(delivered == 0 || (plan.delivery && !plan.anonymous), || "delivery told unasked".to_owned());
+    found.check(displayed == 0 || (plan.display && !plan.anonymous), || "reading told unasked".to_owned());
+    found.check(delivered == 0 || !seen.kept.is_empty(), || "delivery told, nobody has it".to_owned());
+    found.check(displayed == 0 || !seen.readings.is_empty(), || "reading told, nobody read".to_owned());
+    // Only what comes from whom it was sent to counts: not from whom it was forwarded to.
+    let recipient = super::documents::address(arena.plan.users[plan.to].name);
+    let strangers: Vec<_> = seen.dispositions.iter().filter(|(_, _, from)| *from != recipient).collect();
+    found.check(strangers.is_empty(), || format!("told by {strangers:?}"));
+
+    let passes = notification_passes(&arena.plan, plan.to, plan.from.0)
+        && arena.plan.device(plan.from).pager
+        && !plan.anonymous;
+    let of_recipient = |device: &&DeviceId| device.0 == plan.to;
+    let reporters = seen.shown.iter().map(|(device, _, _)| device).filter(of_recipient);
+    let delivery_owed = plan.delivery
+        && passes
+        && reporters.clone().any(|device| arena.plan.device(*device).delivery_reports);
+    let owed = |reading: &&&Reading| reading.owed && reading.device.0 == plan.to;
+    let display_owed = plan.display && passes && seen.readings.iter().any(|reading| owed(&reading));
+    // The core takes nothing from a device that left.
+    let is_there = |reading: &&&Reading| {
+        reading.registered.contains(&plan.from) && reading.registered.contains(&reading.device)
+    };
+    let display_heard = display_owed && seen.readings.iter().filter(owed).any(|reading| is_there(&reading));
+    if exact(story) {
+        found.check(delivered == usize::from(delivery_owed), || {
+            format!("delivery told {delivered} times, owed: {delivery_owed}")
+        });
+        found.check(displayed == usize::from(display_heard), || {
+            format!("reading told {displayed} times, owed: {display_owed}, heard: {display_heard}")
+        });
+    } else if may_expect_notifications(story, sending) {
+        found.check(!delivery_owed || delivered + displayed > 0, || "no delivery was told".to_owned());
+        found.check(!display_heard || displayed > 0, || "no reading was told".to_owned());
+    }
+}
+
+/// A notification is sent again until somebody takes it; a second device of the sender, or a time without the first, is
+/// how it gets lost rightly.
+fn may_expect_notifications(story: &Story, sending: &Sending) -> bool {
+    let from = sending.plan.from;
+    let alone = story.arena.plan.users[from.0].devices.len() == 1;
+    let steady = |user: usize| !story.unsteady.iter().any(|device| device.0 == user);
+    alone && steady(from.0) && steady(sending.plan.to)
+}
+
+/// What the interworking function got.
+fn interworked(story: &Story, _: &Sending, seen: &Seen<'_>, found: &mut Differences<'_>) {
+    let count = seen.interworked.len();
+    found.check(count == 0 || seen.widest.interworked, || "interworked, should not".to_owned());
+    if exact(story) {
+        let wanted = usize::from(seen.fate.interworked);
+        found.check(count == wanted, || format!("interworked {count} times, should be {wanted}"));
+    }
+}
+
+/// What is in the message stores.
+fn recorded(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Differences<'_>) {
+    let plan = &story.arena.plan;
+    let mut recorded = BTreeSet::new();
+    for (function, kept) in &seen.objects {
+        let object = &kept.object;
+        let user =
+            plan.users.iter().position(|user| uri(&super::documents::address(user.name)) == object.user);
+        let Some(user) = user else { return found.check(false, || format!("recorded for {}", object.user)) };
+        found.check(plan.users[user].function == *function, || "recorded elsewhere".to_owned());
+        let what = (user, object.direction == Direction::Sent);
+        found.check(recorded.insert(what), || format!("recorded twice for {what:?}"));
+        let same = object.conversation.as_ref() == Some(&sending.sent.conversation)
+            && object.contribution.as_ref() == Some(&sending.sent.contribution);
+        found.check(same, || format!("recorded with other ids: {object:?}"));
+        found.check(contains(&object.object, sending.plan.text.as_bytes()), || {
+            "recorded without text".to_owned()
+        });
+        let read = seen.readings.iter().any(|reading| reading.owed && reading.device.0 == user);
+        found.check(!kept.seen || read, || "marked seen, nobody read it".to_owned());
+        if exact(story) && what == (sending.plan.to, false) {
+            found.check(kept.seen == read, || format!("seen: {}, read: {read}", kept.seen));
+        }
+        let context = object.message_context.is_some();
+        found.check(!context || plan.isf == IsfPlan::Delivers, || "a context nobody gave".to_owned());
+    }
+    if exact(story) {
+        found.check(recorded == seen.fate.recorded, || {
+            format!("recorded for {recorded:?}, should be for {:?}", seen.fate.recorded)
+        });
+    } else {
+        let all = &seen.widest.recorded;
+        found.check(recorded.is_subset(all), || format!("recorded for {recorded:?}, at most for {all:?}"));
+    }
+}

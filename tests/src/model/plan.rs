@@ -1,0 +1,244 @@
+//! A world as plain data: who there is, what they have and wish, and what they send.
+
+use crate::dice::Dice;
+
+/// How much goes wrong in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// Nothing: everything must be exactly as the model says.
+    None,
+    /// Datagrams are lost, doubled and overtake each other; queries take long.
+    Network,
+    /// Besides: partitions, stores that fail, replies that are lost or doubled, crashes with a restart.
+    Everything,
+}
+
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub trouble: Trouble,
+    pub users: Vec<UserPlan>,
+    pub functions: Vec<FunctionPlan>,
+    /// What the interworking function answers, where there is one.
+    pub isf: IsfPlan,
+}
+
+#[derive(Debug, Clone)]
+pub struct UserPlan {
+    pub name: &'static str,
+    /// Which Participating Function serves the user.
+    pub function: usize,
+    pub devices: Vec<DevicePlan>,
+    /// Users whose standalone messages are not wanted.
+    pub blacklist: Vec<usize>,
+    pub rules: Vec<RulePlan>,
+}
+
+#[derive(Debug, Clone)]
+pub struct DevicePlan {
+    /// Whether it registers the feature of pager messages.
+    pub pager: bool,
+    pub delivery_reports: bool,
+    pub display_reports: bool,
+    /// Its active profile.
+    pub profile: Option<&'static str>,
+}
+
+/// A rule of a user's access policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RulePlan {
+    pub about: About,
+    /// It names `<standalone-message>`.
+    pub standalone: bool,
+    /// It holds for devices with this active profile only.
+    pub profile: Option<&'static str>,
+    pub wish: WishPlan,
+}
+
+/// Whom a rule is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    Everybody,
+    User(usize),
+    AllBut(usize),
+    Anonymous,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WishPlan {
+    Reject,
+    DoNotDisturb,
+    Interwork,
+    DeliverAndInterwork,
+    Store,
+    Forward(usize),
+    Defer,
+    OfflineStorage,
+}
+
+/// When a Participating Function records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordPlan {
+    Never,
+    Wish,
+    Always,
+}
+
+#[derive(Debug, Clone)]
+pub struct FunctionPlan {
+    pub anonymity_originating: bool,
+    pub anonymity_terminating: bool,
+    pub recording: RecordPlan,
+    /// It knows the way to the interworking function.
+    pub isf: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IsfPlan {
+    Delivers,
+    Unavailable,
+}
+
+/// A message as its sender made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessagePlan {
+    pub from: (usize, usize),
+    pub to: usize,
+    pub text: String,
+    pub delivery: bool,
+    pub display: bool,
+    pub anonymous: bool,
+    pub expires: Option<u32>,
+    /// The message, by number, that it replies to.
+    pub reply_to: Option<usize>,
+}
+
+/// What the functions can do so far: worlds hold nothing else.
+pub const PREFERENCES: bool = false;
+pub const INTERWORKING: bool = false;
+pub const RECORDING: bool = false;
+pub const POLICIES: bool = false;
+pub const RESTARTS: bool = false;
+
+const NAMES: [&str; 3] = ["alice", "bob", "carol"];
+const PROFILES: [Option<&str>; 4] = [None, None, Some("work"), Some("home")];
+
+impl Plan {
+    /// The world of a seed.
+    pub fn random(dice: &mut Dice) -> Plan {
+        let trouble = dice.pick(&[Trouble::None, Trouble::None, Trouble::Network, Trouble::Everything]);
+        let count = dice.pick(&[2, 2, 3]);
+        let functions: Vec<_> = (0..dice.pick(&[1, 2, 2])).map(|_| FunctionPlan::random(dice)).collect();
+        let users = (0..count).map(|user| UserPlan::random(dice, user, count, functions.len())).collect();
+        let isf = dice.pick(&[IsfPlan::Delivers, IsfPlan::Delivers, IsfPlan::Unavailable]);
+        let mut plan = Plan { trouble, users, functions, isf };
+        plan.no_chains();
+        plan
+    }
+
+    /// Who is forwarded to forwards to nobody, so that nothing goes round in circles.
+    fn no_chains(&mut self) {
+        let forwards = |user: &UserPlan| {
+            user.rules.iter().find_map(|rule| match rule.wish {
+                WishPlan::Forward(to) => Some(to),
+                _ => None,
+            })
+        };
+        let targets: Vec<_> = self.users.iter().filter_map(forwards).collect();
+        for (number, user) in self.users.iter_mut().enumerate() {
+            if targets.contains(&number) {
+                user.rules.retain(|rule| !matches!(rule.wish, WishPlan::Forward(_)));
+            }
+        }
+    }
+
+    pub fn device(&self, (user, device): (usize, usize)) -> &DevicePlan {
+        &self.users[user].devices[device]
+    }
+
+    pub fn devices(&self) -> impl Iterator<Item = (usize, usize)> {
+        let all = self.users.iter().enumerate();
+        all.flat_map(|(user, plan)| (0..plan.devices.len()).map(move |device| (user, device)))
+    }
+
+    pub fn function_of(&self, user: usize) -> &FunctionPlan {
+        &self.functions[self.users[user].function]
+    }
+}
+
+impl UserPlan {
+    fn random(dice: &mut Dice, user: usize, users: usize, functions: usize) -> UserPlan {
+        let devices = (0..dice.pick(&[1, 1, 2, 2, 3])).map(|_| DevicePlan::random(dice)).collect();
+        let others: Vec<usize> = (0..users).filter(|other| *other != user).collect();
+        let (mut blacklist, mut rules) = (Vec::new(), Vec::new());
+        if PREFERENCES && dice.one_in(2) {
+            if dice.one_in(6) {
+                blacklist.push(dice.pick(&others));
+            }
+            // What a user wants done is one thing: the order of steps that add up is not what is asked here.
+            let main = WishPlan::random(dice, &others);
+            for _ in 0..dice.below(4) {
+                rules.push(RulePlan::random(dice, &others, main));
+            }
+        }
+        UserPlan { name: NAMES[user], function: dice.index(functions), devices, blacklist, rules }
+    }
+}
+
+impl DevicePlan {
+    fn random(dice: &mut Dice) -> DevicePlan {
+        DevicePlan {
+            pager: !dice.one_in(8),
+            delivery_reports: !dice.one_in(6),
+            display_reports: !dice.one_in(6),
+            profile: dice.pick(&PROFILES).filter(|_| PREFERENCES),
+        }
+    }
+}
+
+impl RulePlan {
+    fn random(dice: &mut Dice, others: &[usize], main: WishPlan) -> RulePlan {
+        use WishPlan::*;
+        let about = match dice.below(6) {
+            0..=2 => About::Everybody,
+            3 => About::User(dice.pick(others)),
+            4 => About::AllBut(dice.pick(others)),
+            _ => About::Anonymous,
+        };
+        if dice.one_in(5) {
+            let profile = dice.pick(&PROFILES[2..]);
+            return RulePlan { about, standalone: dice.one_in(2), profile, wish: Reject };
+        }
+        let offline = if RECORDING { OfflineStorage } else { main };
+        let wish = dice.pick(&[main, main, main, main, Reject, DoNotDisturb, offline, offline, offline]);
+        let standalone = wish != OfflineStorage && !dice.one_in(8);
+        RulePlan { about, standalone, profile: None, wish }
+    }
+}
+
+impl WishPlan {
+    fn random(dice: &mut Dice, others: &[usize]) -> WishPlan {
+        use WishPlan::*;
+        let to = Forward(dice.pick(others));
+        match dice.pick(&[Interwork, DeliverAndInterwork, DeliverAndInterwork, Store, to, Defer]) {
+            Interwork | DeliverAndInterwork if !INTERWORKING => Reject,
+            Store if !RECORDING => Defer,
+            wish => wish,
+        }
+    }
+}
+
+impl FunctionPlan {
+    fn random(dice: &mut Dice) -> FunctionPlan {
+        FunctionPlan {
+            anonymity_originating: !POLICIES || !dice.one_in(6),
+            anonymity_terminating: !POLICIES || !dice.one_in(6),
+            recording: match RECORDING {
+                true => {
+                    dice.pick(&[RecordPlan::Never, RecordPlan::Wish, RecordPlan::Wish, RecordPlan::Always])
+                }
+                false => RecordPlan::Never,
+            },
+            isf: INTERWORKING && !dice.one_in(3),
+        }
+    }
+}

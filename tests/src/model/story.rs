@@ -1,0 +1,304 @@
+//! What happens in a world: messages, readings, devices that leave and come, and everything that can go wrong; by chance.
+
+use super::arena::{Arena, DeviceId, Sending};
+use super::plan::{MessagePlan, Plan, RESTARTS, Trouble};
+use crate::dice::Dice;
+use cpm_client::{ClientEvent, ReceivedId, ReceivedMessage};
+use cpm_core::StoreError;
+use cpm_sim::{Link, QueryFault, QueryKind, QueryTrouble};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A message that was read on a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    pub device: DeviceId,
+    pub message_id: String,
+    /// The client said that a read report goes out.
+    pub owed: bool,
+    /// Whether the device of the sender was registered.
+    pub registered: super::fate::Registered,
+}
+
+pub struct Story {
+    pub arena: Arena,
+    pub sendings: Vec<Sending>,
+    pub readings: Vec<Reading>,
+    /// Devices that crashed, were cut off, or left.
+    pub unsteady: BTreeSet<DeviceId>,
+    dice: Dice,
+    log: Vec<String>,
+}
+
+impl Story {
+    /// The world of a seed, and all that happens in it, to its end.
+    pub fn of(seed: u64) -> Story {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9).wrapping_add(77));
+        let plan = Plan::random(&mut dice);
+        let arena = Arena::new(plan, seed);
+        let mut story = Story {
+            arena,
+            sendings: Vec::new(),
+            readings: Vec::new(),
+            unsteady: BTreeSet::new(),
+            dice,
+            log: Vec::new(),
+        };
+        story.note(format!("{:#?}", story.arena.plan));
+        if story.arena.plan.trouble >= Trouble::Network {
+            story.rough();
+        } else if story.dice.one_in(2) {
+            story
+                .arena
+                .world
+                .set_default_link(Link { max_delay: Duration::from_millis(40), ..Link::perfect() });
+        }
+        for _ in 0..6 + story.dice.below(6) {
+            story.something();
+            let pause = story.dice.pick(&[0, 3, 20, 400, 3_000, 9_000]);
+            story.pass(Duration::from_millis(pause));
+        }
+        story.end();
+        story
+    }
+
+    fn note(&mut self, text: String) {
+        let at = self.arena.world.now().mono.as_micros();
+        self.log.push(format!("{:.3} s: {text}", at as f64 / 1e6));
+    }
+
+    fn pass(&mut self, time: Duration) {
+        if let Err(violation) = self.arena.world.run_for(time) {
+            panic!("{violation}\n{}", self.tale());
+        }
+    }
+
+    fn something(&mut self) {
+        let trouble = self.arena.plan.trouble;
+        match self.dice.below(if trouble == Trouble::Everything { 18 } else { 10 }) {
+            0..=5 => self.send(),
+            6 => {
+                self.send();
+                self.send();
+            }
+            7..=8 => self.read(),
+            9 => self.come_or_leave(),
+            10 => self.rough(),
+            11..=12 => self.cut(),
+            13 => self.failing_store(),
+            14 => self.trouble_queries(),
+            _ if RESTARTS => self.crash(),
+            _ => self.send(),
+        }
+    }
+
+    fn device(&mut self) -> DeviceId {
+        let ids = self.arena.ids();
+        self.dice.pick(&ids)
+    }
+
+    fn send(&mut self) {
+        let registered: Vec<DeviceId> = self.arena.registered().into_iter().collect();
+        if registered.is_empty() {
+            return;
+        }
+        let from = self.dice.pick(&registered);
+        let users: Vec<usize> = (0..self.arena.plan.users.len()).filter(|user| *user != from.0).collect();
+        let mut plan = MessagePlan {
+            from,
+            to: self.dice.pick(&users),
+            text: format!("message {} \u{fc}\u{1f600}", self.sendings.len()),
+            delivery: !self.dice.one_in(4),
+            display: !self.dice.one_in(4),
+            anonymous: self.dice.one_in(6),
+            expires: self.dice.one_in(4).then_some(7200),
+            reply_to: None,
+        };
+        let original = if self.dice.one_in(3) { self.answerable(from) } else { None };
+        if let Some((number, _)) = &original {
+            plan.reply_to = Some(*number);
+            plan.to = self.sendings[*number].plan.from.0;
+        }
+        let original = original.map(|(_, received)| received);
+        let Some(sending) = self.arena.send(&plan, original.as_ref()) else {
+            return self.note(format!("refused by the client: {plan:?}"));
+        };
+        let (number, name) = (self.sendings.len(), self.arena.name(from).to_owned());
+        self.note(format!("{name} sends {number} as {}: {plan:?}", sending.sent.message_id));
+        self.sendings.push(sending);
+    }
+
+    /// A message that was shown on a device and whose sender is known.
+    fn answerable(&mut self, id: DeviceId) -> Option<(usize, ReceivedMessage)> {
+        let shown = self.shown(id);
+        let known: Vec<_> = shown.into_iter().filter(|message| message.from.is_some()).collect();
+        if known.is_empty() {
+            return None;
+        }
+        let message = known[self.dice.index(known.len())].clone();
+        let number = self
+            .sendings
+            .iter()
+            .position(|sending| Some(&sending.sent.message_id) == message.message_id.as_ref())?;
+        Some((number, message))
+    }
+
+    /// What was shown on a device, ever.
+    pub fn shown(&self, id: DeviceId) -> Vec<ReceivedMessage> {
+        let received = |(_, _, event): (usize, usize, &ClientEvent)| match event {
+            ClientEvent::Received(message) => Some((**message).clone()),
+            _ => None,
+        };
+        self.arena.told(id).into_iter().filter_map(received).collect()
+    }
+
+    fn read(&mut self) {
+        let device = self.device();
+        self.read_on(device);
+    }
+
+    /// The user of a device reads what it shows.
+    fn read_on(&mut self, device: DeviceId) {
+        if self.arena.world.is_down(self.arena.devices[&device].handle) {
+            return;
+        }
+        let known = |message_id: &str, story: &Story| {
+            let same = |reading: &Reading| reading.device == device && reading.message_id == message_id;
+            story.readings.iter().any(same)
+        };
+        let shown: Vec<(ReceivedId, String)> = self
+            .shown(device)
+            .into_iter()
+            .filter_map(|message| Some((message.id, message.message_id?)))
+            .filter(|(_, message_id)| !known(message_id, self))
+            .collect();
+        for (id, message_id) in shown {
+            let owed = self.arena.command(device, |client, now, ports| client.mark_read(now, ports, id));
+            self.note(format!("{} reads {message_id}, report: {owed}", self.arena.name(device)));
+            let registered = self.arena.registered();
+            self.readings.push(Reading { device, message_id, owed, registered });
+        }
+    }
+
+    /// A device leaves the network or comes back; when nothing goes wrong, while nothing else happens.
+    fn come_or_leave(&mut self) {
+        let device = self.device();
+        if self.arena.plan.trouble == Trouble::None {
+            self.arena.settle();
+        }
+        self.unsteady.insert(device);
+        let name = self.arena.name(device).to_owned();
+        if self.arena.devices[&device].registered {
+            self.note(format!("{name} leaves"));
+            self.arena.leave(device);
+        } else {
+            self.note(format!("{name} comes back"));
+            self.arena.register(device);
+        }
+        if self.arena.plan.trouble == Trouble::None {
+            self.arena.settle();
+        }
+    }
+
+    fn rough(&mut self) {
+        let probability = self.dice.below(25) as f64 / 100.0;
+        self.note(format!("links lose, double and reorder {probability}"));
+        self.arena.world.set_default_link(Link::rough(probability));
+        let slowest = Duration::from_millis(self.dice.pick(&[1, 30, 700]));
+        self.arena.world.set_query_delay(Duration::from_millis(1)..slowest);
+    }
+
+    /// No way between two nodes, for a while.
+    fn cut(&mut self) {
+        let nodes = self.arena.nodes();
+        let (a, b) = (self.dice.pick(&nodes), self.dice.pick(&nodes));
+        let seconds = self.dice.pick(&[1, 5, 20]);
+        self.note(format!(
+            "for {seconds} s no way between {} and {}",
+            self.arena.world.name_of(a),
+            self.arena.world.name_of(b)
+        ));
+        let hit: Vec<DeviceId> = self.arena.ids();
+        let cut_off = |id: &DeviceId| [a, b].contains(&self.arena.devices[id].handle.id());
+        self.unsteady.extend(hit.into_iter().filter(cut_off));
+        self.arena.world.partition(&[a], &[b]);
+        if self.dice.one_in(2) {
+            self.send();
+        }
+        self.pass(Duration::from_secs(seconds));
+        self.arena.world.heal();
+    }
+
+    fn failing_store(&mut self) {
+        let nodes = self.arena.nodes();
+        let node = self.dice.pick(&nodes);
+        let kinds = [QueryKind::Store, QueryKind::StoreObject, QueryKind::Preferences, QueryKind::MarkSeen];
+        let kind = self.dice.pick(&kinds);
+        let faults = [
+            QueryFault::Store(StoreError::Failed),
+            QueryFault::Store(StoreError::Full),
+            QueryFault::Lost,
+            QueryFault::ReplyLost,
+            QueryFault::ReplyDoubled,
+        ];
+        let fault = self.dice.pick(&faults);
+        self.note(format!("{}: the next {kind:?}: {fault:?}", self.arena.world.name_of(node)));
+        self.arena.world.fail_queries(node, kind, &[fault]);
+    }
+
+    fn trouble_queries(&mut self) {
+        let rate = self.dice.below(20) as f64 / 100.0;
+        self.note(format!("queries go wrong {rate}"));
+        let trouble =
+            QueryTrouble { failed: rate, lost: rate / 2.0, reply_lost: rate / 2.0, reply_doubled: rate };
+        self.arena.world.set_query_trouble(trouble);
+    }
+
+    fn crash(&mut self) {
+        if self.dice.one_in(3) {
+            let number = self.dice.index(self.arena.functions.len());
+            self.note(format!("pf-{number} crashes and starts again"));
+            let function = self.arena.functions[number];
+            self.arena.world.crash(function);
+            let down = self.dice.pick(&[0, 10, 2_000, 20_000]);
+            self.pass(Duration::from_millis(down));
+            self.arena.world.restart_from_store(function);
+            return;
+        }
+        let device = self.device();
+        self.unsteady.insert(device);
+        self.note(format!("{} crashes and starts again", self.arena.name(device)));
+        let handle = self.arena.devices[&device].handle;
+        self.arena.world.crash(handle);
+        let down = self.dice.pick(&[0, 10, 2_000, 20_000]);
+        self.pass(Duration::from_millis(down));
+        self.arena.restart(device);
+    }
+
+    /// The faults end; everything settles, everything is read.
+    fn end(&mut self) {
+        self.note("everything is good again".to_owned());
+        self.arena.heal();
+        self.settle();
+        if self.dice.one_in(2) {
+            for device in self.arena.ids() {
+                self.read_on(device);
+            }
+        }
+        self.settle();
+        self.note("the end".to_owned());
+    }
+
+    fn settle(&mut self) {
+        if self.arena.plan.trouble > Trouble::None {
+            // Longer than anything waits: five tries of a notification, 64*T1 and 30 s each.
+            self.pass(Duration::from_secs(600));
+        }
+        self.arena.settle();
+    }
+
+    /// What happened, for people.
+    pub fn tale(&self) -> String {
+        format!("{}\n{}", self.log.join("\n"), self.arena.ladder())
+    }
+}

@@ -1,0 +1,61 @@
+//! Random worlds beside the plain model: users, devices, preferences, policies, faults, crashes and orders by seed.
+//!
+//! The suite runs 200 seeds. `CPM_SEEDS=100000 cargo test --release -p cpm-tests --test pager_model` runs so many,
+//! `CPM_FIRST=n CPM_SEEDS=1` one.
+
+use cpm_tests::dice::seeds;
+use cpm_tests::invariants;
+use cpm_tests::model::compare::differences;
+use cpm_tests::model::story::Story;
+
+/// So many cases share the seeds, so that they run beside each other.
+const CASES: u64 = 4;
+
+fn check(seed: u64) -> Result<(), String> {
+    let told = std::panic::catch_unwind(|| {
+        let story = Story::of(seed);
+        let mut wrong = differences(&story);
+        for (name, invariant) in invariants::ALL {
+            wrong.extend(invariant(&story).err().map(|what| format!("{name}: {what}")));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(format!("{}\n{}", story.tale(), wrong.join("\n"))) }
+    });
+    told.unwrap_or_else(|_| Err("panicked".to_owned()))
+}
+
+fn case(number: u64) {
+    for seed in seeds(200).filter(|seed| seed % CASES == number) {
+        if let Err(why) = check(seed) {
+            panic!("{why}\nseed {seed}: not as the model says (see above)");
+        }
+    }
+}
+
+#[test]
+fn seeds_of_the_first_quarter() {
+    case(0);
+}
+
+#[test]
+fn seeds_of_the_second_quarter() {
+    case(1);
+}
+
+#[test]
+fn seeds_of_the_third_quarter() {
+    case(2);
+}
+
+#[test]
+fn seeds_of_the_fourth_quarter() {
+    case(3);
+}
+
+/// The same seed gives the same world, octet for octet; crashes and faults are part of it.
+#[test]
+fn a_seed_replays_to_the_octet() {
+    for seed in [3, 5, 11, 19, 42] {
+        let once = || format!("{:?}", Story::of(seed).arena.world.trace().entries());
+        assert!(once() == once(), "seed {seed}");
+    }
+}
