@@ -1,12 +1,13 @@
 //! [`Facts`]: what a request says, read once.
 
 use crate::ServedRole;
+use crate::body::cpim_of;
 use crate::service::feature_of;
 use cpm_core::feature::{CpmFeature, CpmService, ICSI_REF};
 use cpm_core::release::Release;
 use cpm_core::warning::Reason;
 use cpm_core::{ContributionId, ConversationId};
-use cpm_cpim::{CpimMessage, Leniency};
+use cpm_cpim::CpimMessage;
 use cpm_sip::{
     AcceptContact, ContentType, Expires, From, HeaderName, MessageExpires, PAssertedIdentity,
     PAssertedService, PServedUser, Privacy, Request, StatusCode, Uri,
@@ -170,16 +171,14 @@ fn content_of(request: &Request) -> (Content, Option<Box<CpimMessage>>) {
     let content_type = request.typed::<ContentType>().ok().flatten();
     match content_type {
         Some(content_type) if content_type.is("message/imdn+xml") => (Content::Disposition, None),
-        Some(content_type) if content_type.is("message/cpim") => {
-            let limits = cpm_cpim::Limits::default();
-            let Ok((cpim, _)) = CpimMessage::parse(request.body().clone(), &limits, &Leniency::field())
-            else {
-                return (Content::Message, None);
-            };
-            let content = if cpim.is_imdn() { Content::Disposition } else { Content::Message };
-            (content, Some(Box::new(cpim)))
-        }
-        _ => (Content::Message, None),
+        _ => match cpim_of(request) {
+            Ok(Some(cpim)) => {
+                let content = if cpim.is_imdn() { Content::Disposition } else { Content::Message };
+                (content, Some(Box::new(cpim)))
+            }
+            // What cannot be read is for the procedure to judge.
+            Ok(None) | Err(_) => (Content::Message, None),
+        },
     }
 }
 

@@ -20,6 +20,7 @@
 
 #![allow(dead_code, reason = "the procedures that use it all are being built")]
 
+mod body;
 mod checks;
 mod config;
 mod connectivity;
@@ -27,10 +28,13 @@ pub mod decision;
 mod external;
 mod facts;
 mod function;
+mod identity;
+mod interworking;
 mod leaves;
 mod originating;
 mod policy;
 mod references;
+mod recording;
 mod registrations;
 mod relay;
 mod service;

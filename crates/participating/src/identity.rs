@@ -1,0 +1,150 @@
+//! Who a message says that it is from (threats E1, E2, E8): nobody but the asserted sender, or nobody at all.
+
+use crate::policy::ForeignSender;
+use cpm_base::Trust;
+use cpm_core::release::Release;
+use cpm_cpim::{Address, CpimMessage};
+use cpm_sip::{From, HeaderName, Headers, PAssertedIdentity, Privacy, Uri, UserAgent};
+use cpm_ua::{Asserted, is_anonymous};
+
+/// The address of those who are nobody (RFC 3323 §4.1.1.3).
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+
+/// A From, or that of the CPIM message, is of somebody else, and the policy refuses that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Foreign;
+
+/// The sender of a message, on the core's word.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    asserted: Asserted,
+    /// It wants to be anonymous.
+    hidden: bool,
+}
+
+/// What an address says of the sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Own,
+    Nobody,
+    Foreign,
+}
+
+impl Sender {
+    /// Who is asserted in a request; of what is asserted, as much as RFC 5876 §4.5 lets stand.
+    pub(crate) fn of(headers: &Headers, hidden: bool) -> Option<Sender> {
+        let mut asserted = headers.subset(&[HeaderName::PAssertedIdentity]);
+        cpm_ua::believe(&mut asserted, Trust::Core).map(|asserted| Sender { asserted, hidden })
+    }
+
+    /// sip and tel forms of one number are one identity.
+    fn said(&self, uri: &Uri) -> Said {
+        if is_anonymous(uri) {
+            Said::Nobody
+        } else if self.asserted.covers(uri) {
+            Said::Own
+        } else {
+            Said::Foreign
+        }
+    }
+
+    /// Sees to the header fields of a request that goes on: From is the sender's, or nobody's; what names the sender
+    /// besides goes, where it wants to be anonymous; what it would like to be called is decided. Whether From is another
+    /// now: then the response has to have the old one.
+    ///
+    /// # Errors
+    /// Somebody else's From is refused by policy, or one that nobody can read.
+    pub(crate) fn settle(&self, headers: &mut Headers, policy: ForeignSender) -> Result<bool, Foreign> {
+        let Ok(Some(from)) = headers.typed::<From>() else { return Err(Foreign) };
+        let said = self.said(from.uri());
+        if said == Said::Foreign && policy == ForeignSender::Refuse {
+            return Err(Foreign);
+        }
+        // As far as RFC 5876 lets them stand, nothing else goes on as asserted.
+        cpm_ua::believe(headers, Trust::Core);
+        headers.remove(&HeaderName::PPreferredIdentity);
+        if self.hidden {
+            hide(headers);
+            return Ok(said != Said::Nobody);
+        }
+        let own = self.asserted.identities().first();
+        let (Said::Foreign, Some(own)) = (said, own) else { return Ok(false) };
+        let mut new = From::new(own.clone());
+        if let Some(tag) = from.tag() {
+            new = new.with_tag(tag);
+        }
+        headers.set_typed(&new);
+        Ok(true)
+    }
+
+    /// Sees to From of the CPIM message.
+    ///
+    /// # Errors
+    /// Somebody else's is refused by policy.
+    pub(crate) fn settle_cpim(&self, cpim: &mut CpimMessage, policy: ForeignSender) -> Result<(), Foreign> {
+        let said = match cpim.from() {
+            Ok(None) => return Ok(()),
+            Ok(Some(from)) => Uri::parse(&from.uri).map_or(Said::Foreign, |uri| self.said(&uri)),
+            Err(_) => Said::Foreign,
+        };
+        let new = match (said, self.hidden) {
+            (Said::Foreign, _) if policy == ForeignSender::Refuse => return Err(Foreign),
+            (Said::Nobody, _) | (Said::Own, false) => return Ok(()),
+            (Said::Own | Said::Foreign, true) => ANONYMOUS,
+            (Said::Foreign, false) => {
+                self.asserted.identities().first().map_or(ANONYMOUS, |own| own.uri().as_str())
+            }
+        };
+        cpim.set_from(&Address::new(new)).map_err(|_| Foreign)
+    }
+}
+
+/// Takes out of a request what names a sender who wants to be anonymous (RFC 3323 §4.1, §5): all but what is asserted to
+/// the core, which is told to keep it. Subject is what the user writes, and stays; of User-Agent the CPM release stays.
+pub(crate) fn hide(headers: &mut Headers) {
+    keep_inside(headers);
+    let stays = [HeaderName::PAssertedIdentity, HeaderName::Subject];
+    let before = headers.clone();
+    let from = headers.typed::<From>().ok().flatten();
+    if !cpm_ua::anonymize(headers) {
+        return;
+    }
+    for name in &stays {
+        headers.copy_from(&before, name);
+    }
+    // Nobody's From may have a pseudonym in front of it (TS 6.1-p3).
+    if from.is_some_and(|from| is_anonymous(from.uri())) {
+        headers.remove(&HeaderName::From);
+        headers.copy_from(&before, &HeaderName::From);
+    }
+    headers.remove(&HeaderName::PServedUser);
+    let agent = before.get(&HeaderName::UserAgent).and_then(|value| value.to_text());
+    if let Some(release) = agent.and_then(|agent| Release::find(&agent))
+        && let Ok(agent) = UserAgent::new(&release.to_string())
+    {
+        headers.push_typed(&agent);
+    }
+}
+
+/// An anonymous request asks that what is asserted stays in the core (RFC 3325 §9.3), unless it says `none`.
+fn keep_inside(headers: &mut Headers) {
+    let said = headers.typed::<Privacy>();
+    let mut values: Vec<&str> = match &said {
+        Ok(Some(privacy)) if privacy.contains("none") || privacy.contains("id") => return,
+        Ok(Some(privacy)) => privacy.iter().collect(),
+        Ok(None) | Err(_) => Vec::new(),
+    };
+    values.push("id");
+    if let Ok(privacy) = Privacy::new(&values) {
+        headers.set_typed(&privacy);
+    }
+}
+
+/// The asserted identities of a message, as far as they can be read.
+pub(crate) fn asserted_in(headers: &Headers) -> Vec<Uri> {
+    let asserted = headers.typed_list::<PAssertedIdentity>().unwrap_or_default();
+    asserted.iter().map(|identity| identity.uri().clone()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! What is recorded of a MESSAGE in the message store of a user, and where in it (TS 8.5, 8.5.1). Recording is live: the
+//! object is handed to the host while the message is under way, and the host makes the folder when it is not there.
+
+use crate::facts::{AssertedService, Content, Facts};
+use crate::identity;
+use crate::{ServedRole, body};
+use cpm_core::disposition::notifications;
+use cpm_core::feature::CpmService;
+use cpm_core::outside::{Direction, Folder, ObjectKind, StoredObject};
+use cpm_cpim::CpimMessage;
+use cpm_sip::{HeaderName, PAssertedService, PPreferredService, Request, Uri};
+
+/// Where messages of those are kept who do not say who they are (RFC 3323 §4.1.1.3).
+const ANONYMOUS_FOLDER: &str = "sip:anonymous@anonymous.invalid";
+
+/// The name of the folder of a conversation of two: the asserted identity of the other. A telephone number, where one of
+/// the identities has one, as tel URI; else the SIP URI in lower case; never with parameters, and in one spelling.
+/// `None`: there is no identity.
+// req: 8.5-1.a, 8.5-3.a
+pub(crate) fn folder_of_peer<'a>(identities: impl IntoIterator<Item = &'a Uri> + Clone) -> Option<String> {
+    let number = identities.clone().into_iter().find_map(Uri::telephone);
+    if let Some(number) = number {
+        return Some(format!("tel:{}", number.digits()).to_lowercase());
+    }
+    let uri = identities.into_iter().next()?;
+    Some(uri.address_key().to_lowercase())
+}
+
+/// The object for the message store of the served user; `None` for a notification that the user sent (TS 8.2.4, readings
+/// G3). `request` is the MESSAGE as it is to be kept, with all its header fields; `others` are the identities of the other
+/// side: asserted ones, or the address that the message is for.
+///
+/// Of a sender who wants to be anonymous nothing is kept that would tell the user who it is.
+// req: 8.5.1-A, 8.2.4-p3
+pub(crate) fn stored_object(request: &Request, facts: &Facts, others: &[Uri]) -> Option<StoredObject> {
+    let direction = match facts.role {
+        ServedRole::Originating => Direction::Sent,
+        ServedRole::Terminating => Direction::Received,
+    };
+    let kind = match (facts.content, direction) {
+        (Content::Disposition, Direction::Sent) => return None,
+        (Content::Disposition, Direction::Received) => ObjectKind::Disposition,
+        (Content::Message, _) => ObjectKind::StandaloneMessage,
+    };
+    let hidden = direction == Direction::Received && facts.anonymous;
+    let octets = if hidden {
+        let mut shown = request.clone();
+        identity::hide(shown.headers_mut());
+        shown.headers_mut().remove(&HeaderName::PAssertedIdentity);
+        shown.to_bytes()
+    } else {
+        request.to_bytes()
+    };
+    Some(StoredObject {
+        user: facts.served.clone(),
+        folder: folder_of(request, facts, kind, others, hidden)?,
+        direction,
+        kind,
+        message_id: facts.message_id(),
+        conversation: facts.conversation.clone(),
+        contribution: facts.contribution.clone(),
+        message_context: None,
+        message_correlator: None,
+        object: octets,
+    })
+}
+
+// req: 8.5-1.a, 8.5-1.b, 8.5-3.a, 8.5-3.b, 8.5.1-B-n1
+fn folder_of(
+    request: &Request,
+    facts: &Facts,
+    kind: ObjectKind,
+    others: &[Uri],
+    hidden: bool,
+) -> Option<Folder> {
+    if kind == ObjectKind::Disposition
+        && let Some(about) = facts.cpim.as_deref().and_then(message_it_is_about)
+    {
+        return Some(Folder::OfMessage(about));
+    }
+    if let Some(conversation) = facts.conversation.clone().filter(|_| is_for_group(request, facts)) {
+        return Some(Folder::Group(conversation));
+    }
+    if hidden {
+        return Some(Folder::Peer(ANONYMOUS_FOLDER.to_owned()));
+    }
+    folder_of_peer(others).map(Folder::Peer)
+}
+
+/// The IMDN Message-ID of the message that a notification is about; of several, of the first.
+fn message_it_is_about(cpim: &CpimMessage) -> Option<String> {
+    let (mime, xml) = (cpm_mime::Limits::DEFAULT, cpm_xml::Limits::default());
+    let read = notifications(cpim.content(), &mime, &xml).ok()?;
+    read.into_iter().flatten().next().map(|notification| notification.message_id)
+}
+
+/// Whether a message is a CPM Group Message: its service says so, or it has a list of recipients.
+pub(crate) fn is_for_group(request: &Request, facts: &Facts) -> bool {
+    if let AssertedService::Cpm(service) = facts.service
+        && service.group
+    {
+        return true;
+    }
+    let group = |urn: &str| CpmService::from_icsi(urn).is_some_and(|service| service.group);
+    let asserted = request.typed_list::<PAssertedService>().unwrap_or_default();
+    let preferred = request.typed_list::<PPreferredService>().unwrap_or_default();
+    asserted.iter().any(|service| group(service.as_str()))
+        || preferred.iter().any(|service| group(service.as_str()))
+        || body::has_recipient_list(request)
+}
+
+#[cfg(test)]
+mod tests;
