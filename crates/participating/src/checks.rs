@@ -1,10 +1,13 @@
 //! The steps that both roles share: what a request has to have before anything is done for it.
 
-use crate::facts::AssertedService;
+use crate::facts::{AssertedService, Facts};
 use crate::policy::{Policy, UnknownService};
+use core::time::Duration;
+use cpm_base::DateTime;
 use cpm_core::feature::CpmFeature;
 use cpm_core::release::Release;
 use cpm_core::warning::Reason;
+use cpm_sip::{Date, Request, Uri};
 
 /// A release that the policy takes (TS 8.2.1.1-2, 8.3.1.1-1, 6.6).
 pub(crate) fn takes_release(policy: &Policy, release: Option<Release>) -> bool {
@@ -32,6 +35,30 @@ pub(crate) fn service(policy: &Policy, asserted: AssertedService) -> bool {
         AssertedService::Cpm(service) if service.feature == CpmFeature::PagerMessage => true,
         AssertedService::Cpm(_) | AssertedService::Other => policy.unknown_service == UnknownService::Pass,
     }
+}
+
+/// The same for who sends: a MESSAGE of the sender's may belong to any service that has a group form (TS 8.2.1.1-7.i.2).
+// req: 8.2.1.1-7.i.2
+pub(crate) fn service_of_sender(policy: &Policy, asserted: AssertedService) -> bool {
+    match asserted {
+        AssertedService::None => true,
+        AssertedService::Cpm(service) if service.feature.has_group_form() => true,
+        AssertedService::Cpm(_) | AssertedService::Other => policy.unknown_service == UnknownService::Pass,
+    }
+}
+
+/// Whether one of these may not send messages (TS 8.2.1.1-1).
+// req: 8.2.1.1-1
+pub(crate) fn is_barred(policy: &Policy, originators: &[Uri]) -> bool {
+    !policy.barred.is_empty() && originators.iter().any(|uri| policy.barred.contains(&uri.address_key()))
+}
+
+/// When a MESSAGE is of no use any more: so many seconds after its Date, without one after it came (RFC 3428 §7).
+// req: 8.2.1.1-4
+pub(crate) fn expires_at(request: &Request, facts: &Facts, now: DateTime) -> Option<DateTime> {
+    let seconds = facts.expires?;
+    let from = request.typed::<Date>().ok().flatten().map_or(now, |Date(date)| date);
+    Some(from.plus(Duration::from_secs(u64::from(seconds))))
 }
 
 #[cfg(test)]
@@ -68,6 +95,32 @@ mod tests {
         assert_eq!(anonymity(true, false), Ok(()));
         assert_eq!(anonymity(false, false), Ok(()));
         assert_eq!(anonymity(false, true), Err(Reason::Anonymity));
+    }
+
+    // req: 8.2.1.1-7.i.2
+    #[test]
+    fn who_sends_may_name_every_service_with_a_group_form() {
+        let (pass, refuse) =
+            (Policy::default(), Policy { unknown_service: UnknownService::Refuse, ..Policy::default() });
+        for feature in [
+            CpmFeature::PagerMessage,
+            CpmFeature::LargeMessage,
+            CpmFeature::Session,
+            CpmFeature::FileTransfer,
+        ] {
+            for group in [false, true] {
+                assert!(service_of_sender(&refuse, AssertedService::Cpm(CpmService { feature, group })));
+            }
+        }
+        assert!(service_of_sender(&refuse, AssertedService::None));
+        for feature in [CpmFeature::Deferred, CpmFeature::SystemMessage] {
+            let asserted = AssertedService::Cpm(CpmService { feature, group: false });
+            assert_eq!(
+                (service_of_sender(&pass, asserted), service_of_sender(&refuse, asserted)),
+                (true, false)
+            );
+        }
+        assert!(!service_of_sender(&refuse, AssertedService::Other));
     }
 
     #[test]

@@ -41,10 +41,22 @@ pub struct Limits {
     /// MESSAGEs under way. Default 65,536, as many as the endpoint keeps unanswered; one more is answered 503 with
     /// Retry-After. Each holds its request.
     pub max_work: usize,
+    /// References to stored data that are fetched for one message, all at once (TS 8.2.1.1-5). Default 8; one with more is
+    /// answered 403.
+    pub max_references: usize,
+    /// Octets of all that is fetched for one message. Default 64 KiB; more is answered 513.
+    pub max_fetched_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_users: 100_000, max_devices: 12, max_identities: 16, max_work: 65_536 }
+        Limits {
+            max_users: 100_000,
+            max_devices: 12,
+            max_identities: 16,
+            max_work: 65_536,
+            max_references: 8,
+            max_fetched_bytes: 65_536,
+        }
     }
 }

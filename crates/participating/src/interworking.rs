@@ -3,7 +3,8 @@
 use cpm_core::outside::StoredObject;
 use cpm_cpim::CpimMessage;
 use cpm_sip::{
-    From, HeaderName, MessageContext, MessageCorrelator, Request, Response, Route, SipUri, StatusCode, To, Uri,
+    From, HeaderName, MessageContext, MessageCorrelator, Request, Response, Route, SipUri, StatusCode, To,
+    Uri,
 };
 
 /// The context of what was delivered by SMS (RFC 3458 §4, TS C.1.10).

@@ -33,8 +33,8 @@ mod interworking;
 mod leaves;
 mod originating;
 mod policy;
-mod references;
 mod recording;
+mod references;
 mod registrations;
 mod relay;
 mod service;
@@ -49,7 +49,7 @@ pub use connectivity::Connectivity;
 pub use facts::{AssertedService, Content};
 pub use function::{ParticipatingEvent, ParticipatingFunction, ServedRole};
 pub use policy::{
-    DeviceRule, DevicesOf, Policy, PolicyError, Recording, Remedy, Skipped, UnknownService,
+    DeviceRule, DevicesOf, ForeignSender, Policy, PolicyError, Recording, Remedy, Skipped, UnknownService,
     WithoutPreferences,
 };
 pub use registrations::Device;

@@ -4,7 +4,8 @@ use crate::Content;
 use core::fmt;
 use core::time::Duration;
 use cpm_core::feature::CpmFeature;
-use cpm_sip::SipUri;
+use cpm_sip::{SipUri, StatusCode};
+use std::collections::BTreeSet;
 
 /// The longest that one question to the host may take: three of them, one after the other, fit into the 64*T1 that the
 /// sender of a MESSAGE waits (RFC 3261 §17.1.2).
@@ -37,6 +38,18 @@ pub struct Policy {
     // --- Originating (TS 8.2).
     /// Whether a user who sends may be anonymous (TS 8.2.1.1-3). Default yes.
     pub anonymity_originating: bool,
+    /// Who may not send messages at all (TS 8.2.1.1-1), by [address key](cpm_sip::Uri::address_key) of any asserted identity.
+    /// Default: nobody is barred.
+    pub barred: BTreeSet<String>,
+    /// What happens to a From, of the request or of the CPIM message, that is neither one of the asserted identities nor
+    /// anonymous. Default [`ForeignSender::Rewrite`].
+    pub foreign_sender: ForeignSender,
+    /// After which answers of the core a message goes to the ISF (TS 8.2.1.1-8.A.iii): 4xx, 5xx or 6xx. Default 404, 488
+    /// and 606; empty: after none.
+    pub interwork_on: Vec<StatusCode>,
+    /// The answer to a message of more than 1,300 octets, with what it refers to in it (TS 8.2.1.1-8): it would have to
+    /// go on as a large message, and does not. 4xx, 5xx or 6xx; default 513, which says what is wrong.
+    pub too_large: StatusCode,
 
     // --- Terminating (TS 8.3).
     /// Whether users may be sent something anonymously (TS 8.3.1.1-2). Default yes.
@@ -74,6 +87,14 @@ impl Default for Policy {
             recording: Recording::Wish,
             query_time: Duration::from_secs(5),
             anonymity_originating: true,
+            barred: BTreeSet::new(),
+            foreign_sender: ForeignSender::Rewrite,
+            interwork_on: vec![
+                StatusCode::NOT_FOUND,
+                StatusCode::NOT_ACCEPTABLE_HERE,
+                StatusCode::NOT_ACCEPTABLE_ANYWHERE,
+            ],
+            too_large: StatusCode::MESSAGE_TOO_LARGE,
             anonymity_terminating: true,
             preferences: true,
             without_preferences: WithoutPreferences::Deliver,
@@ -92,6 +113,15 @@ impl Default for Policy {
 pub enum UnknownService {
     /// The request goes on with it.
     Pass,
+    /// 403.
+    Refuse,
+}
+
+/// What happens to a From of somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ForeignSender {
+    /// The asserted identity takes its place; the anonymous one, where the sender wants to be anonymous.
+    Rewrite,
     /// 403.
     Refuse,
 }
@@ -199,8 +229,19 @@ impl Policy {
         if self.patience.is_some_and(|patience| patience.is_zero() || patience >= SENDER_PATIENCE) {
             return wrong("patience", "neither zero nor as long as the sender waits");
         }
+        if !self.interwork_on.iter().copied().all(refuses) {
+            return wrong("interwork_on", "only 4xx, 5xx and 6xx are errors");
+        }
+        if !refuses(self.too_large) {
+            return wrong("too_large", "only 4xx, 5xx and 6xx refuse");
+        }
         Ok(())
     }
+}
+
+/// A status that refuses. 408 says nothing to the sender of a MESSAGE (RFC 4320 §4.2).
+fn refuses(status: StatusCode) -> bool {
+    status.class() >= 4 && status != StatusCode::REQUEST_TIMEOUT
 }
 
 #[cfg(test)]
@@ -219,5 +260,9 @@ mod tests {
         assert_eq!(field(patience(32)), "patience");
         assert_eq!(patience(31).validate(), Ok(()));
         assert_eq!(field(Policy { releases: Some(Vec::new()), ..of() }), "releases");
+        for status in [StatusCode::OK, StatusCode::TRYING, StatusCode::REQUEST_TIMEOUT] {
+            assert_eq!(field(Policy { interwork_on: vec![status], ..of() }), "interwork_on");
+            assert_eq!(field(Policy { too_large: status, ..of() }), "too_large");
+        }
     }
 }

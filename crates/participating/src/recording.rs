@@ -4,11 +4,14 @@
 use crate::facts::{AssertedService, Content, Facts};
 use crate::identity;
 use crate::{ServedRole, body};
+use cpm_base::DateTime;
 use cpm_core::disposition::notifications;
 use cpm_core::feature::CpmService;
-use cpm_core::outside::{Direction, Folder, ObjectKind, StoredObject};
+use cpm_core::outside::{Direction, Folder, ObjectKind, Preferences, StoredObject};
 use cpm_cpim::CpimMessage;
 use cpm_sip::{HeaderName, PAssertedService, PPreferredService, Request, Uri};
+use cpm_xml::access_policy::{ENABLER, Wish};
+use cpm_xml::ruleset::Context;
 
 /// Where messages of those are kept who do not say who they are (RFC 3323 §4.1.1.3).
 const ANONYMOUS_FOLDER: &str = "sip:anonymous@anonymous.invalid";
@@ -24,6 +27,22 @@ pub(crate) fn folder_of_peer<'a>(identities: impl IntoIterator<Item = &'a Uri> +
     }
     let uri = identities.into_iter().next()?;
     Some(uri.address_key().to_lowercase())
+}
+
+/// Whether the preferences of the served user ask for recording: a rule for CPM with `<allow-offline-storage>`.
+// req: 8.2.1.1-6
+pub(crate) fn is_wanted(preferences: &Preferences, facts: &Facts, now: DateTime) -> bool {
+    let identities: Vec<&str> = facts.originators.iter().map(Uri::as_str).collect();
+    let context = Context {
+        enabler: ENABLER,
+        media: &["standalone-message"],
+        identities: &identities,
+        profile: None,
+        now,
+        member: false,
+    };
+    let policy = preferences.access_policy.as_ref();
+    policy.is_some_and(|policy| policy.allows(&context, Wish::OfflineStorage.element()))
 }
 
 /// The object for the message store of the served user; `None` for a notification that the user sent (TS 8.2.4, readings

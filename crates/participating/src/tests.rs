@@ -1,7 +1,7 @@
 //! The function in its node, driven by octets, judged by octets and events.
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
-mod bench;
+pub(crate) mod bench;
 mod dialogs;
 mod faults;
 mod originating;

@@ -8,7 +8,7 @@ fn request(content_type: &str, body: &str) -> Request {
         body.len()
     );
     let octets = head.replace('\n', "\r\n") + &body;
-    match parse_datagram(octets, &cpm_sip::Limits::default()) {
+    match parse_datagram(bytes::Bytes::from(octets), &cpm_sip::Limits::default()) {
         Ok(Message::Request(request)) => request,
         other => panic!("{other:?}"),
     }
@@ -17,7 +17,9 @@ fn request(content_type: &str, body: &str) -> Request {
 const CPIM: &str = "From: <sip:a@x>\nTo: <sip:b@x>\n\nContent-Type: text/plain\n\nhi";
 
 fn with_list(cpim: &str) -> String {
-    format!("--b\nContent-Type: message/cpim\nContent-ID: <1@x>\n\n{cpim}\n--b\nContent-Type: application/resource-lists+xml\nContent-Disposition: recipient-list\n\n<x/>\n--b--\n")
+    format!(
+        "--b\nContent-Type: message/cpim\nContent-ID: <1@x>\n\n{cpim}\n--b\nContent-Type: application/resource-lists+xml\nContent-Disposition: recipient-list\n\n<x/>\n--b--\n"
+    )
 }
 
 #[test]
@@ -34,9 +36,21 @@ fn alone_or_beside_a_list() {
         set_cpim(&mut request, &cpim).unwrap();
         request.ensure_content_length();
         let old = String::from_utf8(before.to_vec()).unwrap();
-        let expected = old.replace("\r\nFrom: <sip:a@x>\r\nTo: <sip:b@x>\r\n\r\nC", "\r\nFrom: <sip:other@x>\r\nTo: <sip:b@x>\r\n\r\nC");
+        let expected = old.replace(
+            "\r\nFrom: <sip:a@x>\r\nTo: <sip:b@x>\r\n\r\nC",
+            "\r\nFrom: <sip:other@x>\r\nTo: <sip:b@x>\r\n\r\nC",
+        );
         let written = String::from_utf8(request.to_bytes().to_vec()).unwrap();
-        let length = |text: &str| text.split("Content-Length: ").nth(1).unwrap().split('\r').next().unwrap().parse::<usize>().unwrap();
+        let length = |text: &str| {
+            text.split("Content-Length: ")
+                .nth(1)
+                .unwrap()
+                .split('\r')
+                .next()
+                .unwrap()
+                .parse::<usize>()
+                .unwrap()
+        };
         assert_eq!(length(&written), length(&old) + 4);
         assert_eq!(written.replace(&length(&written).to_string(), &length(&old).to_string()), expected);
     }

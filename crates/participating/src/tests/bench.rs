@@ -213,7 +213,7 @@ pub(super) fn wire(text: &str) -> String {
 }
 
 /// A message: header lines with plain line ends, and a body as it is. Content-Length is added.
-pub(super) fn message(head: &str, body: &str) -> String {
+pub(crate) fn message(head: &str, body: &str) -> String {
     format!("{}Content-Length: {}\r\n\r\n{body}", wire(head), body.len())
 }
 
@@ -281,7 +281,7 @@ Contact: <sip:core.home.test>
 }
 
 /// A MESSAGE from the core, with more header lines.
-pub(super) fn pager(branch: &str, case: &str, more: &str) -> String {
+pub(crate) fn pager(branch: &str, case: &str, more: &str) -> String {
     let served = if case == "orig" { "alice" } else { "bob" };
     let head = format!(
         "MESSAGE sip:bob@home.test SIP/2.0
