@@ -35,15 +35,15 @@ pub(crate) enum Stage {
     /// What has to be known before it goes on was asked for.
     Asking(Asking),
     /// It went to the core.
-    PassedOn(Onward),
+    PassedOn(Box<Onward>),
     /// It went to the interworking function.
     Interworking {
-        onward: Onward,
+        onward: Box<Onward>,
         /// The core had refused it, so.
-        held: Option<(ProxyId, Response)>,
+        held: Option<(ProxyId, Box<Response>)>,
     },
     /// It was delivered, with this answer, and is being recorded.
-    Recording { answer: Response, held: Option<ProxyId>, query: QueryId },
+    Recording { answer: Box<Response>, held: Option<ProxyId>, query: QueryId },
     /// A step is being done.
     Moving,
 }
@@ -143,7 +143,7 @@ impl ParticipatingFunction {
         let skips = |service: bool| facts.extra_strings && service;
         match policy.recording {
             _ if facts.content == Content::Disposition || skips(policy.skipped.storage) => Recording::Never,
-            Recording::Wish if skips(policy.skipped.preferences) => Recording::Never,
+            Recording::Wish if !policy.preferences || skips(policy.skipped.preferences) => Recording::Never,
             recording => recording,
         }
     }
@@ -176,10 +176,10 @@ impl ParticipatingFunction {
                 if replied == query =>
             {
                 let uid = if let Reply::ObjectStored(Ok(uid)) = reply { Some(uid) } else { None };
-                self.answer_sender(now, ports, &work, held, answer, uid);
+                self.answer_sender(now, ports, &work, held, *answer, uid);
             }
             (Stage::Recording { answer, held, .. }, Happening::Timer) => {
-                self.answer_sender(now, ports, &work, held, answer, None);
+                self.answer_sender(now, ports, &work, held, *answer, None);
             }
             (stage, _) => {
                 work.stage = stage.of();
@@ -240,7 +240,7 @@ impl ParticipatingFunction {
         let ready = onward::check_time(until, now.wall)
             .and_then(|()| onward::prepare(&self.config.policy, &work, &fetched, most, record, now.wall));
         let onward = match ready {
-            Ok(onward) => onward,
+            Ok(onward) => Box::new(onward),
             Err(Refused { status, why }) => return self.refuse_work(now, ports, &work, status, Some(&why)),
         };
         if is_for_isf(&work) {
@@ -263,7 +263,7 @@ impl ParticipatingFunction {
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
         work: Box<Work>,
-        onward: Onward,
+        onward: Box<Onward>,
         proxy: ProxyId,
         response: Response,
     ) {
@@ -272,7 +272,7 @@ impl ParticipatingFunction {
         }
         let listed = self.config.policy.interwork_on.contains(&response.status());
         if listed && self.may_interwork(&work.facts) {
-            return self.interwork(now, ports, work, onward, Some((proxy, response)));
+            return self.interwork(now, ports, work, onward, Some((proxy, Box::new(response))));
         }
         let response = onward.back(&work.request, response);
         self.release(now, ports, &work, proxy, response);
@@ -290,8 +290,8 @@ impl ParticipatingFunction {
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
         mut work: Box<Work>,
-        onward: Onward,
-        held: Option<(ProxyId, Response)>,
+        onward: Box<Onward>,
+        held: Option<(ProxyId, Box<Response>)>,
     ) {
         let isf = self.config.policy.isf.clone().filter(|_| self.may_interwork(&work.facts));
         let sent = isf.map(|isf| {
@@ -320,8 +320,8 @@ impl ParticipatingFunction {
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
         work: Box<Work>,
-        onward: Onward,
-        held: Option<(ProxyId, Response)>,
+        onward: Box<Onward>,
+        held: Option<(ProxyId, Box<Response>)>,
         answer: Option<Response>,
     ) {
         let (proxy, refused) = held.unzip();
@@ -329,7 +329,7 @@ impl ParticipatingFunction {
             // Who sends is told that it was not delivered; what is deferred is deferred where it is received (TS 8.3.6).
             Some(answer) => interworking::for_sender(&work.request, answer),
             None => match refused {
-                Some(refused) => onward.back(&work.request, refused),
+                Some(refused) => onward.back(&work.request, *refused),
                 None => Response::for_request(&work.request, StatusCode::TEMPORARILY_UNAVAILABLE),
             },
         };
@@ -349,7 +349,7 @@ impl ParticipatingFunction {
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
         mut work: Box<Work>,
-        onward: Onward,
+        onward: Box<Onward>,
         held: Option<ProxyId>,
         response: Response,
         marks: Option<Marks>,
@@ -376,7 +376,7 @@ impl ParticipatingFunction {
         // What was delivered is answered in time.
         let last = ports.sip.deadline(work.id).map(|at| at.as_micros().saturating_sub(LAST_MOMENT));
         self.works.set_timer(work.id, last.map(Instant::from_micros));
-        work.stage = Stage::Recording { answer, held, query }.of();
+        work.stage = Stage::Recording { answer: Box::new(answer), held, query }.of();
         self.works.put(work);
     }
 

@@ -54,7 +54,7 @@ pub struct Policy {
     // --- Terminating (TS 8.3).
     /// Whether users may be sent something anonymously (TS 8.3.1.1-2). Default yes.
     pub anonymity_terminating: bool,
-    /// Whether the preferences of the user are asked for at all (TS 8.3.1.1-3, -4, -5, -8.a). Default yes.
+    /// Whether the preferences of the user are asked for at all (TS 8.3.1.1-3, -4, -5, -8.a, 8.2.1.1-6). Default yes.
     pub preferences: bool,
     /// What happens when they cannot be had. Default [`WithoutPreferences::Deliver`].
     pub without_preferences: WithoutPreferences,

@@ -29,10 +29,12 @@ pub(crate) fn folder_of_peer<'a>(identities: impl IntoIterator<Item = &'a Uri> +
     Some(uri.address_key().to_lowercase())
 }
 
-/// Whether the preferences of the served user ask for recording: a rule for CPM with `<allow-offline-storage>`.
+/// Whether the preferences of the served user ask for recording: a rule that names CPM and has `<allow-offline-storage>`.
 // req: 8.2.1.1-6
 pub(crate) fn is_wanted(preferences: &Preferences, facts: &Facts, now: DateTime) -> bool {
-    let identities: Vec<&str> = facts.originators.iter().map(Uri::as_str).collect();
+    let texts: Vec<String> =
+        facts.originators.iter().flat_map(|uri| [uri.as_str().to_owned(), uri.address_key()]).collect();
+    let identities: Vec<&str> = texts.iter().map(String::as_str).collect();
     let context = Context {
         enabler: ENABLER,
         media: &["standalone-message"],
@@ -41,8 +43,9 @@ pub(crate) fn is_wanted(preferences: &Preferences, facts: &Facts, now: DateTime)
         now,
         member: false,
     };
-    let policy = preferences.access_policy.as_ref();
-    policy.is_some_and(|policy| policy.allows(&context, Wish::OfflineStorage.element()))
+    let rules = preferences.access_policy.as_ref().map(|policy| policy.matching(&context));
+    let mut naming_cpm = rules.into_iter().flatten().filter(|rule| rule.conditions.services.is_some());
+    naming_cpm.any(|rule| rule.wishes(Wish::OfflineStorage))
 }
 
 /// The object for the message store of the served user; `None` for a notification that the user sent (TS 8.2.4, readings

@@ -16,7 +16,8 @@ enum Name {
 
 const NAMES: [Name; 6] =
     [Name::Own, Name::Alias, Name::Anonymous, Name::Foreign, Name::Lookalike, Name::Broken];
-const ASSERTED: [&str; 3] = ["<sip:alice@home.test>", "<tel:+1-555-0001>", "<sip:alice@home.test>, <tel:+15550001>"];
+const ASSERTED: [&str; 3] =
+    ["<sip:alice@home.test>", "<tel:+1-555-0001>", "<sip:alice@home.test>, <tel:+15550001>"];
 const PRIVACY: [&str; 6] = ["", "none", "id", "user;critical", "header", "session"];
 
 fn text_of(name: Name, asserted: &str) -> &'static str {
@@ -51,7 +52,8 @@ fn request(asserted: &str, from: &str, privacy: &str) -> Request {
 }
 
 fn cpim(from: &str) -> CpimMessage {
-    let octets = format!("From: <{from}>\r\nTo: <sip:bob@home.test>\r\n\r\nContent-Type: text/plain\r\n\r\nhi");
+    let octets =
+        format!("From: <{from}>\r\nTo: <sip:bob@home.test>\r\n\r\nContent-Type: text/plain\r\n\r\nhi");
     CpimMessage::parse(Bytes::from(octets), &cpm_cpim::Limits::default(), &Leniency::default()).unwrap().0
 }
 
@@ -65,7 +67,8 @@ fn is_sound(uri: &str, asserted: &str, hidden: bool) -> bool {
     if uri == ANONYMOUS {
         return true;
     }
-    let own = ["sip:alice@home.test", "sip:%61lice@HOME.test;transport=tcp"].contains(&uri) && asserted.contains("sip:")
+    let own = ["sip:alice@home.test", "sip:%61lice@HOME.test;transport=tcp"].contains(&uri)
+        && asserted.contains("sip:")
         || ["tel:+1-555-0001", "tel:+15550001", "sip:+1(555)0001@elsewhere.test;user=phone"].contains(&uri)
             && asserted.contains("tel:");
     own && !hidden
@@ -144,7 +147,9 @@ fn hides(request: &Request, privacy: &str, hidden: bool, case: &str) {
 #[test]
 fn a_pseudonym_stays_and_a_number_is_not_asserted_twice() {
     let mut anonymous = request(ASSERTED[0], ANONYMOUS, "id");
-    anonymous.headers_mut().replace(HeaderName::From, HeaderText::new("Zorro  <sip:x@anonymous.invalid>;tag=1").unwrap());
+    anonymous
+        .headers_mut()
+        .replace(HeaderName::From, HeaderText::new("Zorro  <sip:x@anonymous.invalid>;tag=1").unwrap());
     let sender = Sender::of(anonymous.headers(), true).unwrap();
     assert_eq!(sender.settle(anonymous.headers_mut(), ForeignSender::Refuse), Ok(false));
     let from = anonymous.headers().get(&HeaderName::From).unwrap().to_text().unwrap();
@@ -161,9 +166,12 @@ fn a_pseudonym_stays_and_a_number_is_not_asserted_twice() {
 #[test]
 fn an_unreadable_from_is_somebody_elses() {
     let sender = Sender::of(request(ASSERTED[0], ANONYMOUS, "").headers(), false).unwrap();
-    for broken in ["From: nonsense", "From: <sip:alice@home.test>\r\nFrom: <sip:mallory@home.test>", "From: <::>"] {
+    for broken in
+        ["From: nonsense", "From: <sip:alice@home.test>\r\nFrom: <sip:mallory@home.test>", "From: <::>"]
+    {
         let octets = format!("{broken}\r\nTo: <sip:b@x>\r\n\r\nContent-Type: text/plain\r\n\r\nhi");
-        let message = CpimMessage::parse(Bytes::from(octets), &cpm_cpim::Limits::default(), &Leniency::field());
+        let message =
+            CpimMessage::parse(Bytes::from(octets), &cpm_cpim::Limits::default(), &Leniency::field());
         let Ok((mut message, _)) = message else { continue };
         assert_eq!(sender.settle_cpim(&mut message.clone(), ForeignSender::Refuse), Err(Foreign), "{broken}");
         assert_eq!(sender.settle_cpim(&mut message, ForeignSender::Rewrite), Ok(()));

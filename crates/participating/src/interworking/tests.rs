@@ -55,7 +55,9 @@ Content-Type: message/cpim
 }
 
 fn response(status: &str, more: &str) -> Response {
-    let head = format!("SIP/2.0 {status}\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\nFrom: <sip:a@x>;tag=1\nTo: <sip:b@x>;tag=2\nCall-ID: 1\nCSeq: 1 MESSAGE\n{more}");
+    let head = format!(
+        "SIP/2.0 {status}\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\nFrom: <sip:a@x>;tag=1\nTo: <sip:b@x>;tag=2\nCall-ID: 1\nCSeq: 1 MESSAGE\n{more}"
+    );
     let Message::Response(response) = read(message(&head, "")) else { panic!("a response") };
     response
 }
@@ -129,7 +131,10 @@ fn the_sender_hears_status_and_reasons() {
     )) else {
         panic!("a request")
     };
-    let answer = response("480 Not now", "Warning: 399 isf \"no\"\nRetry-After: 7\nX-Inside: secret\nMessage-Correlator: m\n");
+    let answer = response(
+        "480 Not now",
+        "Warning: 399 isf \"no\"\nRetry-After: 7\nX-Inside: secret\nMessage-Correlator: m\n",
+    );
     let back = for_sender(&request, &answer);
     assert_eq!((back.status().as_u16(), back.reason()), (480, "Not now"));
     let text = String::from_utf8(back.to_bytes().to_vec()).unwrap();

@@ -33,7 +33,9 @@ X-Odd:   kept  as it is
 fn received(case: &str, more: &str, content: &str) -> Request {
     let who = if case == "orig" { "alice" } else { "bob" };
     let head = HEAD.replace("WHO", who).replace("CASE", case);
-    let cpim = format!("From: <sip:alice@home.test>\nTo: <sip:bob@home.test>\nNS: imdn <urn:ietf:params:imdn>\nimdn.Message-ID: m-1\n\n{content}");
+    let cpim = format!(
+        "From: <sip:alice@home.test>\nTo: <sip:bob@home.test>\nNS: imdn <urn:ietf:params:imdn>\nimdn.Message-ID: m-1\n\n{content}"
+    );
     let typed = if more.contains("Content-Type") { "" } else { "Content-Type: message/cpim\n" };
     request(message(&format!("{head}{more}{typed}"), &cpim.replace('\n', "\r\n")))
 }
@@ -73,7 +75,8 @@ fn the_folder_of_two_is_the_identity_of_the_other() {
 // req: 8.5.1-A, 8.5-1.a, 8.5-3.a
 #[test]
 fn the_whole_request_is_kept() {
-    for (case, user, direction) in [("orig", "alice", Direction::Sent), ("term", "bob", Direction::Received)] {
+    for (case, user, direction) in [("orig", "alice", Direction::Sent), ("term", "bob", Direction::Received)]
+    {
         let request = received(case, "", TEXT);
         let object = stored(&request, &["sip:Other@home.test;x"]).unwrap();
         let expected = StoredObject {
@@ -114,7 +117,10 @@ fn a_group_message_lies_with_its_conversation() {
 #[test]
 fn notifications_lie_with_their_message_and_own_ones_nowhere() {
     let object = stored(&received("term", "", IMDN), &["sip:alice@home.test"]).unwrap();
-    assert_eq!((object.folder, object.kind), (Folder::OfMessage("about-me".to_owned()), ObjectKind::Disposition));
+    assert_eq!(
+        (object.folder, object.kind),
+        (Folder::OfMessage("about-me".to_owned()), ObjectKind::Disposition)
+    );
     assert_eq!(stored(&received("orig", "", IMDN), &["sip:alice@home.test"]), None);
     // One that nobody can read lies with its sender.
     let unread = IMDN.replace("<imdn ", "<other ");
@@ -125,7 +131,11 @@ fn notifications_lie_with_their_message_and_own_ones_nowhere() {
 /// Threat E8: the user may read the store.
 #[test]
 fn of_an_anonymous_sender_nothing_is_kept_that_names_it() {
-    let request = received("term", "Privacy: id\nReply-To: <sip:canary@x>\nP-Preferred-Identity: <sip:alice@home.test>\n", TEXT);
+    let request = received(
+        "term",
+        "Privacy: id\nReply-To: <sip:canary@x>\nP-Preferred-Identity: <sip:alice@home.test>\n",
+        TEXT,
+    );
     let object = stored(&request, &["sip:alice@home.test"]).unwrap();
     assert_eq!(object.folder, Folder::Peer(ANONYMOUS_FOLDER.to_owned()));
     let text = String::from_utf8_lossy(&object.object).into_owned();
@@ -163,6 +173,7 @@ fn recording_is_wanted_by_a_rule_for_cpm() {
     assert!(wanted(&format!("{}{}", rule("CPM", "false"), rule("CPM", "true"))));
     assert!(!wanted(&rule("CPM", "false")));
     assert!(!wanted(&rule("POC", "true")));
+    assert!(!wanted(&rule("CPM", "true").replace("o:service-list", "o:nothing")));
     assert!(!wanted(""));
     assert!(!is_wanted(&Preferences::default(), &facts, DateTime::UNIX_EPOCH));
 }

@@ -6,7 +6,7 @@ use cpm_base::{
     CloseReason, DateTime, FlowId, FlowInfo, Instant, Now, OpenError, OpenId, Protocol, Seed, Target,
     Transport, Trust,
 };
-use cpm_core::{Action, Node, Query, QueryId};
+use cpm_core::{Action, Node, Query, QueryId, Reply};
 use cpm_sip::{Frame, HeaderName, Limits, Message, Request, Response, StreamFramer, Uri, parse_datagram};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,12 @@ pub(super) struct Bench {
     pub(super) octets: Vec<(FlowId, Bytes)>,
     pub(super) events: Vec<ParticipatingEvent>,
     pub(super) opens: Vec<(OpenId, Target)>,
+    /// Queries that `answer` said nothing to.
     pub(super) queries: Vec<(QueryId, Query)>,
+    /// What the host replies at once. Users have no preferences, unless a test says something else.
+    pub(super) answer: fn(&Query) -> Option<Reply>,
+    /// Queries that were answered so.
+    pub(super) answered: Vec<Query>,
     pub(super) closes: Vec<(FlowId, CloseReason)>,
     framers: BTreeMap<FlowId, StreamFramer>,
 }
@@ -31,6 +36,11 @@ pub(super) struct Bench {
 pub(super) fn config() -> ParticipatingConfig {
     let Ok(Uri::Sip(own)) = Uri::parse("sip:pf.home.test") else { panic!("a SIP URI") };
     ParticipatingConfig::new(own)
+}
+
+/// Nobody wishes anything.
+pub(super) fn no_preferences(query: &Query) -> Option<Reply> {
+    matches!(query, Query::Preferences(_)).then(|| query.unanswered())
 }
 
 fn flow(transport: Transport, peer: &str, trust: Trust) -> FlowInfo {
@@ -58,6 +68,8 @@ impl Bench {
             events: Vec::new(),
             opens: Vec::new(),
             queries: Vec::new(),
+            answer: no_preferences,
+            answered: Vec::new(),
             closes: Vec::new(),
             framers: BTreeMap::new(),
         };
@@ -83,7 +95,13 @@ impl Bench {
                 }
                 Action::WantsWrite(flow) => self.write(flow),
                 Action::Open(id, target) => self.opens.push((id, target)),
-                Action::Query(id, query) => self.queries.push((id, query)),
+                Action::Query(id, query) => match (self.answer)(&query) {
+                    Some(reply) => {
+                        self.answered.push(query);
+                        self.node.handle_reply(self.now, id, reply);
+                    }
+                    None => self.queries.push((id, query)),
+                },
                 Action::Close(flow, why) => self.closes.push((flow, why)),
                 Action::Event(event) => self.events.push(event),
             }
@@ -119,6 +137,12 @@ impl Bench {
 
     pub(super) fn stream(&mut self, octets: impl Into<Bytes>) {
         self.node.handle_stream(self.now, CORE_STREAM, octets.into());
+        self.drain();
+    }
+
+    /// The host replies.
+    pub(super) fn reply(&mut self, id: QueryId, reply: Reply) {
+        self.node.handle_reply(self.now, id, reply);
         self.drain();
     }
 
