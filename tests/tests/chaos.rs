@@ -73,7 +73,7 @@ impl Story {
         let number = self.told.len();
         let mut message = content(kind, number);
         if from > 0 {
-            message.to = uri("sip:alice@home.test");
+            message.to = uri("sip:alice@home.test").into();
         }
         let (handle, content) = (self.devices[from].handle, message.content.clone());
         let result =

@@ -1,17 +1,20 @@
 //! [`Client`]: the state of a CPM Client and the way of every input to the procedure that handles it.
 
 use crate::inbound::Arrival;
+use crate::inbound::STORE_PATIENCE;
 use crate::large_receive::LargeIn;
 use crate::large_send::LargeOut;
+use crate::outgoing::{Outgoing, SENT_KEY};
 use crate::registration::Registration;
 use crate::reports::{PendingReport, Receipt};
+use crate::restore::Numbers;
 use crate::seen::{Recent, SeenLog};
-use crate::{ClientConfig, ClientEvent, ConfigError, ReceivedId, SentId};
+use crate::{ClientConfig, ClientEvent, ConfigError, ReceivedId, SentId, SentMessage};
 use cpm_base::{Instant, Metrics, Now, Random, Seed};
 use cpm_core::disposition::{Owed, OwedId, OwedLimits, Sent, SentLimits, Settings as OwedSettings};
 use cpm_core::release::Release;
 use cpm_core::warning::refusal;
-use cpm_core::{Function, Input, Node, NodeConfig, Ports, QueryId, Reply};
+use cpm_core::{Function, Input, Node, NodeConfig, Ports, QueryId, Reply, StateWriter, Written};
 use cpm_sip::{HeaderName, HeaderText, Method, Request, Response, StatusCode};
 use cpm_ua::{RequestId, TransactionFailure, TransactionId};
 use std::collections::{BTreeMap, VecDeque};
@@ -37,8 +40,15 @@ pub struct Client {
     pub(crate) waiting_reports: VecDeque<(Instant, PendingReport)>,
     pub(crate) sending: Vec<LargeOut>,
     pub(crate) receiving: Vec<LargeIn>,
-    pub(crate) last_sent: u64,
-    pub(crate) last_received: u64,
+    pub(crate) numbers: Numbers,
+    /// Messages that the network has not answered for.
+    pub(crate) outbox: BTreeMap<SentId, Outgoing>,
+    /// Messages of which more may be told.
+    pub(crate) letters: BTreeMap<SentId, SentMessage>,
+    /// What waits from an earlier life goes out at the next opportunity.
+    pub(crate) launch_due: bool,
+    /// What outlives this client.
+    pub(crate) state: StateWriter,
     pub(crate) metrics: Metrics,
 }
 
@@ -78,8 +88,11 @@ impl Client {
             waiting_reports: VecDeque::new(),
             sending: Vec::new(),
             receiving: Vec::new(),
-            last_sent: 0,
-            last_received: 0,
+            numbers: Numbers::default(),
+            outbox: BTreeMap::new(),
+            letters: BTreeMap::new(),
+            launch_due: false,
+            state: StateWriter::new(STORE_PATIENCE),
             metrics: Metrics::default(),
         })
     }
@@ -88,8 +101,15 @@ impl Client {
     ///
     /// # Errors
     /// The configuration cannot be used.
-    // req: D-p2, 7-p5, 7.1-5, 7.2.1.1-5, 7.2.1.2-6, 7.2.2.1-2, 7.2.2.2-2.a
     pub fn node(config: ClientConfig, seed: Seed) -> Result<Node<Client>, ConfigError> {
+        Client::restored(config, seed, Vec::new())
+    }
+
+    // req: D-p2, 7-p5, 7.1-5, 7.2.1.1-5, 7.2.1.2-6, 7.2.2.1-2, 7.2.2.2-2.a
+    pub(crate) fn with_node_config(
+        config: ClientConfig,
+        seed: Seed,
+    ) -> Result<(Client, NodeConfig), ConfigError> {
         let mut random = Random::new(seed);
         let product = Release::CLIENT_2_1.with_product(&config.product);
         let mut node = NodeConfig::user_agent(random.fork(), &product);
@@ -97,7 +117,7 @@ impl Client {
         node.sip.outbound = config.outbound.clone();
         // req: 7.2.1.2-12
         node.sip.supported = vec!["timer".to_owned()];
-        Node::new(Client::new(config, random.fork())?, node).map_err(ConfigError::Node)
+        Ok((Client::new(config, random.fork())?, node))
     }
 
     /// The configuration it was made with.
@@ -116,6 +136,8 @@ impl Client {
     pub fn is_idle(&self) -> bool {
         self.transactions.is_empty()
             && self.storing.is_empty()
+            && self.outbox.is_empty()
+            && self.state.is_idle()
             && self.owed.waiting() == 0
             && self.sending.is_empty()
             && self.receiving.is_empty()
@@ -146,9 +168,9 @@ impl Client {
                 self.invite_accepted(now, ports, invite, dialog, &response);
             }
             Event::InviteFailed { invite, response, why } => {
-                self.invite_failed(ports, invite, response.as_ref(), why);
+                self.invite_failed(now, ports, invite, response.as_ref(), why);
             }
-            Event::Registration { event, .. } => self.registration_changed(ports, event),
+            Event::Registration { event, .. } => self.registration_changed(now, ports, event),
             Event::Acknowledged { dialog, .. } => self.acknowledged(now, ports, dialog),
             Event::DialogEnded { dialog, why } => self.dialog_ended(now, ports, dialog, why),
             _ => {}
@@ -191,7 +213,7 @@ impl Client {
         response: &Response,
     ) {
         match self.transactions.remove(&transaction) {
-            Some(Purpose::Pager(id)) => self.pager_answered(ports, id, response),
+            Some(Purpose::Pager(id)) => self.pager_answered(now, ports, id, response),
             Some(Purpose::Report(report)) if !response.status().is_success() => {
                 // What is refused for good (4xx, 6xx) is not sent again.
                 let retry = matches!(response.status().as_u16(), 408 | 480 | 500..=599);
@@ -212,7 +234,7 @@ impl Client {
         why: TransactionFailure,
     ) {
         match self.transactions.remove(&transaction) {
-            Some(Purpose::Pager(id)) => self.pager_lost(ports, id, why),
+            Some(Purpose::Pager(id)) => self.pager_lost(now, ports, id, why),
             Some(Purpose::Report(report)) => self.report_failed(now, *report, true),
             Some(Purpose::Bye) => self.bye_answered(now, ports, transaction, None),
             None => {}
@@ -222,9 +244,21 @@ impl Client {
 
     fn handle_reply(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, query: QueryId, reply: Reply) {
         match reply {
-            Reply::Stored(result) => self.stored(now, ports, query, result),
+            Reply::Stored(result) => match self.state.replied(now, ports.host, query, result) {
+                Some(written) => self.written(now, ports, &written),
+                None => self.stored(now, ports, query, result),
+            },
             Reply::Resolved(targets) => self.media_resolved(now, ports, query, &targets),
             _ => self.metrics.count("client.unexpected_reply"),
+        }
+    }
+
+    /// A piece of state is kept, or not: whoever waits for it goes on.
+    fn written(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, written: &Written) {
+        match written.key.strip_prefix(SENT_KEY) {
+            Some(message_id) => self.sent_written(now, ports, message_id, written),
+            None if written.result.is_err() => self.metrics.count("client.state_not_stored"),
+            None => {}
         }
     }
 }
@@ -243,6 +277,12 @@ impl Function for Client {
     fn handle_timeout(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
         self.reports_timeout(now, ports);
         self.storing_timeout(now, ports);
+        while let Some(written) = self.state.given_up(now, ports.host) {
+            self.written(now, ports, &written);
+        }
+        if core::mem::take(&mut self.launch_due) {
+            self.launch_waiting(now, ports);
+        }
         self.sending_timeout(now, ports);
         self.receiving_timeout(now, ports);
     }
@@ -251,6 +291,8 @@ impl Function for Client {
         let timers = [
             self.reports_next_timeout(),
             self.storing_next_timeout(),
+            self.state.next_timeout(),
+            self.launch_due.then_some(Instant::ZERO),
             self.sending_next_timeout(),
             self.receiving_next_timeout(),
         ];

@@ -12,6 +12,15 @@ pub struct ClientConfig {
     pub address: Uri,
     /// The user's name for this client: display-name of the registered Contact (TS 7.1-6).
     pub display_name: Option<String>,
+    /// The user's own name, sent with his address (TS 6.3); anonymous messages do not have it.
+    pub user_name: Option<String>,
+    /// Languages that the user reads, the one that he likes best first (RFC 5646 tags): what the network has to say comes in
+    /// one of them (TS 6.4.1). At most 9 are sent.
+    pub languages: Vec<String>,
+    /// The CPM Controlling Function for ad-hoc groups (TS Appendix F); `None`: there are none.
+    pub controlling_function: Option<Uri>,
+    /// The greatest number of recipients in an ad-hoc group (TS Appendix F). Default 100.
+    pub max_adhoc_group: usize,
     /// Where to register (Request-URI of REGISTER); `None` for a client that never registers.
     pub registrar: Option<Uri>,
     /// Where requests go that have no Route (a proxy of the SIP/IP core, RFC 3261 §8.1.2); `None`: to their Request-URI.
@@ -66,6 +75,8 @@ pub struct Limits {
     pub max_sessions: usize,
     /// Sent messages whose reports are still recognised; the oldest is forgotten first. Default 4,096.
     pub max_sent: usize,
+    /// Messages that were sent and have no answer yet, those included that wait for the store. Default 256.
+    pub max_unanswered: usize,
     /// Received messages that can still be marked read, and whose copies are recognised. Default 4,096.
     pub max_received: usize,
     /// Received messages that wait for the store. Default 256.
@@ -81,6 +92,7 @@ impl Default for Limits {
             max_message: 10 * 1024 * 1024,
             max_sessions: 16,
             max_sent: 4096,
+            max_unanswered: 256,
             max_received: 4096,
             max_storing: 256,
             max_reports: 4096,
@@ -124,6 +136,10 @@ impl ClientConfig {
         ClientConfig {
             address,
             display_name: None,
+            user_name: None,
+            languages: Vec::new(),
+            controlling_function: None,
+            max_adhoc_group: 100,
             registrar: None,
             outbound: None,
             contact,
@@ -156,10 +172,18 @@ impl ClientConfig {
         if self.display_name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
             return Err(ConfigError::NotAHeaderValue("display_name"));
         }
+        if self.user_name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
+            return Err(ConfigError::NotAHeaderValue("user_name"));
+        }
+        if !self.languages.iter().all(|tag| is_language(tag)) {
+            return Err(ConfigError::NotAHeaderValue("languages"));
+        }
         let limits = [
             ("max_message", self.limits.max_message == 0),
             ("max_sessions", self.limits.max_sessions == 0),
             ("max_sent", self.limits.max_sent == 0),
+            ("max_unanswered", self.limits.max_unanswered == 0),
+            ("max_adhoc_group", self.max_adhoc_group == 0),
             ("max_received", self.limits.max_received == 0),
             ("max_storing", self.limits.max_storing == 0),
             ("max_reports", self.limits.max_reports == 0),
@@ -169,4 +193,12 @@ impl ClientConfig {
             None => Ok(()),
         }
     }
+}
+
+/// RFC 3261 §25.1, language-tag: subtags of one to eight letters, behind the first one digits too.
+fn is_language(tag: &str) -> bool {
+    let fits =
+        |subtag: &str| matches!(subtag.len(), 1..=8) && subtag.bytes().all(|b| b.is_ascii_alphanumeric());
+    let first = tag.split('-').next().unwrap_or_default();
+    tag.split('-').all(fits) && first.bytes().all(|b| b.is_ascii_alphabetic())
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use cpm_base::DateTime;
+use cpm_core::warning::Reason;
 use cpm_core::{ContributionId, ConversationId};
 use cpm_sip::{Response, StatusCode, Uri, Warning};
 use cpm_ua::TransactionFailure;
@@ -91,8 +92,8 @@ pub enum Failure {
         status: StatusCode,
         /// Reason phrase as it came.
         reason: String,
-        /// Text of the Warning header field, where there is one (TS 6.4).
-        warning: Option<String>,
+        /// Texts of the Warning header fields, to be shown to the user (TS 6.4).
+        warnings: Vec<String>,
     },
     /// No answer in time.
     Timeout,
@@ -107,6 +108,12 @@ pub enum Failure {
     EndedByPeer,
     /// The user cancelled it.
     Cancelled,
+    /// The store did not keep it, so that nothing was sent.
+    NotStored,
+    /// Its lifetime ended before it could be sent.
+    Expired,
+    /// The SIP endpoint, or the media negotiation, refused it when it was to go out; the text says why.
+    Refused(String),
 }
 
 impl Failure {
@@ -116,8 +123,15 @@ impl Failure {
         Failure::Rejected {
             status: response.status(),
             reason: response.reason().to_owned(),
-            warning: warnings.first().map(|warning| warning.text().to_owned()),
+            warnings: warnings.iter().map(|warning| warning.text().to_owned()).collect(),
         }
+    }
+
+    /// The reason of TS 6.4.2 that the far side gives, in whatever language.
+    #[must_use]
+    pub fn cpm_reason(&self) -> Option<Reason> {
+        let Failure::Rejected { warnings, .. } = self else { return None };
+        warnings.iter().find_map(|text| Reason::of(text))
     }
 }
 
@@ -133,9 +147,9 @@ impl From<TransactionFailure> for Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::Rejected { status, reason, warning } => {
+            Failure::Rejected { status, reason, warnings } => {
                 write!(f, "rejected with {} {reason}", status.as_u16())?;
-                warning.iter().try_for_each(|text| write!(f, " ({text})"))
+                warnings.iter().try_for_each(|text| write!(f, " ({text})"))
             }
             Failure::Timeout => f.write_str("no answer in time"),
             Failure::Transport => f.write_str("the next hop could not be reached"),
@@ -144,6 +158,9 @@ impl std::fmt::Display for Failure {
             Failure::Media(Some(status)) => write!(f, "the media was refused with {status}"),
             Failure::EndedByPeer => f.write_str("the far side ended the session"),
             Failure::Cancelled => f.write_str("cancelled"),
+            Failure::NotStored => f.write_str("it could not be kept"),
+            Failure::Expired => f.write_str("its lifetime is over"),
+            Failure::Refused(why) => write!(f, "it cannot be sent: {why}"),
         }
     }
 }

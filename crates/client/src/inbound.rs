@@ -18,7 +18,7 @@ use cpm_xml::XmlError;
 use cpm_xml::imdn::{self, Imdn};
 
 /// The store's answer is awaited so long; then the message counts as not kept, so that a silent store holds nothing.
-const STORE_PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const STORE_PATIENCE: Duration = Duration::from_secs(120);
 
 /// A message that waits for the store.
 #[derive(Debug)]
@@ -199,7 +199,7 @@ impl Client {
         match arrival.content {
             Content::Notification(None) => self.metrics.count("client.report_ignored"),
             Content::Notification(Some(ref document)) => {
-                self.notified(ports, &arrival.origin, document);
+                self.notified(now, ports, &arrival.origin, document);
             }
             Content::Message(ref content) => self.show(now, ports, &arrival, content.clone()),
         }
@@ -226,8 +226,7 @@ impl Client {
             self.owed.happened(owed, Happened::Delivered);
             self.send_reports(now, ports);
         }
-        self.last_received = self.last_received.saturating_add(1);
-        let id = ReceivedId(self.last_received);
+        let id = ReceivedId(self.number_received(now, ports));
         self.remember_shown(&arrival.answer, id);
         let message = self.received_message(id, arrival, content, display && owed.is_some());
         if let (true, Some(owed)) = (display, owed) {

@@ -1,15 +1,16 @@
 //! Sending a Large Message Mode CPM Standalone Message (TS 7.2.1.2): INVITE, MSRP, BYE.
 
 use crate::media::{SIGNALLING, STALLED, Way, read_sdp, way};
+use crate::outgoing::{self, NotNow, Outgoing};
 use crate::pager::message_uid;
-use crate::{Client, ClientEvent, Failure, NewMessage, SendRefusal, SentId, SentMessage};
+use crate::{Client, ClientEvent, Failure, SendRefusal, SentId};
 use bytes::Bytes;
 use core::net::SocketAddr;
 use cpm_base::{Instant, Now};
 use cpm_core::feature::CpmFeature;
 use cpm_core::{Ports, Query, QueryId};
-use cpm_msrp::{FailureReport, MsrpUri, Outgoing, SessionId, TransferId};
-use cpm_sdp::{Negotiated, PendingOffer, Role};
+use cpm_msrp::{FailureReport, MsrpUri, SessionId, TransferId};
+use cpm_sdp::{MsrpMedia, Negotiated, PendingOffer, Role};
 use cpm_sip::{HeaderName, HeaderText, MessageExpires, Method, Response};
 use cpm_ua::{Destination, DialogId, InviteFailure, InviteId, TransactionId};
 
@@ -41,57 +42,78 @@ enum Stage {
 }
 
 impl Client {
-    // req: 7.2.1.2-p1, 7.2.1.2-19
-    pub(crate) fn send_large(
-        &mut self,
-        now: Now,
+    /// Whether a message may be sent as a large one.
+    pub(crate) fn check_large(
+        &self,
         ports: &mut Ports<'_, ClientEvent>,
-        message: &NewMessage,
-        sent: &SentMessage,
-        cpim: Bytes,
+        outgoing: &Outgoing,
     ) -> Result<(), SendRefusal> {
-        let size = u64::try_from(cpim.len()).unwrap_or(u64::MAX);
-        if size > self.config.limits.max_message {
+        if octets(outgoing) > self.config.limits.max_message {
             return Err(SendRefusal::TooLarge);
         }
         if self.large_messages() >= self.config.limits.max_sessions {
             return Err(SendRefusal::Busy);
         }
-        // req: 7.2.1.2-18, 7.2.1.2-18.a, 7.2.1.2-18.b, 7.2.1.2-18.c, 7.2.1.2-18.d, 7.2.1.2-18.e, 7.2.1.2-18.f
-        // req: 7.2.1.2-18.g, 7.2.1.2-18.g-n1, 5.2.1.1-p6
-        let unfit = |error: &dyn core::fmt::Display| SendRefusal::Content(error.to_string());
-        let purpose =
-            cpm_sdp::Purpose::LargeMessage { octets: size, content: vec![message.content_type.essence()] };
+        self.large_offer(ports, outgoing).map(|_| ()).map_err(SendRefusal::Content)
+    }
+
+    /// Our end of the session, and what is offered for it.
+    // req: 7.2.1.2-18, 7.2.1.2-18.a, 7.2.1.2-18.b, 7.2.1.2-18.c, 7.2.1.2-18.d, 7.2.1.2-18.e, 7.2.1.2-18.f
+    // req: 7.2.1.2-18.g, 7.2.1.2-18.g-n1, 5.2.1.1-p6
+    fn large_offer(
+        &self,
+        ports: &mut Ports<'_, ClientEvent>,
+        outgoing: &Outgoing,
+    ) -> Result<(MsrpUri, MsrpMedia), String> {
+        let octets = octets(outgoing);
+        let purpose = cpm_sdp::Purpose::LargeMessage { octets, content: outgoing.content.clone() };
         let (local, place) = self.media_place(ports);
-        let media = self.media_rules().offered(&purpose, place).map_err(|error| unfit(&error))?;
-        let (offer, pending) = cpm_sdp::offer(&self.session_ids(), &media).map_err(|error| unfit(&error))?;
-        let mut request =
-            self.request(&Self::envelope(Method::Invite, CpmFeature::LargeMessage, message, sent));
+        let media = self.media_rules().offered(&purpose, place).map_err(|error| error.to_string())?;
+        Ok((local, media))
+    }
+
+    // req: 7.2.1.2-p1, 7.2.1.2-19
+    pub(crate) fn launch_large(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        outgoing: &Outgoing,
+        lifetime: Option<u32>,
+    ) -> Result<(), NotNow> {
+        if self.sessions() >= self.config.limits.max_sessions {
+            return Err(NotNow::Later);
+        }
+        let unfit = |error: String| NotNow::Never(Failure::Refused(error));
+        let (local, media) = self.large_offer(ports, outgoing).map_err(unfit)?;
+        let (offer, pending) =
+            cpm_sdp::offer(&self.session_ids(), &media).map_err(|error| unfit(error.to_string()))?;
+        let mut request = self.outgoing_request(Method::Invite, outgoing);
         let headers = request.headers_mut();
-        headers.push_typed(&self.contact(CpmFeature::LargeMessage, message.anonymous));
+        headers.push_typed(&self.contact(CpmFeature::LargeMessage, outgoing.anonymous));
         // The network's session timer is its own matter: no Session-Expires, no Min-SE.
         // req: 7.2.1.2-12, 7.2.1.2-13, 7.2.1.2-14
         headers.push(HeaderName::Supported, HeaderText::sanitized("timer"));
         // req: 7.2.1.2-8, C.1.5-p2
-        if let Some(seconds) = message.expires {
+        if let Some(seconds) = lifetime {
             headers.push_typed(&MessageExpires(seconds));
         }
-        headers.push(HeaderName::ContentType, HeaderText::sanitized("application/sdp"));
-        request.set_body(offer.to_bytes());
-        let invite = ports
-            .sip
-            .invite(now, request, Destination::Routed)
-            .map_err(|refused| SendRefusal::Endpoint(refused.why.to_string()))?;
+        self.set_body(&mut request, &outgoing.sent.to, "application/sdp", offer.to_bytes()).map_err(unfit)?;
+        let invite = ports.sip.invite(now, request, Destination::Routed).map_err(|refused| refused.why)?;
         let stage = Stage::Inviting(invite, Box::new(pending));
+        let (id, cpim) = (outgoing.sent.id, outgoing.cpim.clone());
         let (dialog, session, deadline) = (None, None, None);
-        self.sending.push(LargeOut { id: sent.id, cpim, local, dialog, session, stage, deadline });
+        self.sending.push(LargeOut { id, cpim, local, dialog, session, stage, deadline });
         Ok(())
     }
 
-    /// Stops a large message that has no final response yet (TS 7.2.1.2-p2). Returns whether there was one to stop;
-    /// [`ClientEvent::SendFailed`] follows.
+    /// Stops a message that is not on the wire yet, or a large message that has no final response yet (TS 7.2.1.2-p2).
+    /// Returns whether there was one to stop; [`ClientEvent::SendFailed`] follows.
     // req: 7.2.1.2-p2
     pub fn cancel_message(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, id: SentId) -> bool {
+        if self.outbox.get(&id).is_some_and(|outgoing| outgoing.stage != outgoing::Stage::UnderWay) {
+            self.finished(now, ports, id, Err(Failure::Cancelled));
+            return true;
+        }
         let invite = self.sending.iter().find_map(|large| match large.stage {
             Stage::Inviting(invite, _) if large.id == id => Some(invite),
             _ => None,
@@ -99,8 +121,14 @@ impl Client {
         invite.is_some_and(|invite| ports.sip.cancel(now, invite).is_ok())
     }
 
-    /// Large messages under way, both ways.
+    /// Large messages under way, both ways, and those of ours that are to be.
     pub(crate) fn large_messages(&self) -> usize {
+        let to_be = self.outbox.values();
+        let to_be = to_be.filter(|out| out.sent.large && out.stage != outgoing::Stage::UnderWay);
+        self.sessions().saturating_add(to_be.count())
+    }
+
+    fn sessions(&self) -> usize {
         self.sending.len().saturating_add(self.receiving.len())
     }
 
@@ -200,6 +228,7 @@ impl Client {
     // req: 7.2.1.2-p4
     pub(crate) fn invite_failed(
         &mut self,
+        now: Now,
         ports: &mut Ports<'_, ClientEvent>,
         invite: InviteId,
         response: Option<&Response>,
@@ -216,7 +245,8 @@ impl Client {
             (InviteFailure::Timeout, None) => Failure::Timeout,
             (_, None) => Failure::Transport,
         };
-        ports.host.event(ClientEvent::SendFailed { id: large.id, why: failure });
+        self.finished(now, ports, large.id, Err(failure));
+        self.launch_waiting(now, ports);
     }
 
     /// The session is bound: the message goes out. Returns whether the session was ours.
@@ -232,7 +262,7 @@ impl Client {
             self.sending.push(large);
             return true;
         }
-        let outgoing = Outgoing {
+        let outgoing = cpm_msrp::Outgoing {
             message_id: None,
             content_type: "message/cpim".into(),
             body: large.cpim.clone().into(),
@@ -355,11 +385,9 @@ impl Client {
         if let Some(session) = large.session {
             ports.msrp.close_session(now, session);
         }
-        let id = large.id;
-        ports.host.event(match outcome {
-            Ok(()) => ClientEvent::Sent { id, message_uid },
-            Err(why) => ClientEvent::SendFailed { id, why },
-        });
+        self.finished(now, ports, large.id, outcome.map(|()| message_uid));
+        // There is room for one that waits.
+        self.launch_waiting(now, ports);
     }
 
     /// What stands still, because the host does not resolve a name or the far side does not read, is given up.
@@ -395,6 +423,10 @@ impl Client {
         }
         true
     }
+}
+
+fn octets(outgoing: &Outgoing) -> u64 {
+    u64::try_from(outgoing.cpim.len()).unwrap_or(u64::MAX)
 }
 
 /// What offer and answer come to, if the message can go that way.

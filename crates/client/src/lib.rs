@@ -1,13 +1,14 @@
 //! The CPM Client of OMA CPM Conversation Functions 2.1 (section 7), as logic that a [`cpm_core::Node`] drives.
 //!
-//! So far: registration and de-registration (7.1), CPM Standalone Messages to one recipient in pager and large mode, both
-//! ways (7.2.1.1 to 7.2.1.3, 7.2.2.1 to 7.2.2.3), delivery notifications and read reports over SIP MESSAGE
-//! (5.4.1 to 5.4.4).
+//! So far: registration (7.1), CPM Standalone Messages in pager and large mode, to one recipient, an ad-hoc or a pre-defined
+//! group, with stored data by reference, and from others (7.2.1.1 to 7.2.1.4, 7.2.2.1 to 7.2.2.3), delivery notifications
+//! and read reports over SIP MESSAGE (5.4.1 to 5.4.4). What is sent is kept first; a client that was restored from its records
+//! goes on with it ([`Client::restored`]).
 //!
 //! ```
 //! use cpm_base::{DateTime, Instant, Now, Seed};
 //! use cpm_client::{Client, ClientConfig, NewMessage, contact_uri};
-//! use cpm_core::Action;
+//! use cpm_core::{Action, Query, Reply};
 //! use cpm_sip::Uri;
 //!
 //! let (sip, msrp) = ("192.0.2.1:5060".parse()?, "192.0.2.1:2855".parse()?);
@@ -21,8 +22,16 @@
 //! let sent = node.command(now, |client, ports| client.send_message(now, ports, message))?;
 //! assert!(!sent.large);
 //!
-//! // The node wants a flow to Bob's address; when the host has opened one, the MESSAGE goes out on it.
-//! assert!(matches!(node.poll_action(), Some(Action::Open(_, target)) if target.remote.port() == 5060));
+//! // The host keeps what it is asked to; then the node wants a flow to Bob's address, for the MESSAGE.
+//! let mut wanted = Vec::new();
+//! while let Some(action) = node.poll_action() {
+//!     match action {
+//!         Action::Query(id, Query::Store(_)) => node.handle_reply(now, id, Reply::Stored(Ok(()))),
+//!         Action::Open(_, target) => wanted.push(target.remote.port()),
+//!         _ => {}
+//!     }
+//! }
+//! assert_eq!(wanted, [5060]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -36,9 +45,11 @@ mod large_send;
 mod media;
 mod message;
 mod origin;
+mod outgoing;
 mod pager;
 mod registration;
 mod reports;
+mod restore;
 mod seen;
 #[cfg(test)]
 mod tests;
@@ -47,6 +58,6 @@ pub use client::Client;
 pub use compose::contact_uri;
 pub use config::{ClientConfig, ConfigError, Limits, Settings};
 pub use event::{ClientEvent, Disposition, Failure, ReceivedId, ReceivedMessage, SentId};
-pub use message::{NewMessage, SendError, SendRefusal, SentMessage};
+pub use message::{NewMessage, Recipients, SendError, SendRefusal, SentMessage, StoredData};
 pub use pager::MAX_PAGER;
 pub use registration::RegisterError;

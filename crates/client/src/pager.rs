@@ -1,27 +1,24 @@
-//! Sending a message (TS 7.2.1): the choice between pager and large mode, and pager mode (7.2.1.1).
+//! Sending a message (TS 7.2.1): what may be sent, and the choice between pager and large mode.
 
-use crate::client::Purpose;
-use crate::compose::{Envelope, set_cpim};
-use crate::{Client, ClientEvent, Failure, NewMessage, SendError, SendRefusal, SentId, SentMessage};
-use bytes::Bytes;
+use crate::message::Recipients;
+use crate::outgoing::{Outgoing, Stage};
+use crate::{Client, ClientEvent, NewMessage, SendError, SendRefusal, SentId, SentMessage};
 use cpm_base::Now;
-use cpm_core::disposition;
-use cpm_core::feature::{CpmFeature, CpmService};
 use cpm_core::{ContributionId, ConversationId, Ports};
-use cpm_sip::{Expires, MessageUid, Method, Response};
-use cpm_ua::{Destination, TransactionFailure};
+use cpm_sip::{MessageUid, Method, Response, SipUri, Uri};
+use cpm_ua::Destination;
 
 /// The greatest size of a Pager Mode CPM Standalone Message, its CPIM wrapper included, in octets (TS 7.2.1.3-4).
 pub const MAX_PAGER: usize = 1300;
 
 impl Client {
-    /// Sends a message to one recipient, in pager mode or, over 1,300 octets with its CPIM wrapper, as a large message.
-    /// What becomes of it comes as [`ClientEvent::Sent`] or [`ClientEvent::SendFailed`], reports as
+    /// Sends a message, in pager mode or, over 1,300 octets with its CPIM wrapper (and the list of its recipients), as a large
+    /// message. It goes out when the store has confirmed it ([`cpm_core::Query::Store`]). What becomes of it comes as [`ClientEvent::Sent`] or [`ClientEvent::SendFailed`], reports as
     /// [`ClientEvent::Disposition`].
     ///
     /// # Errors
     /// The message cannot be written, is too large, or cannot be sent now; it is handed back.
-    // req: 7.2.1.3-4, 7-b1, 7-b2
+    // req: 7.2.1.3-4, 7.2.1.4-3, 7-b1, 7-b2
     pub fn send_message(
         &mut self,
         now: Now,
@@ -40,102 +37,76 @@ impl Client {
         ports: &mut Ports<'_, ClientEvent>,
         message: &NewMessage,
     ) -> Result<SentMessage, SendRefusal> {
+        self.check(message)?;
         let message_id = self.random.public_token(26);
         let cpim = self.standalone(now, message, &message_id)?.to_bytes();
-        // req: C.1.1-p2.2, C.1.2-p2.2
+        // req: C.1.1-p2.2, C.1.2-p2.2, 7.2.1.1-11, 7.2.1.1-12
         let sent = SentMessage {
-            id: SentId(self.last_sent.saturating_add(1)),
+            id: SentId(self.numbers.sent.saturating_add(1)),
+            to: message.to.clone(),
             conversation: message
                 .conversation
                 .clone()
                 .unwrap_or_else(|| ConversationId::generate(&mut self.random)),
             contribution: ContributionId::generate(&mut self.random),
+            in_reply_to: message.in_reply_to.clone(),
             message_id,
-            large: cpim.len() > MAX_PAGER,
+            large: false,
         };
-        if sent.large {
-            self.send_large(now, ports, message, &sent, cpim)?;
-        } else {
-            self.send_pager(now, ports, message, &sent, cpim)?;
+        let mut outgoing = Outgoing {
+            sent,
+            reply_to: message.reply_to.clone(),
+            anonymous: message.anonymous,
+            pseudonym: message.pseudonym.clone(),
+            composed: now.wall,
+            expires: message.expires,
+            content: vec![message.content_type.essence()],
+            cpim,
+            stage: Stage::Storing,
+        };
+        // What counts is all that the MESSAGE would carry.
+        let mut request = self.outgoing_request(Method::Message, &outgoing);
+        self.set_body(&mut request, &message.to, "message/cpim", outgoing.cpim.clone())
+            .map_err(SendRefusal::Content)?;
+        outgoing.sent.large = request.body().len() > MAX_PAGER;
+        if outgoing.sent.large {
+            self.check_large(ports, &outgoing)?;
         }
-        self.last_sent = sent.id.0;
-        self.sent.remember(disposition::SentMessage {
-            message_id: sent.message_id.clone(),
-            asked: message.reports.clone(),
-            number: sent.id.0,
-            recipients: vec![message.to.address_key()],
-        });
+        ports.sip.check_request(&request, &Destination::Routed)?;
+        outgoing.sent.id = self.number_sent(now, ports);
+        let sent = outgoing.sent.clone();
+        self.post(now, ports, outgoing, message.reports.clone());
         Ok(sent)
     }
 
-    /// The envelope of either mode for one recipient.
-    pub(crate) fn envelope<'a>(
-        method: Method,
-        feature: CpmFeature,
-        message: &'a NewMessage,
-        sent: &'a SentMessage,
-    ) -> Envelope<'a> {
-        Envelope {
-            method,
-            // req: 7.2.1.1-8, 7.2.1.2-9, 7.2.1.1-8.a, 7.2.1.2-9.a
-            target: &message.to,
-            to: &message.to,
-            feature,
-            service: CpmService::single(feature),
-            conversation: Some(&sent.conversation),
-            contribution: Some(&sent.contribution),
-            in_reply_to: message.in_reply_to.as_ref(),
-            reply_to: message.reply_to.as_ref(),
-            anonymous: message.anonymous,
+    /// Whether a message may be sent at all.
+    fn check(&self, message: &NewMessage) -> Result<(), SendRefusal> {
+        let unfit = |what: &str| Err(SendRefusal::Content(what.to_owned()));
+        if let Recipients::AdHoc(all) = &message.to {
+            match all.len() {
+                0 => return Err(SendRefusal::NoRecipients),
+                n if n > self.config.max_adhoc_group => return Err(SendRefusal::TooManyRecipients),
+                _ => {}
+            }
         }
-    }
-
-    // req: 7.2.1.1-p1, 7.2.1.1-14, 7.2.1.1-15, 7.2.1.1-16
-    fn send_pager(
-        &mut self,
-        now: Now,
-        ports: &mut Ports<'_, ClientEvent>,
-        message: &NewMessage,
-        sent: &SentMessage,
-        cpim: Bytes,
-    ) -> Result<(), SendRefusal> {
-        let mut request =
-            self.request(&Self::envelope(Method::Message, CpmFeature::PagerMessage, message, sent));
-        // req: 7.2.1.1-7
-        if let Some(seconds) = message.expires {
-            request.headers_mut().push_typed(&Expires(seconds));
+        // A URI can carry header fields, and a body, for the request that is made of it (RFC 3261 §19.1.5).
+        if message.to.uris().iter().any(|uri| uri.as_sip().is_some_and(SipUri::has_headers)) {
+            return unfit("the address of a recipient has header fields");
         }
-        set_cpim(&mut request, cpim);
-        let transaction = ports
-            .sip
-            .send_request(now, request, Destination::Routed)
-            .map_err(|refused| SendRefusal::Endpoint(refused.why.to_string()))?;
-        self.transactions.insert(transaction, Purpose::Pager(sent.id));
+        if message.pseudonym.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
+            return unfit("the pseudonym has control characters");
+        }
+        let own = |uri: &Uri| {
+            uri.address_key() == self.config.address.address_key()
+                || self.registration.associated().iter().any(|own| own.address_key() == uri.address_key())
+        };
+        if message.anonymous && message.reply_to.as_ref().is_some_and(own) {
+            return Err(SendRefusal::NotAnonymous);
+        }
+        if self.outbox.len() >= self.config.limits.max_unanswered {
+            return Err(SendRefusal::Busy);
+        }
         Ok(())
-    }
-
-    pub(crate) fn pager_answered(
-        &mut self,
-        ports: &mut Ports<'_, ClientEvent>,
-        id: SentId,
-        response: &Response,
-    ) {
-        if response.status().is_success() {
-            // req: 7.2.1.1-17
-            let message_uid = message_uid(response);
-            ports.host.event(ClientEvent::Sent { id, message_uid });
-        } else {
-            ports.host.event(ClientEvent::SendFailed { id, why: Failure::rejected(response) });
-        }
-    }
-
-    pub(crate) fn pager_lost(
-        &mut self,
-        ports: &mut Ports<'_, ClientEvent>,
-        id: SentId,
-        why: TransactionFailure,
-    ) {
-        ports.host.event(ClientEvent::SendFailed { id, why: why.into() });
     }
 }
 

@@ -150,11 +150,12 @@ impl Client {
     // req: 7.1-p3
     pub(crate) fn registration_changed(
         &mut self,
+        now: Now,
         ports: &mut Ports<'_, ClientEvent>,
         event: RegistrationEvent,
     ) {
         match event {
-            RegistrationEvent::Registered(bindings) => self.registered(ports, bindings),
+            RegistrationEvent::Registered(bindings) => self.registered(now, ports, bindings),
             RegistrationEvent::Ended => {
                 self.registration.forget();
                 ports.host.event(ClientEvent::Deregistered);
@@ -174,7 +175,7 @@ impl Client {
     }
 
     // req: 6.1.1-p1.1
-    fn registered(&mut self, ports: &mut Ports<'_, ClientEvent>, bindings: Bindings) {
+    fn registered(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, bindings: Bindings) {
         let own = bindings.own.first();
         let sip = |uri: Option<&Uri>| uri.and_then(Uri::as_sip).cloned();
         self.registration.gruus = Gruus {
@@ -186,6 +187,7 @@ impl Client {
             bindings.associated.iter().map(|associated| associated.uri().clone()).collect();
         let associated = self.registration.associated.clone();
         ports.host.event(ClientEvent::Registered { expires: bindings.expires, associated });
+        self.launch_waiting(now, ports);
     }
 }
 

@@ -132,6 +132,7 @@ impl Client {
             in_reply_to: None,
             reply_to: None,
             anonymous: false,
+            pseudonym: None,
         });
         set_cpim(&mut request, cpim);
         Some(request)
@@ -201,7 +202,13 @@ impl Client {
     /// for (RFC 5438 §14).
     // req: 5.4-p8, 5.4-rcv-1, 5.4-rcv-1.a, 5.4-rcv-2, 5.4-rcv-2.a, 5.4-rcv-3, 5.4-rcv-3.b, 5.4.3-p1, 5.4.4-p1
     // req: 5.4.3-p2, 5.4.4-p2
-    pub(crate) fn notified(&mut self, ports: &mut Ports<'_, ClientEvent>, origin: &Origin, document: &Imdn) {
+    pub(crate) fn notified(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        origin: &Origin,
+        document: &Imdn,
+    ) {
         let about = &document.message_id;
         // The address that the message went to may be any of those that the core knows its recipient by. Who hides is
         // nobody whom it went to.
@@ -210,6 +217,7 @@ impl Client {
         let from = known.or_else(|| keys.next()).unwrap_or_default();
         for notification in document.notifications() {
             let verdict = self.sent.report(Some(&from), about, notification);
+            self.told(now, ports, about, verdict);
             let news = matches!(verdict, Verdict::News(_)).then(|| disposition(notification)).flatten();
             let Some(disposition) = news else {
                 self.metrics.count(counter(verdict));

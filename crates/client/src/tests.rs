@@ -10,6 +10,7 @@
 )]
 
 mod bad_input;
+mod durable_send;
 mod harness;
 mod large_receive;
 mod large_send;

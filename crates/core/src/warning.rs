@@ -56,6 +56,13 @@ impl Reason {
         Reason::TABLE.iter().find(|(reason, _)| *reason == self).map_or("", |(_, text)| text)
     }
 
+    /// The reason that a text begins with. The number counts: what stands behind it may be in any language (readings F1).
+    #[must_use]
+    pub fn of(text: &str) -> Option<Reason> {
+        let number = text.trim_start().get(..3)?;
+        Reason::TABLE.iter().find(|(_, known)| known.starts_with(number)).map(|(reason, _)| *reason)
+    }
+
     /// The same with what it is about: `122 Function not allowed: no messages at night`.
     #[must_use]
     pub fn about(self, detail: &str) -> String {
@@ -107,6 +114,11 @@ mod tests {
         ];
         for (reason, text) in expected {
             assert_eq!(warning_of(Some(reason.text())), Some((399, text.to_owned())));
+            assert_eq!(Reason::of(text), Some(reason));
+            assert_eq!(Reason::of(&format!(" {} in other words", text.get(..3).unwrap())), Some(reason));
+        }
+        for none in ["", "12", "999 Who knows", "\u{e9}\u{e9}"] {
+            assert_eq!(Reason::of(none), None);
         }
         assert_eq!(Reason::NotAllowed.about("no focus"), "122 Function not allowed: no focus");
     }

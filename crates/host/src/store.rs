@@ -1,6 +1,8 @@
 //! Where records go that a node wants kept before it tells the peer that a message was taken.
 
-use cpm_core::{Record, StoreError};
+use bytes::Bytes;
+use cpm_core::{Record, StateRecord, StoreError};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +39,8 @@ where
 }
 
 /// Keeps records in memory, up to a number of them and of octets, and then says [`StoreError::Full`] until some are
-/// taken out. Nothing survives the process. Copies are the same store.
+/// taken out. Of state, what stands is kept: the last value of each name. Nothing survives the process. Copies are the same
+/// store.
 #[derive(Debug, Clone)]
 pub struct MemoryStore {
     kept: Arc<Mutex<Kept>>,
@@ -48,7 +51,41 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Kept {
     records: Vec<Record>,
+    /// State by name.
+    state: BTreeMap<String, Bytes>,
     octets: usize,
+}
+
+impl Kept {
+    /// Keeps a record if there is room for it; the end of a name always fits.
+    fn keep(&mut self, record: Record, max_records: usize, max_octets: usize) -> Result<(), StoreError> {
+        let before = match &record {
+            Record::State(state) => {
+                self.state.get(&state.key).map_or(0, |value| state.key.len().saturating_add(value.len()))
+            }
+            _ => 0,
+        };
+        let octets = self.octets.saturating_sub(before).saturating_add(size(&record));
+        let more = match &record {
+            Record::State(state) if state.value.is_none() => {
+                self.state.remove(&state.key);
+                self.octets = octets;
+                return Ok(());
+            }
+            Record::State(state) => usize::from(!self.state.contains_key(&state.key)),
+            _ => 1,
+        };
+        let count = self.records.len().saturating_add(self.state.len()).saturating_add(more);
+        if count > max_records || octets > max_octets {
+            return Err(StoreError::Full);
+        }
+        self.octets = octets;
+        match record {
+            Record::State(StateRecord { key, value: Some(value) }) => drop(self.state.insert(key, value)),
+            other => self.records.push(other),
+        }
+        Ok(())
+    }
 }
 
 impl Default for MemoryStore {
@@ -65,25 +102,20 @@ impl MemoryStore {
         MemoryStore { kept: Arc::default(), max_records, max_octets }
     }
 
-    /// Takes all records out, oldest first.
+    /// Takes all records out: what was received, oldest first, then the state by name.
     #[must_use]
     pub fn take(&self) -> Vec<Record> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.octets = 0;
-        std::mem::take(&mut kept.records)
+        let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        let state = kept.state.into_iter();
+        let state = state.map(|(key, value)| Record::State(StateRecord { key, value: Some(value) }));
+        kept.records.into_iter().chain(state).collect()
     }
 }
 
 impl Store for MemoryStore {
     fn store(&mut self, record: Record) -> Storing {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let octets = kept.octets.saturating_add(size(&record));
-        let fits = kept.records.len() < self.max_records && octets <= self.max_octets;
-        if fits {
-            kept.octets = octets;
-            kept.records.push(record);
-        }
-        Box::pin(std::future::ready(if fits { Ok(()) } else { Err(StoreError::Full) }))
+        Box::pin(std::future::ready(kept.keep(record, self.max_records, self.max_octets)))
     }
 }
 
@@ -93,6 +125,9 @@ fn size(record: &Record) -> usize {
         Record::Received(received) => {
             received.cpim.len().saturating_add(received.state.len()).saturating_add(received.sender.len())
         }
+        Record::State(state) => {
+            state.value.as_ref().map_or(0, |value| state.key.len().saturating_add(value.len()))
+        }
         _ => 0,
     }
 }
@@ -100,7 +135,6 @@ fn size(record: &Record) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use cpm_core::ReceivedRecord;
 
     fn record(octets: usize) -> Record {
@@ -118,5 +152,23 @@ mod tests {
         assert_eq!(store.store(record(0)).await, Err(StoreError::Full));
         assert_eq!(reader.take().len(), 3);
         assert_eq!(store.store(record(10)).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn of_state_what_stands_is_kept() {
+        let put = |key: &str, octets| Record::State(StateRecord::put(key, vec![b'x'; octets]));
+        let reader = MemoryStore::new(2, 20);
+        let mut store = reader.clone();
+        for _ in 0..10 {
+            assert_eq!(store.store(put("a", 9)).await, Ok(()));
+        }
+        assert_eq!(store.store(put("b", 10)).await, Err(StoreError::Full));
+        assert_eq!(store.store(put("b", 9)).await, Ok(()));
+        assert_eq!(store.store(put("c", 0)).await, Err(StoreError::Full));
+        assert_eq!(store.store(Record::State(StateRecord::remove("a"))).await, Ok(()));
+        assert_eq!(store.store(Record::State(StateRecord::remove("a"))).await, Ok(()));
+        assert_eq!(store.store(put("c", 9)).await, Ok(()));
+        assert_eq!(reader.take(), [put("b", 9), put("c", 9)]);
+        assert_eq!(store.store(put("d", 19)).await, Ok(()));
     }
 }

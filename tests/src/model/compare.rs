@@ -195,7 +195,7 @@ fn heard(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Differen
         || seen.objects.iter().any(|(_, kept)| kept.object.direction == Direction::Received);
     found.check(sent == 0 || taken, || "taken, and nobody has it".to_owned());
     let status = seen.failed.iter().find_map(|why| match why {
-        Failure::Rejected { status, warning, .. } => Some((status.as_u16(), warning.clone())),
+        Failure::Rejected { status, warnings, .. } => Some((status.as_u16(), warnings.first().cloned())),
         _ => None,
     });
     // The core itself forbids, without a Warning, what comes from a device whose registration is not through yet.

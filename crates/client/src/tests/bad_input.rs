@@ -2,7 +2,7 @@
 //! two clients without anything between them, over a net that loses, with every octet the same on a second run.
 
 use super::harness::*;
-use crate::{Client, ClientConfig, ClientEvent, NewMessage, contact_uri};
+use crate::{Client, ClientConfig, ClientEvent, NewMessage, SendRefusal, contact_uri};
 use bytes::Bytes;
 use cpm_base::{
     CloseReason, DateTime, FlowId, FlowInfo, Instant, Now, Protocol, Random, Seed, Transport, Trust,
@@ -163,22 +163,27 @@ fn memory_is_bounded() {
     let mut rig = Rig::with(|config| {
         config.limits.max_received = 8;
         config.limits.max_sent = 8;
+        config.limits.max_unanswered = 50;
         config.limits.max_storing = 8;
         config.limits.max_sessions = 4;
     });
     for n in 0..200 {
         rig.deliver(Incoming::message(n, cpim(&format!("m{n}"), "display", "Hi")).bytes());
         rig.deliver(Incoming::invite(1000 + n, &offer("actpass", "")).bytes());
-        rig.send(NewMessage::text(uri("sip:bob@198.51.100.1"), "Hi"));
+        let message = NewMessage::text(uri("sip:bob@198.51.100.1"), "Hi").with_reports();
+        let sent = rig.command(|client, now, ports| client.send_message(now, ports, message));
+        assert_eq!(sent.map_err(|refused| refused.why).err(), (n >= 50).then_some(SendRefusal::Busy));
     }
     let state = format!("{:?}", rig.node.function());
     assert!(state.matches("Receipt {").count() <= 8);
     assert!(state.matches("LargeIn {").count() <= 4);
     assert!(state.matches("\\nf81d4fae").count() <= 16, "{}", state.matches("\\nf81d4fae").count());
-    assert!(state.matches("SentId(").count() <= 8 + 200);
+    assert!(state.matches("Outgoing {").count() <= 50);
+    assert!(state.matches("SentMessage {").count() <= 50 + 50);
     rig.sent.clear();
     rig.events.clear();
     rig.advance(secs(100));
+    assert!(rig.node.function().sent_messages().count() <= 8);
     rig.at_rest();
 }
 

@@ -8,7 +8,7 @@ use cpm_base::{
     CloseReason, DateTime, FlowId, FlowInfo, Instant, Now, OpenError, OpenId, Protocol, Seed, Target,
     Transport, Trust,
 };
-use cpm_core::{Action, Node, Query, QueryId, ReceivedRecord, Record, Reply, StoreError};
+use cpm_core::{Action, Node, Query, QueryId, ReceivedRecord, Record, Reply, StateRecord, StoreError};
 use cpm_sip::{HeaderName, Message, Method, Request, Response, Uri};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -50,6 +50,12 @@ pub(super) struct Rig {
     /// What the client wrote on streams and no test has looked at.
     pub(super) written: BTreeMap<FlowId, Vec<u8>>,
     pub(super) closed: Vec<(FlowId, CloseReason)>,
+    /// All that the client wrote of its own state, in order.
+    pub(super) state: Vec<StateRecord>,
+    /// What waits for the store's word of it, when tests reply.
+    pub(super) state_queries: VecDeque<(QueryId, StateRecord)>,
+    /// Replies of the store to state; without it, tests reply.
+    pub(super) auto_state: Option<Result<(), StoreError>>,
     /// Replies of the store; without it, tests reply.
     pub(super) auto_store: Option<Result<(), StoreError>>,
     /// How many octets a stream takes at a time.
@@ -57,6 +63,10 @@ pub(super) struct Rig {
     /// Whether streams take anything.
     pub(super) writable: bool,
     last_flow: u64,
+    life: u8,
+    /// What the store holds.
+    state_kept: Vec<StateRecord>,
+    received_records: Vec<ReceivedRecord>,
 }
 
 impl Rig {
@@ -72,6 +82,20 @@ impl Rig {
 
     /// Without the flow to the core.
     pub(super) fn bare(change: impl FnOnce(&mut ClientConfig)) -> Rig {
+        Rig::restored_bare(change, 7, Vec::new())
+    }
+
+    /// The next life of this client, from what its store holds; nothing is remembered but the time.
+    pub(super) fn restart(self, change: impl FnOnce(&mut ClientConfig)) -> Rig {
+        let received = self.received_records.into_iter().map(Record::Received);
+        let records = received.chain(self.state_kept.into_iter().map(Record::State));
+        let mut rig = Rig::restored_bare(change, self.life + 1, cpm_core::standing(records));
+        rig.now = self.now;
+        rig.flow(SIP, Protocol::Sip, Transport::Udp, CORE, Trust::Core);
+        rig
+    }
+
+    fn restored_bare(change: impl FnOnce(&mut ClientConfig), life: u8, records: Vec<Record>) -> Rig {
         let contact = contact_uri("alice", addr(ALICE_SIP));
         let mut config = ClientConfig::new(uri("sip:alice@example.com"), contact, addr(ALICE_MSRP), INSTANCE);
         config.registrar = Some(uri("sip:198.51.100.1"));
@@ -79,7 +103,8 @@ impl Rig {
         (config.refresh.jitter_percent, config.refresh.retry_jitter_percent) = (0, 0);
         change(&mut config);
         Rig {
-            node: Client::node(config, Seed::new([7; 32])).unwrap(),
+            node: Client::restored(config, Seed::new([life; 32]), records).unwrap(),
+            life,
             now: Now::new(Instant::ZERO, DateTime::parse("2026-11-21T10:00:00Z").unwrap()),
             sent: VecDeque::new(),
             log: Vec::new(),
@@ -89,10 +114,15 @@ impl Rig {
             opens: VecDeque::new(),
             written: BTreeMap::new(),
             closed: Vec::new(),
+            state: Vec::new(),
+            state_queries: VecDeque::new(),
+            auto_state: Some(Ok(())),
             auto_store: Some(Ok(())),
             write_at_most: usize::MAX,
             writable: true,
             last_flow: 100,
+            state_kept: Vec::new(),
+            received_records: Vec::new(),
         }
     }
 
@@ -133,11 +163,22 @@ impl Rig {
                 Action::WantsWrite(flow) => self.write(flow),
                 Action::Query(id, Query::Store(Record::Received(record))) => match self.auto_store {
                     Some(reply) => {
+                        self.received_records.extend(reply.is_ok().then(|| record.clone()));
                         self.stores.push_back((id, record));
                         self.node.handle_reply(self.now, id, Reply::Stored(reply));
                     }
                     None => self.stores.push_back((id, record)),
                 },
+                Action::Query(id, Query::Store(Record::State(record))) => {
+                    self.state.push(record.clone());
+                    match self.auto_state {
+                        Some(reply) => {
+                            self.state_kept.extend(reply.is_ok().then_some(record));
+                            self.node.handle_reply(self.now, id, Reply::Stored(reply));
+                        }
+                        None => self.state_queries.push_back((id, record)),
+                    }
+                }
                 Action::Query(id, Query::Resolve(query)) => {
                     // The core resolves SIP names; those of media are the test's matter.
                     if query.transport == Some(Transport::Tcp) {
@@ -244,9 +285,24 @@ impl Rig {
     }
 
     pub(super) fn reply_store(&mut self, result: Result<(), StoreError>) {
-        let (id, _) = self.stores.pop_front().expect("a store query");
+        let (id, record) = self.stores.pop_front().expect("a store query");
+        self.received_records.extend(result.is_ok().then_some(record));
         self.node.handle_reply(self.now, id, Reply::Stored(result));
         self.pump();
+    }
+
+    /// More that the store holds.
+    pub(super) fn keep_also(&mut self, records: Vec<StateRecord>) {
+        self.state_kept.extend(records);
+    }
+
+    /// The store's word of the oldest state that waits for it.
+    pub(super) fn reply_state(&mut self, result: Result<(), StoreError>) -> StateRecord {
+        let (id, record) = self.state_queries.pop_front().expect("state to be kept");
+        self.state_kept.extend(result.is_ok().then(|| record.clone()));
+        self.node.handle_reply(self.now, id, Reply::Stored(result));
+        self.pump();
+        record
     }
 
     /// Nothing was said since the last look.

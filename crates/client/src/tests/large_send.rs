@@ -389,9 +389,9 @@ fn a_refused_invite() {
         let ack = rig.next_request(Method::Ack);
         assert_eq!(value(ack.headers(), "Via"), value(invite.headers(), "Via"));
         match rig.next_event() {
-            ClientEvent::SendFailed { id, why: Failure::Rejected { status, warning, .. } } => {
+            ClientEvent::SendFailed { id, why: Failure::Rejected { status, warnings, .. } } => {
                 assert_eq!((id, status.as_u16()), (sent.id, code));
-                assert_eq!(warning.as_deref(), Some("132 Version not supported"));
+                assert_eq!(warnings, ["132 Version not supported"]);
             }
             other => panic!("{other:?}"),
         }

@@ -193,9 +193,9 @@ fn refused_or_unanswered() {
     let request = rig.next_request(Method::Message);
     rig.answer(&request, "403 Nope", "Warning: 399 pf.example.com \"127 Service not authorised\"\r\n", "");
     match rig.next_event() {
-        ClientEvent::SendFailed { id, why: Failure::Rejected { status, reason, warning } } => {
+        ClientEvent::SendFailed { id, why: Failure::Rejected { status, reason, warnings } } => {
             assert_eq!((id, status.as_u16(), reason.as_str()), (sent.id, 403, "Nope"));
-            assert_eq!(warning.as_deref(), Some("127 Service not authorised"));
+            assert_eq!(warnings, ["127 Service not authorised"]);
         }
         other => panic!("{other:?}"),
     }

@@ -127,9 +127,9 @@ impl Sent {
     }
 
     /// A message goes out. One that asks for nothing is not remembered, and one whose Message-ID is known already keeps the
-    /// state that it has: it is sent again. Returns the message that is forgotten for it, when there are as many as the
-    /// limits allow.
-    pub fn remember(&mut self, message: SentMessage) -> Option<String> {
+    /// state that it has: it is sent again. Returns Message-ID and number of the message that is forgotten for it, when there
+    /// are as many as the limits allow.
+    pub fn remember(&mut self, message: SentMessage) -> Option<(String, u64)> {
         let known = self.messages.contains_key(&message.message_id);
         if known || !asks(&message.asked) || message.message_id.len() > self.limits.max_id {
             return None;
@@ -142,17 +142,18 @@ impl Sent {
     }
 
     /// Puts a new one behind the others; returns the one that is forgotten for it.
-    fn insert(&mut self, message_id: String, mut known: Known) -> Option<String> {
+    fn insert(&mut self, message_id: String, mut known: Known) -> Option<(String, u64)> {
         let full = self.messages.len() >= self.limits.max_messages.max(1);
-        let oldest = if full { self.order.pop_first().map(|(_, oldest)| oldest) } else { None };
-        if let Some(oldest) = &oldest {
-            self.messages.remove(oldest);
-        }
+        let oldest = if full { self.order.pop_first() } else { None };
+        let forgotten = oldest.and_then(|(_, oldest)| {
+            let number = self.messages.remove(&oldest)?.number;
+            Some((oldest, number))
+        });
         known.place = self.next_place;
         self.next_place = self.next_place.saturating_add(1);
         self.order.insert(known.place, message_id.clone());
         self.messages.insert(message_id, known);
-        oldest
+        forgotten
     }
 
     /// A message is of no more interest.

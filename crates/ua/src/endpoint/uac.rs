@@ -136,6 +136,19 @@ impl Endpoint {
         }
     }
 
+    /// Whether [`send_request`](Endpoint::send_request), or [`invite`](Endpoint::invite), would take a request now; for a
+    /// function that has something to do before it sends.
+    ///
+    /// # Errors
+    /// What the command would refuse it with.
+    pub fn check_request(&self, request: &Request, destination: &Destination) -> Result<(), Refusal> {
+        self.may_begin()?;
+        self.lacks(request)?;
+        self.next_hop(request, destination, self.config.outbound.as_ref())?;
+        super::routing::strict_route(request)?;
+        Ok(())
+    }
+
     /// RFC 3261 §8.1.1: what every request has.
     pub(super) fn complete_request(&mut self, request: &mut Request) -> Result<(), Refusal> {
         let lacks = self.lacks(request)?;

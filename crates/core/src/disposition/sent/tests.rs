@@ -198,7 +198,7 @@ fn a_record_of_one_message() {
     assert_eq!(narrow.restore_message(&octets, 1_000), Err(RecordError::Value("number of recipients")));
     // The oldest goes, and is named so that its record can go as well.
     assert_eq!(other.remember(message("n", &["a"])), None);
-    assert_eq!(other.remember(message("o", &["a"])).as_deref(), Some("m"));
+    assert_eq!(other.remember(message("o", &["a"])), Some((String::from("m"), 7)));
 }
 
 #[derive(Debug, Clone)]

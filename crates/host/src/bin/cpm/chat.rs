@@ -232,7 +232,9 @@ impl Room<'_> {
     }
 
     async fn say(&mut self, message: NewMessage, text: &str) -> Result<(), String> {
-        let to = message.to.clone();
+        let Some(to) = message.to.uris().first().cloned() else {
+            return self.screen.show("to whom? /to ADDRESS says it\n");
+        };
         let sent = self.running.handle.command(move |now, client, ports| {
             client.send_message(now, ports, message).map_err(|error| error.why.to_string())
         });

@@ -1,0 +1,277 @@
+//! A message from its user's command to the answer of the network: it is kept first, then it goes out, and its record is
+//! held until nothing more can be told of it.
+
+use crate::client::Purpose;
+use crate::message::Recipients;
+use crate::{Client, ClientEvent, Failure, SendRefusal, SentId, SentMessage};
+use bytes::Bytes;
+use cpm_base::{DateTime, Now};
+use cpm_core::disposition::Verdict;
+use cpm_core::{Ports, Written, disposition};
+use cpm_cpim::DispositionRequest;
+use cpm_sip::{Expires, Method, Response, Uri};
+use cpm_ua::{Destination, TransactionFailure};
+
+/// What the records of sent messages are called, before their IMDN Message-ID.
+pub(crate) const SENT_KEY: &str = "client/sent/";
+
+/// A message that the network has not answered for.
+#[derive(Debug, Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) sent: SentMessage,
+    pub(crate) reply_to: Option<Uri>,
+    pub(crate) anonymous: bool,
+    pub(crate) pseudonym: Option<String>,
+    /// When it was composed; its lifetime counts from there.
+    pub(crate) composed: DateTime,
+    /// Lifetime in seconds.
+    pub(crate) expires: Option<u32>,
+    /// Media types of the content, for the offer of a large message.
+    pub(crate) content: Vec<String>,
+    /// The CPIM message, octet for octet.
+    pub(crate) cpim: Bytes,
+    pub(crate) stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The store has not confirmed it.
+    Storing,
+    /// It is kept, from an earlier life or because the endpoint takes no new work.
+    Waiting,
+    /// It is on the wire.
+    UnderWay,
+}
+
+/// Why a message does not go out now.
+pub(crate) enum NotNow {
+    /// It may later.
+    Later,
+    Never(Failure),
+}
+
+impl Outgoing {
+    /// What is left of its lifetime, in seconds.
+    pub(crate) fn lifetime(&self, now: Now) -> Result<Option<u32>, Failure> {
+        let Some(seconds) = self.expires else { return Ok(None) };
+        let passed = now.wall.unix_micros().saturating_sub(self.composed.unix_micros());
+        match u32::try_from((passed / 1_000_000).max(0)) {
+            Ok(0) => Ok(Some(seconds)),
+            Ok(passed) if passed < seconds => Ok(Some(seconds.saturating_sub(passed))),
+            _ => Err(Failure::Expired),
+        }
+    }
+}
+
+impl Client {
+    /// The messages that were sent and of which more may be told: an answer, or a disposition notification. Oldest first;
+    /// after a restart, those that the records name.
+    pub fn sent_messages(&self) -> impl Iterator<Item = &SentMessage> {
+        self.letters.values()
+    }
+
+    /// Takes a message up: it goes out when the store has confirmed it.
+    // req: 7.2.1.1-p1
+    pub(crate) fn post(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        outgoing: Outgoing,
+        asked: DispositionRequest,
+    ) {
+        let sent = outgoing.sent.clone();
+        let forgotten = self.sent.remember(disposition::SentMessage {
+            message_id: sent.message_id.clone(),
+            asked,
+            number: sent.id.0,
+            recipients: recipient_keys(&sent.to),
+        });
+        let key = key_of(&sent.message_id);
+        self.letters.insert(sent.id, sent);
+        self.state.keep(now, ports.host, &key, self.sent_record(&outgoing.sent, Some(&outgoing)));
+        self.outbox.insert(outgoing.sent.id, outgoing);
+        // One that has no answer is kept for that.
+        if let Some((message_id, number)) = forgotten
+            && !self.outbox.contains_key(&SentId(number))
+        {
+            self.letters.remove(&SentId(number));
+            self.state.remove(now, ports.host, &key_of(&message_id));
+        }
+    }
+
+    /// The store has kept a record of a sent message, or not.
+    pub(crate) fn sent_written(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        message_id: &str,
+        written: &Written,
+    ) {
+        let storing =
+            |outgoing: &&Outgoing| outgoing.stage == Stage::Storing && outgoing.sent.message_id == message_id;
+        let waits = self.outbox.values().find(storing).map(|outgoing| outgoing.sent.id);
+        match (waits, written.result) {
+            (Some(id), Ok(())) => self.launch(now, ports, id),
+            // What was perhaps kept all the same may not go out in a later life: the user hears that it failed.
+            (Some(id), Err(_)) => self.finished(now, ports, id, Err(Failure::NotStored)),
+            (None, Ok(())) => {}
+            (None, Err(_)) => self.metrics.count("client.state_not_stored"),
+        }
+    }
+
+    /// Sends what waits, as far as there is room.
+    pub(crate) fn launch_waiting(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
+        let waiting = self.outbox.values().filter(|outgoing| outgoing.stage == Stage::Waiting);
+        let waiting: Vec<SentId> = waiting.map(|outgoing| outgoing.sent.id).collect();
+        for id in waiting {
+            self.launch(now, ports, id);
+        }
+    }
+
+    fn launch(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, id: SentId) {
+        let Some(mut outgoing) = self.outbox.remove(&id) else { return };
+        let launched = match outgoing.lifetime(now) {
+            Err(expired) => Err(NotNow::Never(expired)),
+            Ok(lifetime) if outgoing.sent.large => self.launch_large(now, ports, &outgoing, lifetime),
+            Ok(lifetime) => self.launch_pager(now, ports, &outgoing, lifetime),
+        };
+        outgoing.stage = match launched {
+            Ok(()) => Stage::UnderWay,
+            Err(_) => Stage::Waiting,
+        };
+        self.outbox.insert(id, outgoing);
+        if let Err(NotNow::Never(why)) = launched {
+            self.finished(now, ports, id, Err(why));
+        }
+    }
+
+    // req: 7.2.1.1-7, 7.2.1.1-14, 7.2.1.1-15, 7.2.1.1-16
+    fn launch_pager(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        outgoing: &Outgoing,
+        lifetime: Option<u32>,
+    ) -> Result<(), NotNow> {
+        let mut request = self.outgoing_request(Method::Message, outgoing);
+        if let Some(seconds) = lifetime {
+            request.headers_mut().push_typed(&Expires(seconds));
+        }
+        self.set_body(&mut request, &outgoing.sent.to, "message/cpim", outgoing.cpim.clone())
+            .map_err(|why| NotNow::Never(Failure::Refused(why)))?;
+        let transaction =
+            ports.sip.send_request(now, request, Destination::Routed).map_err(|refused| refused.why)?;
+        self.transactions.insert(transaction, Purpose::Pager(outgoing.sent.id));
+        Ok(())
+    }
+
+    /// The MESSAGE has its final response. Any 2xx is success (readings F10).
+    pub(crate) fn pager_answered(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        id: SentId,
+        response: &Response,
+    ) {
+        let outcome = if response.status().is_success() {
+            // req: 7.2.1.1-17
+            Ok(crate::pager::message_uid(response))
+        } else {
+            Err(Failure::rejected(response))
+        };
+        self.finished(now, ports, id, outcome);
+    }
+
+    pub(crate) fn pager_lost(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        id: SentId,
+        why: TransactionFailure,
+    ) {
+        self.finished(now, ports, id, Err(why.into()));
+    }
+
+    /// The user hears what became of a message on its way. One of which the far side may have got something all the same is
+    /// still recognised in notifications.
+    pub(crate) fn finished(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        id: SentId,
+        outcome: Result<Option<String>, Failure>,
+    ) {
+        let Some(outgoing) = self.outbox.remove(&id) else { return };
+        let never_arrived = match &outcome {
+            Err(Failure::Rejected { .. } | Failure::NotStored | Failure::Refused(_) | Failure::Expired) => {
+                true
+            }
+            Err(Failure::Cancelled) => outgoing.stage != Stage::UnderWay,
+            _ => false,
+        };
+        if never_arrived {
+            self.sent.forget(&outgoing.sent.message_id);
+        }
+        self.write_sent(now, ports, id);
+        ports.host.event(match outcome {
+            Ok(message_uid) => ClientEvent::Sent { id, message_uid },
+            Err(why) => ClientEvent::SendFailed { id, why },
+        });
+    }
+
+    /// A notification said something new of a message: its record says so too.
+    pub(crate) fn told(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        message_id: &str,
+        verdict: Verdict,
+    ) {
+        if let (Verdict::News(_), Some(number)) = (verdict, self.sent.number(message_id)) {
+            self.write_sent(now, ports, SentId(number));
+        }
+    }
+
+    /// Writes what is to be known of a sent message after a restart. A message of which a notification came has arrived: it
+    /// is not sent again, so that its content goes. When nothing more can be told, all of it goes.
+    fn write_sent(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, id: SentId) {
+        let Some(letter) = self.letters.get(&id) else { return };
+        let key = key_of(&letter.message_id);
+        if self.outbox.contains_key(&id) || !self.sent.is_final(&letter.message_id) {
+            let record = self.sent_record(letter, None);
+            self.state.keep(now, ports.host, &key, record);
+        } else {
+            self.letters.remove(&id);
+            self.state.remove(now, ports.host, &key);
+        }
+    }
+}
+
+impl From<cpm_ua::Refusal> for NotNow {
+    /// An endpoint that drains sends nothing more; the message goes out in the next life.
+    fn from(why: cpm_ua::Refusal) -> Self {
+        match why {
+            cpm_ua::Refusal::Draining => NotNow::Later,
+            other => NotNow::Never(Failure::Refused(other.to_string())),
+        }
+    }
+}
+
+fn key_of(message_id: &str) -> String {
+    format!("{SENT_KEY}{message_id}")
+}
+
+/// Who may report on a message. The members of a pre-defined group are not known here.
+fn recipient_keys(to: &Recipients) -> Vec<String> {
+    match to {
+        Recipients::One(one) => vec![one.address_key()],
+        Recipients::AdHoc(all) => all.iter().map(Uri::address_key).collect(),
+        Recipients::Group(_) => Vec::new(),
+    }
+}
+
+impl From<cpm_ua::Refusal> for SendRefusal {
+    fn from(why: cpm_ua::Refusal) -> Self {
+        SendRefusal::Endpoint(why.to_string())
+    }
+}

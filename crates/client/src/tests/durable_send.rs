@@ -1,0 +1,381 @@
+//! A message is kept before it is put on the wire, until nothing more can be told of it; the next life goes on with it.
+
+use super::harness::*;
+use crate::{ClientEvent, Disposition, Failure, MAX_PAGER, NewMessage, Recipients, SentMessage};
+use cpm_core::{ContributionId, StateRecord, StoreError};
+use cpm_sip::{Method, Request};
+
+const BOB: &str = "sip:bob@198.51.100.1";
+
+fn text(text: &str) -> NewMessage {
+    NewMessage::text(uri(BOB), text)
+}
+
+fn key(sent: &SentMessage) -> String {
+    format!("client/sent/{}", sent.message_id)
+}
+
+/// A rig without registrar: what waits goes out at once.
+fn rig() -> Rig {
+    Rig::with(|config| config.registrar = None)
+}
+
+fn restart(rig: Rig) -> Rig {
+    let mut rig = rig.restart(|config| config.registrar = None);
+    rig.advance(secs(0));
+    rig
+}
+
+/// The names under which something stands, and how many octets.
+fn standing(rig: &Rig) -> Vec<(String, usize)> {
+    let records = rig.state.iter().cloned().map(cpm_core::Record::State);
+    let standing = cpm_core::standing(records).into_iter().filter_map(|record| match record {
+        cpm_core::Record::State(StateRecord { key, value: Some(value) }) => Some((key, value.len())),
+        _ => None,
+    });
+    standing.filter(|(key, _)| key.starts_with("client/sent/")).collect()
+}
+
+/// A disposition notification of Bob's about a message.
+fn report(n: u32, sent: &SentMessage, what: &str) -> Vec<u8> {
+    Incoming::message(n, imdn_about(&sent.message_id, what))
+        .with("P-Asserted-Identity", "<sip:bob@198.51.100.1>")
+        .bytes()
+}
+
+fn imdn_about(message_id: &str, what: &str) -> Vec<u8> {
+    let document = format!(
+        "<?xml version=\"1.0\"?><imdn xmlns=\"urn:ietf:params:xml:ns:imdn\"><message-id>{message_id}</message-id>\
+         <datetime>2026-11-21T10:00:00Z</datetime>{what}</imdn>"
+    );
+    format!(
+        "From: <sip:bob@198.51.100.1>\r\nTo: <sip:alice@example.com>\r\nNS: imdn <urn:ietf:params:imdn>\r\n\
+         imdn.Message-ID: r-{message_id}-{}\r\n\r\nContent-Type: message/imdn+xml\r\n\
+         Content-Disposition: notification\r\n\r\n{document}",
+        what.len()
+    )
+    .into_bytes()
+}
+
+const DELIVERED: &str = "<delivery-notification><status><delivered/></status></delivery-notification>";
+const DISPLAYED: &str = "<display-notification><status><displayed/></status></display-notification>";
+
+/// The fields of a request that may not change when it is sent again.
+fn same(request: &Request) -> Vec<String> {
+    let names = [
+        "Conversation-ID",
+        "Contribution-ID",
+        "InReplyTo-Contribution-ID",
+        "Reply-To",
+        "To",
+        "Privacy",
+        "P-Preferred-Service",
+        "P-Preferred-Identity",
+        "Accept-Contact",
+        "Content-Type",
+        "Require",
+        "User-Agent",
+    ];
+    let mut all: Vec<String> = names.iter().map(|name| values(request.headers(), name).join(",")).collect();
+    all.push(request.uri().as_str().to_owned());
+    all.push(String::from_utf8(request.body().to_vec()).unwrap());
+    all
+}
+
+/// Nothing goes out before the store has confirmed it; the user has his answer at once.
+#[test]
+fn a_message_is_kept_before_it_goes_out() {
+    let mut rig = rig();
+    rig.auto_state = None;
+    let sent = rig.send(text("Hello"));
+    rig.quiet();
+    assert!(!rig.node.function().is_idle());
+    // The numbers, then the message.
+    assert_eq!(rig.reply_state(Ok(())).key, "client/numbers");
+    rig.quiet();
+    let record = rig.reply_state(Ok(()));
+    assert_eq!(record.key, key(&sent));
+    assert!(record.value.is_some());
+    let request = rig.next_request(Method::Message);
+    rig.answer(&request, "200 OK", "", "");
+    assert_eq!(rig.next_event(), ClientEvent::Sent { id: sent.id, message_uid: None });
+    // No notification was asked for: nothing more can be told.
+    assert_eq!(rig.reply_state(Ok(())), StateRecord::remove(key(&sent)));
+    assert_eq!(rig.node.function().sent_messages().count(), 0);
+    rig.at_rest();
+}
+
+#[test]
+fn what_is_not_kept_is_not_sent() {
+    for silent in [false, true] {
+        let mut rig = rig();
+        rig.auto_state = None;
+        let sent = rig.send(text("Hello").with_reports());
+        rig.reply_state(Ok(()));
+        if silent {
+            rig.advance(secs(119));
+            rig.quiet();
+            rig.advance(secs(1));
+        } else {
+            rig.reply_state(Err(StoreError::Full));
+        }
+        assert_eq!(rig.next_event(), ClientEvent::SendFailed { id: sent.id, why: Failure::NotStored });
+        if silent {
+            // The store awakes: too late.
+            rig.reply_state(Ok(()));
+        }
+        rig.quiet();
+        // It may have been kept all the same, and is not to go out in a later life.
+        assert_eq!(rig.reply_state(Ok(())), StateRecord::remove(key(&sent)));
+        rig.at_rest();
+        let mut rig = restart(rig);
+        rig.quiet();
+        assert_eq!(rig.node.function().sent_messages().count(), 0);
+    }
+}
+
+#[test]
+fn a_message_that_is_not_out_yet_can_be_stopped() {
+    let mut rig = rig();
+    rig.auto_state = None;
+    let sent = rig.send(text("Hello"));
+    assert!(rig.command(|client, now, ports| client.cancel_message(now, ports, sent.id)));
+    assert_eq!(rig.next_event(), ClientEvent::SendFailed { id: sent.id, why: Failure::Cancelled });
+    assert!(!rig.command(|client, now, ports| client.cancel_message(now, ports, sent.id)));
+    while !rig.state_queries.is_empty() {
+        rig.reply_state(Ok(()));
+    }
+    rig.quiet();
+    rig.at_rest();
+    assert!(standing(&rig).is_empty());
+}
+
+/// A message that was kept but never answered for goes out again as it was; what was answered does not.
+#[test]
+fn the_next_life_sends_what_was_not_answered() {
+    let mut group = text("to all").with_reports();
+    group.to = Recipients::AdHoc(vec![uri(BOB), uri("sip:carol@198.51.100.1")]);
+    group.in_reply_to = Some(ContributionId::parse(CONTRIBUTION).unwrap());
+    let mut hidden = text("who am I").anonymous(Some("Zorro"));
+    hidden.reply_to = Some(uri("sip:desk@example.com"));
+    let change = |config: &mut crate::ClientConfig| {
+        config.registrar = None;
+        config.controlling_function = Some(uri("sip:list@198.51.100.1"));
+    };
+    let mut rig = Rig::with(change);
+    let answered = rig.send(text("answered"));
+    let request = rig.next_request(Method::Message);
+    rig.answer(&request, "200 OK", "", "");
+    rig.next_event();
+    let sent = [rig.send(group), rig.send(hidden)];
+    let before = [rig.next_request(Method::Message), rig.next_request(Method::Message)];
+    assert_eq!(rig.state.iter().filter(|record| record.key == key(&answered)).count(), 2);
+
+    let mut rig = rig.restart(change);
+    rig.quiet();
+    rig.advance(secs(0));
+    let open: Vec<SentMessage> = rig.node.function().sent_messages().cloned().collect();
+    assert_eq!(open, sent);
+    // The longer one tries a stream first (RFC 3261 §18.1.1), and comes behind the other.
+    for (sent, before) in sent.iter().zip(before).rev() {
+        let again = rig.next_request(Method::Message);
+        assert_eq!(same(&again), same(&before));
+        assert_ne!(value(again.headers(), "Call-ID"), value(before.headers(), "Call-ID"));
+        rig.answer(&again, "202 Accepted", "Message-UID: 5\r\n", "");
+        let uid = Some("5".to_owned());
+        assert_eq!(rig.next_event(), ClientEvent::Sent { id: sent.id, message_uid: uid });
+    }
+    assert!(rig.sent.is_empty());
+    // Numbers go on behind all that were given.
+    assert!(rig.send(text("new")).id > sent[1].id);
+    rig.sent.clear();
+    let mut rig = restart(rig);
+    rig.next_request(Method::Message);
+    assert!(rig.sent.is_empty(), "the others were answered");
+}
+
+#[test]
+fn large_messages_too_as_many_as_there_is_room_for() {
+    let change = |config: &mut crate::ClientConfig| {
+        config.registrar = None;
+        config.limits.max_sessions = 2;
+    };
+    let mut rig = Rig::with(change);
+    let long = "x".repeat(MAX_PAGER);
+    let sent = [rig.send(text(&long)), rig.send(text(&long))];
+    let before = [rig.next_request(Method::Invite), rig.next_request(Method::Invite)];
+    let narrow = |config: &mut crate::ClientConfig| {
+        change(config);
+        config.limits.max_sessions = 1;
+    };
+    let mut rig = rig.restart(narrow);
+    rig.advance(secs(0));
+    for (sent, before) in sent.iter().zip(before) {
+        let again = rig.next_request(Method::Invite);
+        for name in ["Conversation-ID", "Contribution-ID", "P-Preferred-Service"] {
+            assert_eq!(value(again.headers(), name), value(before.headers(), name));
+        }
+        assert!(rig.sent.is_empty(), "one at a time");
+        rig.answer(&again, "486 Busy Here", "", "");
+        rig.next_request(Method::Ack);
+        assert!(matches!(rig.next_event(), ClientEvent::SendFailed { id, .. } if id == sent.id));
+    }
+    rig.at_rest();
+    assert!(standing(&rig).is_empty());
+}
+
+#[test]
+fn with_a_registrar_what_waits_goes_out_once_registered() {
+    let mut rig = Rig::new();
+    rig.send(text("Hello"));
+    let before = rig.next_request(Method::Message);
+    let mut rig = rig.restart(|_| {});
+    rig.advance(secs(60));
+    rig.quiet();
+    rig.command(|client, now, ports| client.register(now, ports)).unwrap();
+    let register = rig.next_request(Method::Register);
+    rig.quiet();
+    let contact = value(register.headers(), "Contact");
+    let extra = format!("Contact: {contact};expires=600\r\nService-Route: <sip:orig@198.51.100.1;lr>\r\n");
+    rig.answer(&register, "200 OK", &extra, "");
+    let again = rig.next_request(Method::Message);
+    assert_eq!(same(&again), same(&before));
+    assert_eq!(value(again.headers(), "Route"), "<sip:orig@198.51.100.1;lr>");
+}
+
+#[test]
+fn a_lifetime_counts_from_the_command_on() {
+    for (passed, left) in [(0, Some("60")), (1, Some("59")), (59, Some("1")), (60, None), (100_000, None)] {
+        let mut rig = rig();
+        let mut message = text("Hello").with_reports();
+        message.expires = Some(60);
+        let sent = rig.send(message);
+        assert_eq!(value(rig.next_request(Method::Message).headers(), "Expires"), "60");
+        rig.now = rig.now.plus(secs(passed));
+        let mut rig = restart(rig);
+        match left {
+            Some(left) => {
+                assert_eq!(value(rig.next_request(Method::Message).headers(), "Expires"), left);
+            }
+            None => {
+                assert_eq!(rig.next_event(), ClientEvent::SendFailed { id: sent.id, why: Failure::Expired });
+                assert!(standing(&rig).is_empty());
+                rig.at_rest();
+            }
+        }
+        rig.quiet();
+    }
+}
+
+/// Receipts are recognised in the next life, those that were told are not told again, and the record goes with the last one.
+#[test]
+fn receipts_are_recognised_in_the_next_life() {
+    let mut rig = rig();
+    let sent = rig.send(text(&"long ".repeat(100)).with_reports());
+    let request = rig.next_request(Method::Message);
+    rig.answer(&request, "200 OK", "", "");
+    rig.next_event();
+    // Answered: the content goes, what recognises receipts stays.
+    let [(name, octets)] = &standing(&rig)[..] else { panic!() };
+    assert_eq!(*name, key(&sent));
+    assert!(*octets < 300, "{octets}");
+
+    let mut rig = restart(rig);
+    rig.quiet();
+    rig.deliver(report(1, &sent, DELIVERED));
+    rig.next_response(200);
+    let told = |disposition| ClientEvent::Disposition { id: sent.id, disposition, from: BOB.to_owned() };
+    assert_eq!(rig.next_event(), told(Disposition::Delivered));
+
+    let mut rig = restart(rig);
+    rig.deliver(report(2, &sent, DELIVERED));
+    rig.next_response(200);
+    rig.quiet();
+    rig.deliver(report(3, &sent, DISPLAYED));
+    rig.next_response(200);
+    assert_eq!(rig.next_event(), told(Disposition::Displayed));
+    assert!(standing(&rig).is_empty());
+    let mut rig = restart(rig);
+    assert_eq!(rig.node.function().sent_messages().count(), 0);
+    rig.deliver(report(4, &sent, DISPLAYED));
+    rig.next_response(200);
+    rig.quiet();
+}
+
+/// Of a message that a notification came for before the answer did, there is nothing to be sent again.
+#[test]
+fn a_notification_says_that_it_arrived() {
+    let mut rig = rig();
+    let sent = rig.send(text("Hello").with_reports());
+    rig.next_request(Method::Message);
+    rig.deliver(report(1, &sent, DELIVERED));
+    rig.next_response(200);
+    rig.next_event();
+    let mut rig = restart(rig);
+    rig.quiet();
+    rig.deliver(report(2, &sent, DISPLAYED));
+    rig.next_response(200);
+    assert!(matches!(rig.next_event(), ClientEvent::Disposition { disposition: Disposition::Displayed, .. }));
+}
+
+/// What was refused did not arrive; of what had no answer, one does not know.
+#[test]
+fn receipts_for_what_failed() {
+    for (answer, kept) in [(Some("403 Forbidden"), 0), (None, 1)] {
+        let mut rig = rig();
+        rig.send(text("Hello").with_reports());
+        let request = rig.next_request(Method::Message);
+        match answer {
+            Some(answer) => rig.answer(&request, answer, "", ""),
+            None => rig.advance(secs(33)),
+        }
+        rig.sent.clear();
+        assert!(matches!(rig.next_event(), ClientEvent::SendFailed { .. }));
+        assert_eq!(standing(&rig).len(), kept);
+        assert_eq!(rig.node.function().sent_messages().count(), kept);
+        rig.at_rest();
+        let rig = restart(rig);
+        assert!(rig.sent.is_empty());
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_read_harms_no_other() {
+    let mut rig = rig();
+    let sent = rig.send(text("Hello"));
+    rig.next_request(Method::Message);
+    let mut records: Vec<StateRecord> = rig.state.clone();
+    let good = records.iter().find(|record| record.key == key(&sent)).unwrap().value.clone().unwrap();
+    for at in 0..good.len() {
+        records.push(StateRecord::put(format!("client/sent/{at}"), good.slice(..at)));
+    }
+    records.push(StateRecord::put("client/numbers", "what"));
+    records.push(StateRecord::put("client/unheard-of", good.clone()));
+    records.push(StateRecord::put("client/sent/", ""));
+    rig.keep_also(records);
+    let mut rig = restart(rig);
+    rig.next_request(Method::Message);
+    rig.quiet();
+    let bad = good.len() as u64 + 3;
+    assert_eq!(rig.node.function().metrics().get("client.record_not_restored"), bad);
+}
+
+/// As many as the limits allow are kept, the oldest go, and their records with them.
+#[test]
+fn records_are_as_many_as_the_limits_allow() {
+    let mut rig = Rig::with(|config| {
+        config.registrar = None;
+        config.limits.max_sent = 3;
+    });
+    for n in 0..10 {
+        rig.send(text(&n.to_string()).with_reports());
+        let request = rig.next_request(Method::Message);
+        rig.answer(&request, "200 OK", "", "");
+    }
+    assert_eq!(standing(&rig).len(), 3);
+    let last: Vec<u64> = rig.node.function().sent_messages().map(|sent| sent.id.0).collect();
+    assert_eq!(last, [8, 9, 10]);
+    let rig = restart(rig);
+    let after: Vec<u64> = rig.node.function().sent_messages().map(|sent| sent.id.0).collect();
+    assert_eq!(after, last);
+}
