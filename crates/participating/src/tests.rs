@@ -5,5 +5,6 @@ pub(crate) mod bench;
 mod dialogs;
 mod faults;
 mod originating;
+mod reg_event;
 mod registration;
 mod terminating;
