@@ -75,7 +75,10 @@ fn read_bug(path: &Path) -> Bug {
         let (old, edit) = cut(&edit, "====\n");
         let (new, _) = cut(&edit, ">>>>\n");
         edits.push(Edit { file, old, new });
-        rest = rest.split_once("file: ").and_then(|(_, rest)| rest.split_once(">>>>\n")).map_or("", |(_, rest)| rest);
+        rest = rest
+            .split_once("file: ")
+            .and_then(|(_, rest)| rest.split_once(">>>>\n"))
+            .map_or("", |(_, rest)| rest);
     }
     assert!(!edits.is_empty(), "{name}: nothing is planted");
     Bug { name, what: what.to_owned(), edits }
@@ -116,7 +119,8 @@ fn plant(root: &Path, tree: &Path, bug: &Bug, planted: bool) {
     for edit in &bug.edits {
         let text = fs::read_to_string(root.join(&edit.file)).expect("readable");
         // An edit of a file that another edit changed before goes on from there.
-        let before = if planted { fs::read_to_string(tree.join(&edit.file)).expect("readable") } else { text };
+        let before =
+            if planted { fs::read_to_string(tree.join(&edit.file)).expect("readable") } else { text };
         let text = if planted { before.replacen(&edit.old, &edit.new, 1) } else { before };
         fs::write(tree.join(&edit.file), text).expect("a file can be written");
     }
@@ -137,7 +141,8 @@ fn first_failing(tree: &Path, seeds: u64) -> Option<u64> {
         let said = [run.stdout, run.stderr].concat();
         let said = String::from_utf8_lossy(&said);
         // Each case stops at its first one: the least of them is the first of all.
-        let seed = said.lines().filter_map(|line| line.strip_prefix("seed ")?.split(':').next()?.parse().ok()).min();
+        let seed =
+            said.lines().filter_map(|line| line.strip_prefix("seed ")?.split(':').next()?.parse().ok()).min();
         if seed.is_some() {
             return seed;
         }

@@ -1,13 +1,13 @@
 //! A world of nodes made from a [`Plan`], and what is done in it.
 
-use super::documents::{self, address};
+use super::documents;
 use super::isf::{Interworked, Isf};
-use super::plan::{MessagePlan, Plan};
+use super::plan::{MessagePlan, Plan, RecordPlan};
 use crate::scene::{Told, uri};
 use cpm_client::{Client, ClientConfig, ClientEvent, NewMessage, ReceivedMessage, SentMessage, contact_uri};
 use cpm_core::outside::Preferences;
 use cpm_core::{Node, NodeConfig, Ports};
-use cpm_participating::{ParticipatingConfig, ParticipatingFunction};
+use cpm_participating::{ParticipatingConfig, ParticipatingFunction, Recording, WithoutPreferences};
 use cpm_sim::{
     CoreConfig, Handle, Happened, Link, NodeId, Outcome, Place, SipIpCore, User, Violation, World,
 };
@@ -74,7 +74,7 @@ fn client_config(plan: &Plan, id: DeviceId) -> ClientConfig {
     let device = &user.devices[id.1];
     let here = place(last_of(id));
     let contact = contact_uri(user.name, (here, 5060).into());
-    let mut config = ClientConfig::new(uri(&address(user.name)), contact, (here, 2855).into(), &instance(id));
+    let mut config = ClientConfig::new(uri(&plan.address(id.0)), contact, (here, 2855).into(), &instance(id));
     config.registrar = Some(uri("sip:home.test"));
     config.settings.delivery_reports = device.delivery_reports;
     config.settings.display_reports = device.display_reports;
@@ -84,8 +84,23 @@ fn client_config(plan: &Plan, id: DeviceId) -> ClientConfig {
     config
 }
 
-fn function_config(number: usize) -> ParticipatingConfig {
-    ParticipatingConfig::new(sip(&format!("sip:pf-{number}.home.test")))
+fn function_config(plan: &Plan, number: usize) -> ParticipatingConfig {
+    let planned = &plan.functions[number];
+    let mut config = ParticipatingConfig::new(sip(&format!("sip:pf-{number}.home.test")));
+    let policy = &mut config.policy;
+    policy.anonymity_originating = planned.anonymity_originating;
+    policy.anonymity_terminating = planned.anonymity_terminating;
+    policy.recording = match planned.recording {
+        RecordPlan::Never => Recording::Never,
+        RecordPlan::Wish => Recording::Wish,
+        RecordPlan::Always => Recording::Always,
+    };
+    policy.without_preferences = match planned.without_preferences {
+        true => WithoutPreferences::Deliver,
+        false => WithoutPreferences::Refuse,
+    };
+    policy.isf = planned.isf.then(|| sip("sip:isf.home.test"));
+    config
 }
 
 impl Arena {
@@ -98,11 +113,12 @@ impl Arena {
         for name in ["home.test", "core.home.test"] {
             world.name(name, &[place(CORE)]);
         }
-        let user = |user: &super::plan::UserPlan| User {
-            identities: vec![uri(&address(user.name))],
+        let user = |(number, user): (usize, &super::plan::UserPlan)| User {
+            identities: vec![uri(&plan.address(number))],
             participating: Some(sip(&format!("sip:pf-{}.home.test", user.function))),
         };
-        let config = CoreConfig::new(sip("sip:core.home.test"), plan.users.iter().map(user).collect());
+        let config =
+            CoreConfig::new(sip("sip:core.home.test"), plan.users.iter().enumerate().map(user).collect());
         let node_config = config.node(world.fork_seed());
         let core = SipIpCore::new(config, world.fork_seed());
         let core = Node::new(core, node_config).expect("a good configuration");
@@ -143,7 +159,11 @@ impl Arena {
                 &cpm_xml::Limits::default(),
             );
             let preferences = read.unwrap_or_else(|error| panic!("{error:?}: {policy}{profiles}{blacklist}"));
-            self.world.set_preferences(self.functions[user.function], &uri(&address(user.name)), preferences);
+            self.world.set_preferences(
+                self.functions[user.function],
+                &uri(&self.plan.address(number)),
+                preferences,
+            );
         }
     }
 
@@ -178,7 +198,7 @@ impl Arena {
     pub fn send(&mut self, plan: &MessagePlan, original: Option<&ReceivedMessage>) -> Option<Sending> {
         let mut message = match original {
             Some(original) => NewMessage::reply(original, &plan.text)?,
-            None => NewMessage::text(uri(&address(self.plan.users[plan.to].name)), &plan.text),
+            None => NewMessage::text(uri(&self.plan.address(plan.to)), &plan.text),
         };
         message.reports.positive_delivery = plan.delivery;
         message.reports.display = plan.display;
@@ -278,8 +298,7 @@ impl Arena {
 }
 
 fn function(world: &mut World<Told>, plan: &Plan, number: usize) -> Handle<ParticipatingFunction> {
-    let _ = plan;
-    let config = function_config(number);
+    let config = function_config(plan, number);
     let node = ParticipatingFunction::node(config.clone(), world.fork_seed()).expect("a good configuration");
     let here = place(2 + number as u8);
     world.name(&format!("pf-{number}.home.test"), &[here]);

@@ -4,7 +4,7 @@
 use super::arena::{Arena, DeviceId, Sending};
 use super::fate::{Answer, Fate, Registered, notification_passes};
 use super::isf::Interworked;
-use super::plan::{IsfPlan, RESTARTS, Trouble};
+use super::plan::{IsfPlan, MessagePlan, NOBODY, Plan, RESTARTS, Trouble};
 use super::story::{Reading, Story};
 use crate::scene::uri;
 use cpm_client::{ClientEvent, Disposition, Failure, ReceivedMessage};
@@ -45,8 +45,9 @@ impl Differences<'_> {
 struct Seen<'a> {
     /// What the model says when nothing goes wrong.
     fate: Fate,
-    /// The same with every device there that ever is.
-    widest: Fate,
+    /// The same with every device there that ever is, and with what is done when the wishes of users cannot be had: what
+    /// can be at most.
+    widest: Vec<Fate>,
     /// Each time that it was shown: device, place among the events, message.
     shown: Vec<(DeviceId, usize, &'a ReceivedMessage)>,
     /// The devices whose stores hold it.
@@ -66,7 +67,7 @@ impl<'a> Seen<'a> {
         let id = &sending.sent.message_id;
         let mut seen = Seen {
             fate: Fate::of(&arena.plan, &sending.plan, &sending.registered),
-            widest: Fate::of(&arena.plan, &sending.plan, &all),
+            widest: widest(&arena.plan, &sending.plan, &all),
             shown: Vec::new(),
             kept: arena.ids().into_iter().filter(|device| keeps(arena, *device, id)).collect(),
             sent: Vec::new(),
@@ -101,6 +102,10 @@ impl<'a> Seen<'a> {
         seen
     }
 
+    fn may(&self, what: impl Fn(&Fate) -> bool) -> bool {
+        self.widest.iter().any(what)
+    }
+
     /// What the device that sent it told of it. Its name for it is good in the life in which it was sent, and in later ones
     /// where nothing of a life is forgotten.
     fn sender(&mut self, arena: &'a Arena, sending: &Sending) {
@@ -118,6 +123,14 @@ impl<'a> Seen<'a> {
             }
         }
     }
+}
+
+fn widest(plan: &Plan, message: &MessagePlan, all: &Registered) -> Vec<Fate> {
+    let mut fates = vec![Fate::of(plan, message, all)];
+    if plan.trouble == Trouble::Everything {
+        fates.push(Fate::of(&plan.without_preferences(), message, all));
+    }
+    fates
 }
 
 pub fn contains(octets: &[u8], text: &[u8]) -> bool {
@@ -142,7 +155,8 @@ fn shown(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Differen
     found.check(devices.len() == seen.shown.len(), || {
         format!("shown {:?}", seen.shown.iter().map(|(device, _, _)| device).collect::<Vec<_>>())
     });
-    let stray: Vec<_> = seen.kept.iter().filter(|device| !seen.widest.devices.contains(device)).collect();
+    let stray: Vec<_> =
+        seen.kept.iter().filter(|device| !seen.may(|fate| fate.devices.contains(device))).collect();
     found.check(stray.is_empty(), || format!("kept by {stray:?}, who must not have it"));
     for device in &devices {
         found.check(seen.kept.contains(device), || format!("{device:?} shows it and does not keep it"));
@@ -165,7 +179,7 @@ fn content(
     found: &mut Differences<'_>,
 ) {
     let plan = &sending.plan;
-    let sender = super::documents::address(story.arena.plan.users[plan.from.0].name);
+    let sender = story.arena.plan.address(plan.from.0);
     let from = (!plan.anonymous).then(|| uri(&sender));
     let replied = plan.reply_to.map(|number| &story.sendings[number].sent);
     let shows = [
@@ -203,22 +217,22 @@ fn heard(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Differen
     if let Some((403, warning)) = &status
         && !(of_core && warning.is_none())
     {
-        let Answer::Forbidden(code) = seen.widest.answer else {
-            return found.check(false, || format!("forbidden: {warning:?}, and should not"));
+        let right = |fate: &Fate| match fate.answer {
+            Answer::Forbidden(code) => {
+                warning.as_ref().is_some_and(|text| text.starts_with(&code.to_string()))
+            }
+            _ => false,
         };
-        let code = code.to_string();
-        found.check(warning.as_ref().is_some_and(|text| text.starts_with(&code)), || {
-            format!("forbidden with {warning:?}, should be {code}")
-        });
+        found.check(seen.may(right), || format!("forbidden: {warning:?}, should be {:?}", seen.fate.answer));
     }
-    found.check(sent == 0 || !matches!(seen.widest.answer, Answer::Forbidden(_)), || {
-        "taken, should be forbidden".to_owned()
-    });
+    let may_be_taken = |fate: &Fate| !matches!(fate.answer, Answer::Forbidden(_) | Answer::NotFound);
+    found.check(sent == 0 || seen.may(may_be_taken), || format!("taken, should be {:?}", seen.fate.answer));
     if exact(story) {
         let right = match seen.fate.answer {
             Answer::Success => sent == 1,
             Answer::Forbidden(_) => status.as_ref().is_some_and(|(status, _)| *status == 403),
             Answer::Unavailable => status.as_ref().is_some_and(|(status, _)| *status == 480),
+            Answer::NotFound => status.as_ref().is_some_and(|(status, _)| *status == 404),
         };
         found.check(right, || format!("heard {sent} {:?}, should be {:?}", seen.failed, seen.fate.answer));
     }
@@ -237,7 +251,7 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
     found.check(delivered == 0 || !seen.kept.is_empty(), || "delivery told, nobody has it".to_owned());
     found.check(displayed == 0 || !seen.readings.is_empty(), || "reading told, nobody read".to_owned());
     // Only what comes from whom it was sent to counts: not from whom it was forwarded to.
-    let recipient = super::documents::address(arena.plan.users[plan.to].name);
+    let recipient = arena.plan.address(plan.to);
     let strangers: Vec<_> = seen.dispositions.iter().filter(|(_, _, from)| *from != recipient).collect();
     found.check(strangers.is_empty(), || format!("told by {strangers:?}"));
 
@@ -273,6 +287,9 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
 /// how it gets lost rightly.
 fn may_expect_notifications(story: &Story, sending: &Sending) -> bool {
     let from = sending.plan.from;
+    if sending.plan.to == NOBODY {
+        return false;
+    }
     let alone = story.arena.plan.users[from.0].devices.len() == 1;
     let steady = |user: usize| !story.unsteady.iter().any(|device| device.0 == user);
     alone && steady(from.0) && steady(sending.plan.to)
@@ -281,7 +298,7 @@ fn may_expect_notifications(story: &Story, sending: &Sending) -> bool {
 /// What the interworking function got.
 fn interworked(story: &Story, _: &Sending, seen: &Seen<'_>, found: &mut Differences<'_>) {
     let count = seen.interworked.len();
-    found.check(count == 0 || seen.widest.interworked, || "interworked, should not".to_owned());
+    found.check(count == 0 || seen.may(|fate| fate.interworked), || "interworked, should not".to_owned());
     if exact(story) {
         let wanted = usize::from(seen.fate.interworked);
         found.check(count == wanted, || format!("interworked {count} times, should be {wanted}"));
@@ -294,8 +311,7 @@ fn recorded(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
     let mut recorded = BTreeSet::new();
     for (function, kept) in &seen.objects {
         let object = &kept.object;
-        let user =
-            plan.users.iter().position(|user| uri(&super::documents::address(user.name)) == object.user);
+        let user = (0..plan.users.len()).find(|user| uri(&plan.address(*user)) == object.user);
         let Some(user) = user else { return found.check(false, || format!("recorded for {}", object.user)) };
         found.check(plan.users[user].function == *function, || "recorded elsewhere".to_owned());
         let what = (user, object.direction == Direction::Sent);
@@ -319,7 +335,8 @@ fn recorded(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
             format!("recorded for {recorded:?}, should be for {:?}", seen.fate.recorded)
         });
     } else {
-        let all = &seen.widest.recorded;
-        found.check(recorded.is_subset(all), || format!("recorded for {recorded:?}, at most for {all:?}"));
+        let stray: Vec<_> =
+            recorded.iter().filter(|one| !seen.may(|fate| fate.recorded.contains(one))).collect();
+        found.check(stray.is_empty(), || format!("recorded for {stray:?}, should not"));
     }
 }

@@ -3,10 +3,6 @@
 use super::plan::{About, Plan, RulePlan, UserPlan, WishPlan};
 use std::fmt::Write;
 
-pub fn address(name: &str) -> String {
-    format!("sip:{name}@home.test")
-}
-
 /// The User Access Policy; empty where the user has no rules.
 pub fn access_policy(plan: &Plan, user: &UserPlan) -> String {
     if user.rules.is_empty() {
@@ -27,7 +23,7 @@ pub fn access_policy(plan: &Plan, user: &UserPlan) -> String {
 }
 
 fn conditions(plan: &Plan, rule: &RulePlan) -> String {
-    let id = |user: usize| address(plan.users[user].name);
+    let id = |user: usize| plan.address(user);
     let mut text = match rule.about {
         About::Everybody => String::new(),
         About::User(user) => format!("<identity><one id=\"{}\"/></identity>", id(user)),
@@ -59,7 +55,7 @@ fn actions(plan: &Plan, wish: WishPlan) -> String {
     };
     let mut text = format!("<ocp:{element}>true</ocp:{element}>");
     if let WishPlan::Forward(to) = wish {
-        let _ = write!(text, "<ocp:forward-to>{}</ocp:forward-to>", address(plan.users[to].name));
+        let _ = write!(text, "<ocp:forward-to>{}</ocp:forward-to>", plan.address(to));
     }
     text
 }
@@ -83,7 +79,7 @@ pub fn blacklist(plan: &Plan, user: &UserPlan) -> String {
     let mut text =
         String::from("<resource-lists xmlns=\"urn:ietf:params:xml:ns:resource-lists\"><list name=\"black\">");
     for other in &user.blacklist {
-        let _ = write!(text, "<entry uri=\"{}\"/>", address(plan.users[*other].name));
+        let _ = write!(text, "<entry uri=\"{}\"/>", plan.address(*other));
     }
     text + "</list></resource-lists>"
 }

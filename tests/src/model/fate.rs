@@ -1,7 +1,9 @@
 //! What the specification wants of a message: who gets it, what its sender hears, what is recorded. TS 8.2.1.1, 8.3.1.1
 //! and 8.3.4, step by step, on plain data.
 
-use super::plan::{About, IsfPlan, MessagePlan, Plan, RecordPlan, RulePlan, UserPlan, WishPlan};
+use super::plan::{
+    About, IsfPlan, MessagePlan, NOBODY, Plan, RECORDING, RecordPlan, RulePlan, UserPlan, WishPlan,
+};
 use std::collections::BTreeSet;
 
 /// What becomes of a message when nothing goes wrong.
@@ -24,6 +26,8 @@ pub enum Answer {
     Forbidden(u16),
     /// 480: nobody is there; it would be deferred.
     Unavailable,
+    /// 404: the core knows nobody of this address.
+    NotFound,
 }
 
 /// Which devices are registered.
@@ -44,8 +48,19 @@ impl Fate {
         if message.anonymous && !function.anonymity_originating {
             return Fate::refused(Answer::Forbidden(ANONYMITY));
         }
-        let mut fate = arrives(plan, message, message.to, registered);
-        if records(function.recording, &plan.users[sender], message) {
+        let mut fate = match message.to {
+            // TS 8.2.1.1-8.A.iii: the core's 404 is tried by interworking.
+            NOBODY if function.isf => {
+                let delivers = plan.isf == IsfPlan::Delivers;
+                let answer = if delivers { Answer::Success } else { Answer::Unavailable };
+                Fate { interworked: true, ..Fate::refused(answer) }
+            }
+            NOBODY => Fate::refused(Answer::NotFound),
+            to => arrives(plan, message, to, registered),
+        };
+        // What was delivered: TS 8.2.1.1-9. The user is no stranger to himself, anonymous or not.
+        let known = Some(sender);
+        if fate.answer == Answer::Success && records(function.recording, &plan.users[sender], known) {
             fate.recorded.insert((sender, true));
         }
         fate
@@ -56,6 +71,8 @@ impl Fate {
 fn arrives(plan: &Plan, message: &MessagePlan, recipient: usize, registered: &Registered) -> Fate {
     let user = &plan.users[recipient];
     let function = plan.function_of(recipient);
+    // Who is anonymous is nobody to the rules.
+    let known = (!message.anonymous).then_some(message.from.0);
     // 2.
     if message.anonymous && !function.anonymity_terminating {
         return Fate::refused(Answer::Forbidden(ANONYMITY));
@@ -67,7 +84,7 @@ fn arrives(plan: &Plan, message: &MessagePlan, recipient: usize, registered: &Re
     // 4.
     let rules = user.rules.iter().filter(|rule| rule.standalone && rule.profile.is_none());
     let wishes: BTreeSet<WishPlan> =
-        rules.filter(|rule| holds(rule, message)).map(|rule| rule.wish).filter(is_of_step_4).collect();
+        rules.filter(|rule| holds(rule, known)).map(|rule| rule.wish).filter(is_of_step_4).collect();
     let wishes_for = |wish| wishes.contains(&wish);
     if wishes_for(WishPlan::Reject) {
         return Fate::refused(Answer::Forbidden(FUNCTION));
@@ -96,7 +113,7 @@ fn arrives(plan: &Plan, message: &MessagePlan, recipient: usize, registered: &Re
     }
     // 5. Without a rule in step 4, or with one that interworks.
     let mut recorded = BTreeSet::new();
-    if records(function.recording, user, message) {
+    if RECORDING && records(function.recording, user, known) {
         recorded.insert((recipient, false));
     }
     // 7, 8.
@@ -104,7 +121,7 @@ fn arrives(plan: &Plan, message: &MessagePlan, recipient: usize, registered: &Re
         true => BTreeSet::new(),
         false => (0..user.devices.len())
             .filter(|device| registered.contains(&(recipient, *device)))
-            .filter(|device| is_suitable(user, *device, message))
+            .filter(|device| is_suitable(user, *device, known))
             .map(|device| (recipient, device))
             .collect(),
     };
@@ -119,32 +136,31 @@ fn is_of_step_4(wish: &WishPlan) -> bool {
 }
 
 /// TS 8.3.1.1-8.a, 8.b.
-fn is_suitable(user: &UserPlan, device: usize, message: &MessagePlan) -> bool {
+fn is_suitable(user: &UserPlan, device: usize, known: Option<usize>) -> bool {
     let device = &user.devices[device];
     let excluded = |rule: &RulePlan| {
         rule.profile.is_some()
             && rule.profile == device.profile
             && rule.wish == WishPlan::Reject
-            && holds(rule, message)
+            && holds(rule, known)
     };
     device.pager && !user.rules.iter().any(excluded)
 }
 
 /// TS 8.2.1.1-6, 8.3.1.1-5.
-fn records(recording: RecordPlan, user: &UserPlan, message: &MessagePlan) -> bool {
+fn records(recording: RecordPlan, user: &UserPlan, known: Option<usize>) -> bool {
     match recording {
         RecordPlan::Never => false,
         RecordPlan::Always => true,
         RecordPlan::Wish => {
             let says_so = |rule: &&RulePlan| rule.wish == WishPlan::OfflineStorage;
-            user.rules.iter().filter(says_so).any(|rule| holds(rule, message))
+            user.rules.iter().filter(says_so).any(|rule| holds(rule, known))
         }
     }
 }
 
-/// The conditions of a rule other than service, media and profile. Who is anonymous is nobody to the rules.
-fn holds(rule: &RulePlan, message: &MessagePlan) -> bool {
-    let known = (!message.anonymous).then_some(message.from.0);
+/// The conditions of a rule other than service, media and profile.
+fn holds(rule: &RulePlan, known: Option<usize>) -> bool {
     match rule.about {
         About::Everybody => true,
         About::User(user) => known == Some(user),

@@ -88,6 +88,8 @@ pub struct FunctionPlan {
     pub anonymity_originating: bool,
     pub anonymity_terminating: bool,
     pub recording: RecordPlan,
+    /// It delivers when it cannot learn what a user wants.
+    pub without_preferences: bool,
     /// It knows the way to the interworking function.
     pub isf: bool,
 }
@@ -102,6 +104,7 @@ pub enum IsfPlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessagePlan {
     pub from: (usize, usize),
+    /// A user, or [`NOBODY`].
     pub to: usize,
     pub text: String,
     pub delivery: bool,
@@ -112,9 +115,14 @@ pub struct MessagePlan {
     pub reply_to: Option<usize>,
 }
 
+/// Somebody whom the core does not know.
+pub const NOBODY: usize = usize::MAX;
+
 /// What the functions can do so far: worlds hold nothing else.
 pub const PREFERENCES: bool = false;
+/// On the terminating side.
 pub const INTERWORKING: bool = false;
+/// On the terminating side.
 pub const RECORDING: bool = false;
 pub const POLICIES: bool = false;
 pub const RESTARTS: bool = false;
@@ -160,6 +168,21 @@ impl Plan {
         all.flat_map(|(user, plan)| (0..plan.devices.len()).map(move |device| (user, device)))
     }
 
+    /// The address of a user.
+    pub fn address(&self, user: usize) -> String {
+        format!("sip:{}@home.test", self.users.get(user).map_or("nobody", |user| user.name))
+    }
+
+    /// The same world as far as those can tell who do not learn what users want.
+    pub fn without_preferences(&self) -> Plan {
+        let mut plan = self.clone();
+        for user in &mut plan.users {
+            user.rules.clear();
+            user.blacklist.clear();
+        }
+        plan
+    }
+
     pub fn function_of(&self, user: usize) -> &FunctionPlan {
         &self.functions[self.users[user].function]
     }
@@ -170,8 +193,8 @@ impl UserPlan {
         let devices = (0..dice.pick(&[1, 1, 2, 2, 3])).map(|_| DevicePlan::random(dice)).collect();
         let others: Vec<usize> = (0..users).filter(|other| *other != user).collect();
         let (mut blacklist, mut rules) = (Vec::new(), Vec::new());
-        if PREFERENCES && dice.one_in(2) {
-            if dice.one_in(6) {
+        if dice.one_in(2) {
+            if PREFERENCES && dice.one_in(6) {
                 blacklist.push(dice.pick(&others));
             }
             // What a user wants done is one thing: the order of steps that add up is not what is asked here.
@@ -204,12 +227,13 @@ impl RulePlan {
             4 => About::AllBut(dice.pick(others)),
             _ => About::Anonymous,
         };
-        if dice.one_in(5) {
+        if PREFERENCES && dice.one_in(5) {
             let profile = dice.pick(&PROFILES[2..]);
             return RulePlan { about, standalone: dice.one_in(2), profile, wish: Reject };
         }
-        let offline = if RECORDING { OfflineStorage } else { main };
-        let wish = dice.pick(&[main, main, main, main, Reject, DoNotDisturb, offline, offline, offline]);
+        let offline = OfflineStorage;
+        let all = [main, main, main, main, Reject, DoNotDisturb, offline, offline, offline];
+        let wish = if PREFERENCES { dice.pick(&all) } else { offline };
         let standalone = wish != OfflineStorage && !dice.one_in(8);
         RulePlan { about, standalone, profile: None, wish }
     }
@@ -230,15 +254,16 @@ impl WishPlan {
 impl FunctionPlan {
     fn random(dice: &mut Dice) -> FunctionPlan {
         FunctionPlan {
-            anonymity_originating: !POLICIES || !dice.one_in(6),
+            anonymity_originating: !dice.one_in(6),
             anonymity_terminating: !POLICIES || !dice.one_in(6),
-            recording: match RECORDING {
-                true => {
-                    dice.pick(&[RecordPlan::Never, RecordPlan::Wish, RecordPlan::Wish, RecordPlan::Always])
-                }
-                false => RecordPlan::Never,
-            },
-            isf: INTERWORKING && !dice.one_in(3),
+            recording: dice.pick(&[
+                RecordPlan::Never,
+                RecordPlan::Wish,
+                RecordPlan::Wish,
+                RecordPlan::Always,
+            ]),
+            without_preferences: dice.one_in(2),
+            isf: !dice.one_in(3),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What happens in a world: messages, readings, devices that leave and come, and everything that can go wrong; by chance.
 
 use super::arena::{Arena, DeviceId, Sending};
-use super::plan::{MessagePlan, Plan, RESTARTS, Trouble};
+use super::plan::{MessagePlan, NOBODY, Plan, RESTARTS, Trouble};
 use crate::dice::Dice;
 use cpm_client::{ClientEvent, ReceivedId, ReceivedMessage};
 use cpm_core::StoreError;
@@ -106,7 +106,7 @@ impl Story {
         let users: Vec<usize> = (0..self.arena.plan.users.len()).filter(|user| *user != from.0).collect();
         let mut plan = MessagePlan {
             from,
-            to: self.dice.pick(&users),
+            to: if self.dice.one_in(8) { NOBODY } else { self.dice.pick(&users) },
             text: format!("message {} \u{fc}\u{1f600}", self.sendings.len()),
             delivery: !self.dice.one_in(4),
             display: !self.dice.one_in(4),
