@@ -303,8 +303,8 @@ fn function(world: &mut World<Told>, plan: &Plan, number: usize) -> Handle<Parti
     let here = place(2 + number as u8);
     world.name(&format!("pf-{number}.home.test"), &[here]);
     let handle = world.add(Place::new(&format!("pf-{number}"), here).core_element(), node);
-    world.set_builder(handle, move |seed, _| {
-        ParticipatingFunction::node(config.clone(), seed).expect("a good configuration")
+    world.set_builder(handle, move |seed, records| {
+        ParticipatingFunction::restored(config.clone(), seed, records).expect("a good configuration")
     });
     handle
 }
@@ -314,8 +314,8 @@ fn device(world: &mut World<Told>, plan: &Plan, id: DeviceId) -> DeviceState {
     let name = format!("{}-{}", plan.users[id.0].name, id.1 + 1);
     let node = Client::node(config.clone(), world.fork_seed()).expect("a good configuration");
     let handle = world.add(Place::new(&name, place(last_of(id))), node);
-    world.set_builder(handle, move |seed, _| {
-        Client::node(config.clone(), seed).expect("a good configuration")
+    world.set_builder(handle, move |seed, records| {
+        Client::restored(config.clone(), seed, records).expect("a good configuration")
     });
     DeviceState { handle, name, lives: vec![0], registered: false }
 }

@@ -9,7 +9,7 @@ use super::story::{Reading, Story};
 use crate::scene::uri;
 use cpm_client::{ClientEvent, Disposition, Failure, ReceivedMessage};
 use cpm_core::Record;
-use cpm_core::outside::{Direction, ObjectKind};
+use cpm_core::outside::{Direction, Folder, ObjectKind};
 use cpm_sim::KeptObject;
 use std::collections::BTreeSet;
 
@@ -52,7 +52,8 @@ struct Seen<'a> {
     shown: Vec<(DeviceId, usize, &'a ReceivedMessage)>,
     /// The devices whose stores hold it.
     kept: Vec<DeviceId>,
-    sent: Vec<usize>,
+    /// Where among the events it was told as taken, with the UID that came along.
+    sent: Vec<(usize, Option<&'a str>)>,
     failed: Vec<&'a Failure>,
     dispositions: Vec<(usize, Disposition, &'a str)>,
     interworked: Vec<&'a Interworked>,
@@ -114,7 +115,9 @@ impl<'a> Seen<'a> {
                 continue;
             }
             match event {
-                ClientEvent::Sent { id, .. } if *id == sending.sent.id => self.sent.push(place),
+                ClientEvent::Sent { id, message_uid } if *id == sending.sent.id => {
+                    self.sent.push((place, message_uid.as_deref()));
+                }
                 ClientEvent::SendFailed { id, why } if *id == sending.sent.id => self.failed.push(why),
                 ClientEvent::Disposition { id, disposition, from } if *id == sending.sent.id => {
                     self.dispositions.push((life, *disposition, from));
@@ -305,6 +308,39 @@ fn interworked(story: &Story, _: &Sending, seen: &Seen<'_>, found: &mut Differen
     }
 }
 
+/// TS 8.5-3.a: the folder has the name of the other side; whoever it was forwarded to is not asked for.
+fn folder(story: &Story, sending: &Sending, kept: &KeptObject, found: &mut Differences<'_>) {
+    let (plan, object) = (&story.arena.plan, &kept.object);
+    let other = match object.direction {
+        Direction::Sent => plan.address(sending.plan.to),
+        Direction::Received if sending.plan.anonymous => "sip:anonymous@anonymous.invalid".to_owned(),
+        Direction::Received => plan.address(sending.plan.from.0),
+    };
+    found.check(object.folder == Folder::Peer(other.clone()), || {
+        format!("in folder {:?}, should be {other}", object.folder)
+    });
+}
+
+/// TS 8.5.1: the sender and the devices hear under which UID their own store has it, and no other.
+fn uid(
+    sending: &Sending,
+    seen: &Seen<'_>,
+    (user, sent): (usize, bool),
+    kept: &KeptObject,
+    found: &mut Differences<'_>,
+) {
+    let uid = kept.uid.0.to_string();
+    let named = |named: Option<&str>| named.is_none_or(|named| named == uid);
+    let right = match sent {
+        true => seen.sent.iter().all(|(_, message_uid)| named(*message_uid)),
+        false => {
+            let mut own = seen.shown.iter().filter(|((owner, _), _, _)| *owner == user);
+            own.all(|(_, _, message)| named(message.message_uid.as_deref()))
+        }
+    };
+    found.check(right, || format!("another UID than {uid} of {:?}", sending.sent.message_id));
+}
+
 /// What is in the message stores.
 fn recorded(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Differences<'_>) {
     let plan = &story.arena.plan;
@@ -328,9 +364,20 @@ fn recorded(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
             found.check(kept.seen == read, || format!("seen: {}, read: {read}", kept.seen));
         }
         let context = object.message_context.is_some();
-        found.check(!context || plan.isf == IsfPlan::Delivers, || "a context nobody gave".to_owned());
+        let taken = !seen.interworked.is_empty() && plan.isf == IsfPlan::Delivers;
+        found.check(!context || taken, || "a context nobody gave".to_owned());
+        folder(story, sending, kept, found);
+        uid(sending, seen, what, kept, found);
     }
+    let without = |user: usize, sent: bool| !recorded.contains(&(user, sent));
+    let strange = seen.sent.iter().any(|(_, uid)| uid.is_some()) && without(sending.plan.from.0, true);
+    let stranger = |((user, _), _, message): &(DeviceId, usize, &ReceivedMessage)| {
+        message.message_uid.is_some() && without(*user, false)
+    };
+    found.check(!strange && !seen.shown.iter().any(stranger), || "a UID of nothing".to_owned());
     if exact(story) {
+        let told = seen.sent.iter().any(|(_, uid)| uid.is_some());
+        found.check(told != without(sending.plan.from.0, true), || format!("UID told: {told}"));
         found.check(recorded == seen.fate.recorded, || {
             format!("recorded for {recorded:?}, should be for {:?}", seen.fate.recorded)
         });
