@@ -134,6 +134,30 @@ pub enum Why {
     NobodySuitable,
 }
 
+impl Why {
+    /// The counter of decisions that were made for this reason.
+    #[must_use]
+    pub const fn counter(self) -> &'static str {
+        match self {
+            Why::Version => "pf.decided.version",
+            Why::Anonymity => "pf.decided.anonymity",
+            Why::Service => "pf.decided.service",
+            Why::Blacklist => "pf.decided.blacklist",
+            Why::RejectInvite => "pf.decided.reject_invite",
+            Why::DoNotDisturb => "pf.decided.do_not_disturb",
+            Why::Interwork => "pf.decided.interwork",
+            Why::NoInterworking => "pf.decided.no_interworking",
+            Why::Store => "pf.decided.store",
+            Why::Forward => "pf.decided.forward",
+            Why::Defer => "pf.decided.defer",
+            Why::Disposition => "pf.decided.disposition",
+            Why::Suitable => "pf.decided.suitable",
+            Why::PrimaryDevice => "pf.decided.primary_device",
+            Why::NobodySuitable => "pf.decided.nobody_suitable",
+        }
+    }
+}
+
 /// Decides what is done with a MESSAGE for a served user. `preferences`: `None` where they are not asked for, or could not
 /// be had and the policy delivers without them.
 #[must_use]
@@ -314,7 +338,7 @@ impl Wishes {
     }
 
     /// TS 8.3.1.1-4.a to -4.f; `None`: go on.
-    // req: 8.3.1.1-4.a, 8.3.1.1-4.b, 8.3.1.1-4.d.i, 8.3.1.1-4.e, 8.3.1.1-4.f
+    // req: 8.3.1.1-4.a, 8.3.1.1-4.d.i, 8.3.1.1-4.e
     fn decide(&self, known: &Known<'_>) -> Option<Decision> {
         if self.reject {
             return Some(Decision::new(Outcome::Refuse(Some(Reason::NotAllowed)), Why::RejectInvite));

@@ -18,8 +18,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#![allow(dead_code, reason = "the procedures that use it all are being built")]
-
 mod body;
 mod checks;
 mod config;
@@ -35,7 +33,6 @@ mod originating;
 mod policy;
 mod recording;
 mod references;
-mod reg_event;
 mod registrations;
 mod relay;
 mod service;
@@ -43,7 +40,6 @@ mod terminating;
 #[cfg(test)]
 mod tests;
 mod third_party;
-mod users;
 mod work;
 
 pub use config::{Limits, ParticipatingConfig};
@@ -51,7 +47,7 @@ pub use connectivity::Connectivity;
 pub use facts::{AssertedService, Content};
 pub use function::{ParticipatingEvent, ParticipatingFunction, ServedRole};
 pub use policy::{
-    DeviceRule, DevicesOf, ForeignSender, Policy, PolicyError, PrimaryMark, Recording, RegSubscription,
-    Remedy, Skipped, UnknownService, WithoutDevices, WithoutPreferences,
+    DeviceRule, DevicesOf, ForeignSender, Policy, PolicyError, Recording, Remedy, Skipped, UnknownService,
+    WithoutPreferences,
 };
 pub use registrations::Device;

@@ -169,7 +169,7 @@ impl ParticipatingFunction {
             (Stage::PassedOn(onward), Happening::Answered(proxy, response)) => {
                 self.core_answered(now, ports, work, onward, proxy, response);
             }
-            (Stage::Interworking { onward, held }, Happening::Response(_, answer)) => {
+            (Stage::Interworking { onward, held }, Happening::Response(answer)) => {
                 self.isf_answered(now, ports, work, onward, held, answer.ok());
             }
             (Stage::Recording { answer, held, query }, Happening::Reply(replied, reply))

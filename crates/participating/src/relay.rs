@@ -4,7 +4,7 @@
 use crate::facts::Facts;
 use crate::function::status_of;
 use crate::service::assert_service;
-use crate::terminating::for_device;
+use crate::terminating::branch::{for_device, for_devices};
 use crate::{ParticipatingEvent, ParticipatingFunction, ServedRole};
 use cpm_base::Now;
 use cpm_core::Ports;
@@ -40,12 +40,12 @@ impl ParticipatingFunction {
                 vec![branch(onward)]
             }
             (ServedRole::Terminating, feature) => {
-                let devices = feature.map(|feature| {
+                let requests = feature.map(|feature| {
+                    let common = for_devices(request, feature);
                     let devices = self.registrations.devices(now.mono, &facts.served, feature);
-                    devices.into_iter().map(move |device| (feature, device))
+                    devices.iter().map(|device| for_device(&common, device)).collect::<Vec<_>>()
                 });
-                let devices = devices.into_iter().flatten();
-                devices.map(|(feature, device)| branch(for_device(request, feature, &device))).collect()
+                requests.unwrap_or_default().into_iter().map(branch).collect()
             }
         };
         if branches.is_empty() {

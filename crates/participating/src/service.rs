@@ -12,7 +12,7 @@ pub(crate) fn feature_of(request: &Request) -> Result<Option<CpmFeature>, Header
 
 /// P-Preferred-Service, where it names a CPM service, becomes P-Asserted-Service (TS 8.2.1.1-7.i.1, 8.3.1.1-12, readings
 /// C6); what the core asserted already stands.
-// req: 8.2.1.1-7.i.1, 8.3.1.1-12.a, 8.3.1.1-12.b, H.3-p4, H.5-p1
+// req: 8.2.1.1-7.i.1, 8.3.1.1-12, 8.3.1.1-12.a, 8.3.1.1-12.b, H.3-p4, H.5-p1
 pub(crate) fn assert_service(request: &mut Request) {
     let preferred = request.typed_list::<PPreferredService>().unwrap_or_default();
     let Some(service) = preferred.iter().find_map(|service| CpmService::from_icsi(service.as_str())) else {

@@ -1,27 +1,69 @@
-//! For the user who receives a pager-mode message (TS 8.3.1.1).
+//! For the user who receives a pager-mode message or a notification (TS 8.3.1.1): from the request to the decision, from
+//! that to what is sent out. The steps before the decision and those that need the message store are here; what is out is in
+//! `delivery.rs`.
 
+pub(crate) mod branch;
+mod delivery;
+
+use crate::decision::{self, Decision, DeliveryRequest, Outcome, Verdict, decide};
 use crate::facts::Facts;
-use crate::service::assert_service;
-use crate::work::{Happening, Work};
-use crate::{Device, ParticipatingEvent, ParticipatingFunction};
+use crate::interworking::{self, Marks};
+use crate::policy::WithoutPreferences;
+use crate::work::{Asker, Happening, Work};
+use crate::{Content, Device, ParticipatingEvent, ParticipatingFunction, recording, references};
 use cpm_base::Now;
-use cpm_core::Ports;
-use cpm_core::feature::{CpmFeature, ICSI_REF, decode_list};
-use cpm_sip::{AcceptContact, Headers, Params, Request, StatusCode};
-use cpm_ua::{Branch, Destination, RequestId};
-
-/// The media feature tag of a device's instance (RFC 5626 §4.1).
-const INSTANCE: &str = "+sip.instance";
+use cpm_core::outside::{BodyStructure, FetchError, ObjectUid, Preferences};
+use cpm_core::{Ports, Query, Reply, StoreError};
+use cpm_cpim::CpimMessage;
+use cpm_sip::{Request, Response, StatusCode};
+use cpm_ua::RequestId;
 
 /// How far a message has come.
 #[derive(Debug)]
 pub(crate) enum Stage {
-    /// It was passed on.
-    PassedOn,
+    /// The host was asked for the preferences of the user (TS 8.4.1).
+    Preferences,
+    /// Its only place is the message store (8.3.1.1-4.d), which was asked to keep it.
+    Storing(Box<Plan>),
+    /// The message store was asked to keep it before it goes on (8.3.1.1-5, 8.3.1.4).
+    Recording(Box<Plan>),
+    /// The message store was asked where its parts are (8.3.1.4).
+    Structure(Box<Plan>),
+    /// It is out.
+    Delivering(Box<delivery::Delivery>),
+    /// Nothing is left but the word of the message store.
+    RecordedAtLast,
+}
+
+/// What is done with a message.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    decision: Decision,
+    /// The devices that the decision is about.
+    devices: Vec<Device>,
+    /// Whether the message store was asked to keep it.
+    asked_to_keep: bool,
+    /// Where it is in the message store of the user.
+    uid: Option<ObjectUid>,
+    /// The message with references in the place of media.
+    referring: Option<CpimMessage>,
+    /// What the interworking function said of it.
+    marks: Option<Marks>,
+}
+
+impl Plan {
+    /// Whether the message store has it.
+    fn kept(&self) -> bool {
+        self.uid.is_some()
+    }
+
+    fn wants_references(&self) -> bool {
+        self.decision.devices.contains(&Verdict::Selected { references: true })
+    }
 }
 
 impl ParticipatingFunction {
-    // req: 8.1.4-p2, 8.3.1.1-8, 8.3.1.1-8.b.i, 8.3.1.1-9, 8.3.1.1-9.i, 8.3.1.1-15
+    /// TS 8.3.1.1-1, -2: before anybody is asked anything.
     pub(crate) fn terminating(
         &mut self,
         now: Now,
@@ -30,84 +72,259 @@ impl ParticipatingFunction {
         request: Request,
         facts: Facts,
     ) {
-        let work =
-            Box::new(Work { id, request, facts, stage: crate::work::Stage::Terminating(Stage::PassedOn) });
-        let mut branches = Vec::new();
-        if let Some(feature) = work.facts.feature {
-            for device in self.registrations.devices(now.mono, &work.facts.served, feature) {
-                let request = for_device(&work.request, feature, &device);
-                branches.push(Branch { request, destination: Destination::Routed });
-            }
+        let stage = crate::work::Stage::Terminating(Stage::Preferences);
+        let work = Box::new(Work { id, request, facts, stage });
+        let asked = delivery_request(&work.facts, now);
+        if let Some(refused) = decision::refused_at_once(&asked, &self.config.policy) {
+            return self.carry_out(now, ports, work, refused, Vec::new());
         }
-        if branches.is_empty() {
-            return self.refuse_work(now, ports, &work, StatusCode::TEMPORARILY_UNAVAILABLE, None);
+        let skipped = self.config.policy.skipped;
+        let none_counts = asked.extra_strings && skipped.preferences && skipped.blacklist;
+        if !self.config.policy.preferences || none_counts {
+            return self.decided(now, ports, work, None);
         }
-        match self.pass_on(now, ports, id, branches) {
-            Ok(_) => self.works.put(work),
-            Err(status) => self.refuse_work(now, ports, &work, status, None),
-        }
+        let query = Query::Preferences(work.facts.served.clone());
+        self.ask(now, ports, Asker::Work(work.id), query);
+        self.works.put(work);
     }
 
-    /// The first 2xx, or the best response, is this function's.
-    // req: 8.3.1.1-p3
+    /// Something happened to a message.
     pub(crate) fn terminating_goes_on(
         &mut self,
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
-        work: Box<Work>,
+        mut work: Box<Work>,
         happening: Happening,
     ) {
-        match happening {
-            Happening::Answered(proxy, response) => self.release(now, ports, &work, proxy, response),
-            Happening::TooLate => self.tell_handled(ports, &work, None),
-            _ => self.works.put(work),
+        let over = crate::work::Stage::Terminating(Stage::RecordedAtLast);
+        let stage = match core::mem::replace(&mut work.stage, over) {
+            crate::work::Stage::Terminating(stage) => stage,
+            crate::work::Stage::Originating(_) => return,
+        };
+        match (stage, happening) {
+            (Stage::Delivering(delivery), happening) => {
+                self.delivery_goes_on(now, ports, work, delivery, happening);
+            }
+            (Stage::RecordedAtLast, Happening::Reply(_, Reply::ObjectStored(kept))) => {
+                self.count_kept(kept.is_ok());
+            }
+            // Nobody waits for it any more: it was not delivered, and nothing was said.
+            (_, Happening::TooLate) => self.tell_handled(ports, &work, None),
+            (Stage::Preferences, Happening::Reply(_, Reply::Preferences(reply))) => {
+                self.preferences_came(now, ports, work, reply);
+            }
+            (Stage::Storing(plan), Happening::Reply(_, Reply::ObjectStored(kept))) => {
+                self.stored(now, ports, work, *plan, kept);
+            }
+            (Stage::Recording(plan), Happening::Reply(_, Reply::ObjectStored(kept))) => {
+                self.recorded(now, ports, work, *plan, kept);
+            }
+            (Stage::Structure(plan), Happening::Reply(_, Reply::BodyStructure(structure))) => {
+                self.structure_came(now, ports, work, *plan, structure);
+            }
+            (stage, _) => {
+                work.stage = crate::work::Stage::Terminating(stage);
+                self.works.put(work);
+            }
         }
     }
-}
-/// The request for one device. Its public GRUU as Request-URI, where the registrar gave it one (TS 8.3.1.1-13); else its
-/// instance in an Accept-Contact of its own (TS 6.1.2); without an instance, its contact as Request-URI.
-// req: 6.1.2-p1, 6.1.2-p3, 8.3.1.1-10, 8.3.1.1-13
-pub(crate) fn for_device(request: &Request, feature: CpmFeature, device: &Device) -> Request {
-    let mut copy = request.clone();
-    assert_service(&mut copy);
-    drop_instances(copy.headers_mut());
-    // Readings C9: one that names the service and insists on it.
-    let wishes = copy.typed_list::<AcceptContact>().unwrap_or_default();
-    if !wishes.iter().any(|wish| insists_on(wish, feature))
-        && let Some(wish) = insisting(ICSI_REF, &feature.encoded())
-    {
-        copy.headers_mut().push_typed(&wish);
+
+    // req: 8.4.1-1
+    fn preferences_came(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: Box<Work>,
+        reply: Result<std::sync::Arc<Preferences>, FetchError>,
+    ) {
+        match reply {
+            Ok(preferences) => self.decided(now, ports, work, Some(&preferences)),
+            // A user who has none.
+            Err(FetchError::NotFound) => self.decided(now, ports, work, None),
+            Err(_) => {
+                self.metrics.count("pf.no_preferences");
+                match self.config.policy.without_preferences {
+                    WithoutPreferences::Deliver => self.decided(now, ports, work, None),
+                    WithoutPreferences::Refuse => {
+                        self.refuse_work(now, ports, &work, StatusCode::TEMPORARILY_UNAVAILABLE, None);
+                    }
+                }
+            }
+        }
     }
-    let instance = device.instance.as_ref().and_then(|urn| insisting(INSTANCE, &format!("<{urn}>")));
-    match (&device.gruu, instance) {
-        (Some(gruu), _) => copy.set_uri(gruu.clone()),
-        (None, Some(wish)) => copy.headers_mut().push_typed(&wish),
-        (None, None) => copy.set_uri(device.contact.clone()),
+
+    fn decided(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: Box<Work>,
+        preferences: Option<&Preferences>,
+    ) {
+        let request = delivery_request(&work.facts, now);
+        let devices = self.registrations.all_devices(now.mono, &work.facts.served);
+        let decision = decide(&request, preferences, &self.config.policy, &devices, &self.connectivity);
+        self.carry_out(now, ports, work, decision, devices);
     }
-    copy
+
+    /// Does what was decided.
+    // req: 8.3.1.1-1, 8.3.1.1-2, 8.3.1.1-3, 8.3.1.1-4.a, 8.3.1.1-4.d.i, 6.4.2-p1
+    fn carry_out(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        mut work: Box<Work>,
+        decision: Decision,
+        devices: Vec<Device>,
+    ) {
+        self.metrics.count(decision.why.counter());
+        let outcome = decision.outcome.clone();
+        let plan = Plan { decision, devices, asked_to_keep: false, uid: None, referring: None, marks: None };
+        match outcome {
+            Outcome::Refuse(reason) => {
+                let why = reason.map(|reason| reason.text());
+                self.refuse_work(now, ports, &work, StatusCode::FORBIDDEN, why);
+            }
+            // Deferral is not built: its sender is told that it was not delivered.
+            Outcome::Defer(_) => {
+                self.metrics.count("pf.deferral_wanted");
+                self.refuse_work(now, ports, &work, StatusCode::TEMPORARILY_UNAVAILABLE, None);
+            }
+            Outcome::Store => match store_query(&work, None) {
+                Some(query) => {
+                    self.ask(now, ports, Asker::Work(work.id), query);
+                    work.stage = crate::work::Stage::Terminating(Stage::Storing(Box::new(plan)));
+                    self.works.put(work);
+                }
+                None => self.stored(now, ports, work, plan, Err(StoreError::Failed)),
+            },
+            Outcome::Forward(_) | Outcome::Deliver => self.prepare(now, ports, work, plan),
+            Outcome::Undelivered => {
+                self.undelivered(now, ports, work, delivery::Delivery::new(plan));
+            }
+        }
+    }
+
+    /// What comes before a message goes out: recording, and references in the place of media. Where either fails, the message
+    /// goes out without.
+    // req: 8.3.1.1-5, 8.3.1.1-11, 8.3.1.4-found-1, 8.3.1.4-found-2
+    fn prepare(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        mut work: Box<Work>,
+        mut plan: Plan,
+    ) {
+        let refers = plan.wants_references() && plan.referring.is_none() && has_media(&work.facts);
+        let records = plan.decision.record && !delivery::is_recorded_after(plan.decision.interworking);
+        if !plan.asked_to_keep
+            && (records || refers)
+            && let Some(query) = store_query(&work, None)
+        {
+            plan.asked_to_keep = true;
+            self.ask(now, ports, Asker::Work(work.id), query);
+            work.stage = crate::work::Stage::Terminating(Stage::Recording(Box::new(plan)));
+            return self.works.put(work);
+        }
+        match plan.uid.filter(|_| refers) {
+            Some(uid) => {
+                let query = Query::BodyStructure { user: work.facts.served.clone(), uid };
+                self.ask(now, ports, Asker::Work(work.id), query);
+                work.stage = crate::work::Stage::Terminating(Stage::Structure(Box::new(plan)));
+                self.works.put(work);
+            }
+            None => self.send_out(now, ports, work, plan),
+        }
+    }
+
+    /// TS 8.3.1.1-4.d: 200 when the message store has it, and not before.
+    // req: 8.3.1.1-4.d.ii
+    fn stored(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: Box<Work>,
+        mut plan: Plan,
+        kept: Result<ObjectUid, StoreError>,
+    ) {
+        self.count_kept(kept.is_ok());
+        match kept {
+            Ok(uid) => {
+                plan.uid = Some(uid);
+                let ok = Response::for_request(&work.request, StatusCode::OK);
+                self.answer_work(now, ports, &work, ok);
+                self.interwork_stored(now, ports, work, plan);
+            }
+            // It is with nobody, unless the interworking function takes it.
+            Err(_) => self.send_out(now, ports, work, plan),
+        }
+    }
+
+    /// TS 8.3.1.1-5: a message that could not be recorded is delivered all the same.
+    fn recorded(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: Box<Work>,
+        mut plan: Plan,
+        kept: Result<ObjectUid, StoreError>,
+    ) {
+        self.count_kept(kept.is_ok());
+        plan.uid = kept.ok();
+        self.prepare(now, ports, work, plan);
+    }
+
+    // req: 8.3.1.4-found-2, 8.3.1.4-found-3, 8.3.1.4-refs-1, 8.3.1.4-refs-2
+    fn structure_came(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: Box<Work>,
+        mut plan: Plan,
+        structure: Result<BodyStructure, FetchError>,
+    ) {
+        let until = now.wall.plus(self.config.policy.reference_life);
+        let cpim = work.facts.cpim.as_deref();
+        plan.referring = structure.ok().zip(cpim).and_then(|(structure, cpim)| {
+            references::with_references(cpim, &structure, until, &cpm_mime::Limits::DEFAULT).ok().flatten()
+        });
+        if plan.referring.is_none() {
+            self.metrics.count("pf.no_references");
+        }
+        self.send_out(now, ports, work, plan);
+    }
+
+    fn count_kept(&mut self, kept: bool) {
+        self.metrics.count(if kept { "pf.recorded" } else { "pf.not_recorded" });
+    }
 }
 
-/// A device that the sender's side named is none of ours to aim at (readings C8). Nothing is written anew when there is
-/// none.
-fn drop_instances(headers: &mut Headers) {
-    let wishes = headers.typed_list::<AcceptContact>().unwrap_or_default();
-    let names_instance = |wish: &AcceptContact| wish.params().contains(INSTANCE);
-    if wishes.iter().any(names_instance) {
-        let others: Vec<AcceptContact> = wishes.into_iter().filter(|wish| !names_instance(wish)).collect();
-        headers.set_typed_list(&others);
+/// What of a message its delivery depends on.
+fn delivery_request(facts: &Facts, now: Now) -> DeliveryRequest {
+    DeliveryRequest {
+        served: facts.served.clone(),
+        originators: facts.originators.clone(),
+        anonymous: facts.anonymous,
+        release: facts.release,
+        content: facts.content,
+        feature: facts.feature,
+        service: facts.service,
+        extra_strings: facts.extra_strings,
+        at: now.wall,
     }
 }
 
-fn insists_on(wish: &AcceptContact, feature: CpmFeature) -> bool {
-    let named = wish.params().get(ICSI_REF).map(decode_list).unwrap_or_default();
-    wish.require() && wish.explicit() && named.contains(&feature)
+/// TS 8.5.1: the message for the message store, with what the interworking function said of it.
+// req: 8.3.1.1-5, 8.5.1-A, 8.5.1-B
+fn store_query(work: &Work, marks: Option<&Marks>) -> Option<Query> {
+    let mut object = recording::stored_object(&work.request, &work.facts, &work.facts.originators)?;
+    if let Some(marks) = marks {
+        interworking::mark(&mut object, marks, work.facts.cpim.as_deref());
+    }
+    Some(Query::StoreObject(Box::new(object)))
 }
 
-/// `*;name="value";require;explicit` (RFC 3841 §9.2).
-fn insisting(name: &str, value: &str) -> Option<AcceptContact> {
-    let mut params = Params::new();
-    params.set_quoted(name, value).ok()?;
-    params.set("require", None).ok()?;
-    params.set("explicit", None).ok()?;
-    Some(AcceptContact::new(params))
+/// Whether there is media that a reference could take the place of.
+fn has_media(facts: &Facts) -> bool {
+    let cpim = facts.cpim.as_deref().filter(|_| facts.content == Content::Message);
+    cpim.is_some_and(|cpim| references::has_media_objects(cpim, &cpm_mime::Limits::DEFAULT))
 }

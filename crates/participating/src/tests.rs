@@ -2,9 +2,9 @@
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
 pub(crate) mod bench;
+mod delivery;
 mod dialogs;
 mod faults;
 mod originating;
-mod reg_event;
 mod registration;
 mod terminating;

@@ -44,7 +44,7 @@ pub(crate) enum Happening {
     /// go upstream.
     Answered(ProxyId, Response),
     /// The final response to a request that was sent for it, or none.
-    Response(TransactionId, Result<Response, TransactionFailure>),
+    Response(Result<Response, TransactionFailure>),
     /// Its timer rang.
     Timer,
     /// Nobody waits for its answer any more; nothing was sent.

@@ -1,13 +1,12 @@
 //! A Participating Function between hands that play the core: octets in, octets out, time as it is told.
 
-use crate::RegSubscription;
 use crate::{ParticipatingConfig, ParticipatingEvent, ParticipatingFunction};
 use bytes::Bytes;
 use cpm_base::{
     CloseReason, DateTime, FlowId, FlowInfo, Instant, Now, OpenError, OpenId, Protocol, Seed, Target,
     Transport, Trust,
 };
-use cpm_core::{Action, Node, Query, QueryId, Record, Reply, StateRecord, StoreError};
+use cpm_core::{Action, Node, Query, QueryId, Reply};
 use cpm_sip::{Frame, HeaderName, Limits, Message, Request, Response, StreamFramer, Uri, parse_datagram};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,19 +29,13 @@ pub(super) struct Bench {
     pub(super) answer: fn(&Query) -> Option<Reply>,
     /// Queries that were answered so.
     pub(super) answered: Vec<Query>,
-    /// Writes of state, which are answered at once while `store` says how.
-    pub(super) states: Vec<StateRecord>,
-    pub(super) store: Option<Result<(), StoreError>>,
     pub(super) closes: Vec<(FlowId, CloseReason)>,
     framers: BTreeMap<FlowId, StreamFramer>,
 }
 
 pub(super) fn config() -> ParticipatingConfig {
     let Ok(Uri::Sip(own)) = Uri::parse("sip:pf.home.test") else { panic!("a SIP URI") };
-    let mut config = ParticipatingConfig::new(own);
-    // What a core tells that includes everything in its third-party REGISTERs is enough.
-    config.policy.reg_subscription = RegSubscription::WhenNotTold;
-    config
+    ParticipatingConfig::new(own)
 }
 
 /// Nobody wishes anything.
@@ -67,14 +60,9 @@ impl Bench {
     }
 
     pub(super) fn with(config: ParticipatingConfig, seed: Seed) -> Bench {
-        let now = Now::new(Instant::from_micros(5_000_000), DateTime::UNIX_EPOCH);
-        Bench::of(ParticipatingFunction::node(config, seed).unwrap(), now)
-    }
-
-    pub(super) fn of(node: Node<ParticipatingFunction>, now: Now) -> Bench {
         let mut bench = Bench {
-            node,
-            now,
+            node: ParticipatingFunction::node(config, seed).unwrap(),
+            now: Now::new(Instant::from_micros(5_000_000), DateTime::UNIX_EPOCH),
             sent: Vec::new(),
             octets: Vec::new(),
             events: Vec::new(),
@@ -82,8 +70,6 @@ impl Bench {
             queries: Vec::new(),
             answer: no_preferences,
             answered: Vec::new(),
-            states: Vec::new(),
-            store: Some(Ok(())),
             closes: Vec::new(),
             framers: BTreeMap::new(),
         };
@@ -99,7 +85,7 @@ impl Bench {
         bench
     }
 
-    pub(super) fn drain(&mut self) {
+    fn drain(&mut self) {
         while let Some(action) = self.node.poll_action() {
             match action {
                 Action::Datagram(flow, octets) => {
@@ -109,11 +95,6 @@ impl Bench {
                 }
                 Action::WantsWrite(flow) => self.write(flow),
                 Action::Open(id, target) => self.opens.push((id, target)),
-                Action::Query(id, Query::Store(Record::State(state))) if self.store.is_some() => {
-                    self.states.push(state);
-                    let result = self.store.unwrap_or(Ok(()));
-                    self.node.handle_reply(self.now, id, Reply::Stored(result));
-                }
                 Action::Query(id, query) => match (self.answer)(&query) {
                     Some(reply) => {
                         self.answered.push(query);
@@ -187,6 +168,13 @@ impl Bench {
         sent.map(|(_, message)| message.as_request().expect("requests alone").clone()).collect()
     }
 
+    /// The requests of one method among what was sent.
+    pub(super) fn requests_of_method(&mut self, method: &str) -> Vec<Request> {
+        let sent = self.take_with_flows().into_iter();
+        let requests = sent.filter_map(|(_, message)| message.as_request().cloned());
+        requests.filter(|request| request.method().as_str() == method).collect()
+    }
+
     pub(super) fn responses(&mut self) -> Vec<Response> {
         let sent = self.take_with_flows().into_iter();
         sent.map(|(_, message)| message.as_response().expect("responses alone").clone()).collect()
@@ -223,13 +211,11 @@ impl Bench {
         self.now = self.now.plus(end.since(self.now.mono));
     }
 
-    /// Lets time pass until something is sent, at most so long.
-    pub(super) fn advance_to_sent(&mut self, at_most: Duration) {
-        let end = self.now.mono.plus(at_most);
-        while self.sent.is_empty() && self.now.mono < end {
-            let next = self.node.next_timeout().map_or(end, |at| at.min(end));
-            self.advance(next.since(self.now.mono));
-        }
+    /// The same, where a 100 to an unanswered MESSAGE (RFC 4320 §4.1) is of no interest.
+    pub(super) fn wait(&mut self, by: Duration) {
+        self.advance(by);
+        let trying = |message: &Message| message.as_response().is_some_and(|r| r.status().as_u16() == 100);
+        self.sent.retain(|(_, message)| !trying(message));
     }
 
     /// Long enough for every transaction to end; then nothing is left of any.

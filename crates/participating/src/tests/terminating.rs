@@ -105,7 +105,7 @@ fn a_service_that_is_insisted_on_already_is_not_repeated() {
     }
 }
 
-// req: 8.3.1.1-13
+// req: 6.1.2-a, 8.3.1.1-13
 #[test]
 fn a_public_gruu_names_the_device() {
     let gruu = "sip:bob@home.test;gr=urn:uuid:00000000-0000-4000-8000-00000000000a";
@@ -120,7 +120,7 @@ fn a_public_gruu_names_the_device() {
     }
 }
 
-// req: 8.3.1.1-12.a, 8.3.1.1-12.b
+// req: 8.3.1.1-12, 8.3.1.1-12.a, 8.3.1.1-12.b
 #[test]
 fn a_preferred_service_that_came_through_is_asserted() {
     for form in ["", ".group"] {

@@ -65,8 +65,6 @@
 //!
 //! ## Everything else
 //!
-//! * An element that is trusted may subscribe to the `reg` event package of a user (RFC 3680): the Request-URI is an
-//!   identity of the user. Each change of the bindings is told.
 //! * A request from outside (a flow without trust) that no registered client sent gets 403. A client is known by the
 //!   flow on which it registered; on another flow by its source IP address and the user that its P-Preferred-Identity
 //!   or From names. The Service-Route has `transport=tcp` when the client registered over TCP.
@@ -82,7 +80,6 @@
 mod digest;
 mod features;
 mod kept;
-mod reg_event;
 mod registrar;
 mod routing;
 mod third_party;
@@ -90,10 +87,9 @@ mod third_party;
 use cpm_auth::LimitsError;
 use cpm_base::{FlowId, FlowInfo, Instant, Now, Random, Seed, Transport, Trust};
 use cpm_core::{Function, Input, NodeConfig, Ports, QueryId};
-use cpm_sip::{ContactAddr, Method, Request, Response, SipUri, StatusCode, To, Uri};
-use cpm_ua::{NotifierEvent, NotifierId, RequestId, TransactionId};
+use cpm_sip::{ContactAddr, Method, Request, Response, SipUri, StatusCode, Uri};
+use cpm_ua::{RequestId, TransactionId};
 use digest::Guard;
-use reg_event::Watcher;
 use registrar::{Accepted, Binding};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -217,8 +213,6 @@ pub struct SipIpCore {
     flows: BTreeMap<FlowId, FlowInfo>,
     /// Third-party registrations that are not answered: whose they are.
     telling: BTreeMap<TransactionId, usize>,
-    /// Who watches whose registration.
-    watchers: BTreeMap<NotifierId, Watcher>,
     guard: Option<Guard>,
     /// Flows whose user is known, while the guard asks others for proof.
     proven: BTreeMap<FlowId, usize>,
@@ -229,8 +223,6 @@ pub struct SipIpCore {
     /// Registrations that were taken up after a restart and not told of yet, each with the last REGISTER; since when.
     retell: Vec<(usize, Option<Request>)>,
     retell_at: Instant,
-    /// No new work from outside.
-    draining: bool,
 }
 
 type CorePorts<'a> = Ports<'a, CoreEvent>;
@@ -256,21 +248,13 @@ impl SipIpCore {
             by_identity,
             flows: BTreeMap::new(),
             telling: BTreeMap::new(),
-            watchers: BTreeMap::new(),
             guard: None,
             proven: BTreeMap::new(),
             awaited: BTreeMap::new(),
             keeping: BTreeMap::new(),
             retell: Vec::new(),
             retell_at: Instant::ZERO,
-            draining: false,
         }
-    }
-
-    /// From now on what begins something is answered 503 when it comes from outside; what is under way goes on, with all
-    /// that Participating Functions send for it.
-    pub fn drain(&mut self) {
-        self.draining = true;
     }
 
     /// Puts [`CoreConfig::authentication`] into force; without it this changes nothing.
@@ -306,12 +290,6 @@ impl SipIpCore {
         self.flows.get(&flow).is_some_and(|info| info.trust == Trust::Core)
     }
 
-    /// Whether this would begin something that nobody would end.
-    fn is_too_late(&self, flow: FlowId, request: &Request) -> bool {
-        let inside = || request.typed::<To>().is_ok_and(|to| to.is_some_and(|to| to.tag().is_some()));
-        self.draining && !self.is_trusted(flow) && !inside()
-    }
-
     /// Answers a request; a request that is over by now has no use for it.
     fn respond(now: Now, id: RequestId, response: Response, ports: &mut CorePorts<'_>) {
         let _ = ports.sip.respond(now, id, response);
@@ -322,11 +300,10 @@ impl SipIpCore {
         Self::respond(now, id, Response::for_request(request, status), ports);
     }
 
-    fn bindings_changed(&mut self, now: Now, user: usize, ports: &mut CorePorts<'_>) {
+    fn bindings_changed(&self, user: usize, ports: &mut CorePorts<'_>) {
         if let Some(state) = self.users.get(user) {
             ports.host.event(CoreEvent::Registered { user: state.name(), bindings: state.bindings.len() });
         }
-        self.tell_watchers(now, user, ports);
     }
 
     /// A flow is there: that of a device that was away for a while, perhaps.
@@ -369,21 +346,10 @@ impl Function for SipIpCore {
             Input::Msrp(_) => return,
         };
         match event {
-            cpm_ua::Event::Request { id, flow, request, in_dialog: None, .. }
-                if self.is_too_late(flow, &request) =>
-            {
-                Self::refuse(now, id, &request, StatusCode::SERVICE_UNAVAILABLE, ports);
-            }
             cpm_ua::Event::Request { id, flow, request, .. } if *request.method() == Method::Register => {
                 self.register(now, id, flow, &request, ports);
             }
             cpm_ua::Event::Request { id, flow, request, .. } => self.route(now, id, flow, request, ports),
-            cpm_ua::Event::Subscribe { id, request, refreshes, .. } => {
-                self.watcher_refreshed(now, id, refreshes, &request, ports);
-            }
-            cpm_ua::Event::Notifier { notifier, event: NotifierEvent::Ended(_) } => {
-                self.watcher_ended(notifier);
-            }
             cpm_ua::Event::Response { transaction, response } => {
                 self.told(now, transaction, response.status().is_success(), ports);
             }

@@ -96,7 +96,7 @@ fn what_is_refused_at_once() {
     );
 }
 
-// req: 8.3.1.1-4, 8.3.1.1-4.a, 8.3.1.1-4.b, 8.3.1.1-4.f, 8.4.1-1
+// req: 8.3.1.1-4, 8.3.1.1-4.a, 8.4.1-1
 #[test]
 fn what_a_rule_stops() {
     let rejected = || refused(Some(Reason::NotAllowed), Why::RejectInvite);
@@ -422,7 +422,7 @@ fn services_that_requests_of_applications_do_not_get() {
     check("deferral: nobody is disturbed all the same", disturbing, expected);
 }
 
-// req: 8.3.6-p1, 8.3.6-1.b.i, 8.3.6-2.a, 8.3.6-3
+// req: 8.3.6-p1, 8.3.6-2.a, 8.3.6-3
 #[test]
 fn remedies_have_their_turn_in_the_order_of_the_policy() {
     use Remedy::*;

@@ -1,0 +1,332 @@
+//! A message that is out: at the devices of the user, at a forwarding address, at the interworking function; and what
+//! becomes of it when nobody takes it (TS 8.3.1.1-p2, -p3, 8.3.1.3, 8.3.6, 6.5.1).
+
+use super::{Plan, Stage, store_query};
+use crate::decision::{self, Interworking, Outcome, Tried, Verdict};
+use crate::interworking::{self, IsfAnswer, Marks};
+use crate::terminating::branch;
+use crate::work::{Asker, Happening, Work};
+use crate::{Content, ParticipatingEvent, ParticipatingFunction, Remedy, body};
+use cpm_base::Now;
+use cpm_core::Ports;
+use cpm_sip::{Request, Response, StatusCode};
+use cpm_ua::{Branch, Destination, ProxyId, TransactionFailure, TransactionId};
+
+/// A message that is out.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(super) plan: Plan,
+    /// The devices, or the forwarding address, have not all answered.
+    proxy: Option<ProxyId>,
+    /// They have, and nobody took it: the best response, held.
+    held: Option<(ProxyId, Response)>,
+    /// The interworking function has not answered.
+    isf: Option<TransactionId>,
+    /// It has, and did not take it.
+    isf_error: Option<Response>,
+    /// The sender has its answer, or waits for none any more.
+    answered: bool,
+    /// Who has not answered until now is not waited for.
+    patience_over: bool,
+    tried: Tried,
+}
+
+impl Delivery {
+    pub(super) fn new(plan: Plan) -> Box<Delivery> {
+        Box::new(Delivery {
+            plan,
+            proxy: None,
+            held: None,
+            isf: None,
+            isf_error: None,
+            answered: false,
+            patience_over: false,
+            tried: Tried::default(),
+        })
+    }
+
+    /// Something may still come that matters.
+    fn is_waiting(&self) -> bool {
+        self.isf.is_some() || (self.proxy.is_some() && !self.answered && !self.patience_over)
+    }
+}
+
+impl ParticipatingFunction {
+    /// Sends the message to everybody whom the decision names.
+    // req: 8.3.1.1-9, 8.3.1.1-9.i, 8.3.1.1-15, 8.3.1.1-6
+    pub(super) fn send_out(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: Box<Work>,
+        plan: Plan,
+    ) {
+        let mut delivery = Delivery::new(plan);
+        let branches = branches(&work, &delivery.plan);
+        if !branches.is_empty() {
+            match self.pass_on(now, ports, work.id, branches) {
+                Ok(proxy) => delivery.proxy = Some(proxy),
+                // A loop, or no hop left: nobody else shall get it either.
+                Err(status) => return self.refuse_work(now, ports, &work, status, None),
+            }
+            let rings_at = self.config.policy.patience.map(|patience| now.mono.plus(patience));
+            self.works.set_timer(work.id, rings_at);
+        }
+        if delivery.plan.decision.interworking.is_some() {
+            self.ask_interworking(now, ports, &work, &mut delivery);
+        }
+        self.wait_or_give_up(now, ports, work, delivery);
+    }
+
+    /// After the store has it and its sender knows: what is left is the interworking function.
+    pub(super) fn interwork_stored(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: Box<Work>,
+        plan: Plan,
+    ) {
+        let mut delivery = Delivery::new(plan);
+        delivery.answered = true;
+        if delivery.plan.decision.interworking.is_some() {
+            self.ask_interworking(now, ports, &work, &mut delivery);
+        }
+        self.wait_or_give_up(now, ports, work, delivery);
+    }
+
+    /// TS 6.5: straight to the interworking function, as a request of our own.
+    // req: 8.3.1.1-4.c, 8.3.1.1-9.ii, 8.3.1.1-9.iii, 8.3.6-2.a, 8.3.6-2.b, 8.3.6-2.d, 8.3.6-2.f
+    fn ask_interworking(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: &Work,
+        delivery: &mut Delivery,
+    ) {
+        delivery.tried.interworking = true;
+        let Some(isf) = &self.config.policy.isf else { return };
+        let mut onward = work.request.clone();
+        crate::service::assert_service(&mut onward);
+        branch::set_uid(&mut onward, None);
+        match ports.sip.send_request(now, interworking::for_isf(&onward, isf), Destination::Routed) {
+            Ok(transaction) => {
+                self.works.sent(transaction, work.id);
+                delivery.isf = Some(transaction);
+            }
+            Err(_) => self.metrics.count("pf.interworking_refused"),
+        }
+    }
+
+    /// Something happened to a message that is out.
+    // req: 8.3.1.1-p3
+    pub(super) fn delivery_goes_on(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: Box<Work>,
+        mut delivery: Box<Delivery>,
+        happening: Happening,
+    ) {
+        match happening {
+            Happening::Answered(proxy, response) => {
+                delivery.proxy = None;
+                if response.status().is_success() {
+                    self.release(now, ports, &work, proxy, response);
+                    delivery.answered = true;
+                } else {
+                    delivery.held = Some((proxy, response));
+                }
+            }
+            Happening::Response(answer) => {
+                delivery.isf = None;
+                self.interworking_answered(now, ports, &work, &mut delivery, answer);
+            }
+            Happening::Timer => {
+                self.metrics.count("pf.devices_silent");
+                delivery.patience_over = true;
+            }
+            Happening::TooLate => {
+                if !core::mem::replace(&mut delivery.answered, true) {
+                    self.tell_handled(ports, &work, None);
+                }
+                (delivery.proxy, delivery.held) = (None, None);
+            }
+            Happening::Reply(..) => {}
+        }
+        self.wait_or_give_up(now, ports, work, delivery);
+    }
+
+    /// TS 6.5.1.
+    // req: 6.5.1-onMSG200-1, 6.5.1-onMSG200-2
+    fn interworking_answered(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: &Work,
+        delivery: &mut Delivery,
+        answer: Result<Response, TransactionFailure>,
+    ) {
+        let Ok(response) = answer else { return };
+        match interworking::read_isf_answer(&response) {
+            IsfAnswer::Delivered(marks) => {
+                delivery.plan.marks = Some(marks);
+                if !core::mem::replace(&mut delivery.answered, true) {
+                    let response = interworking::for_sender(&work.request, &response);
+                    self.answer_originator(now, ports, work, delivery, response);
+                }
+            }
+            IsfAnswer::Undelivered | IsfAnswer::Refused => delivery.isf_error = Some(response),
+        }
+    }
+
+    /// Waits for what may still come; when that is nothing, the message is delivered, or it is not.
+    fn wait_or_give_up(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        mut work: Box<Work>,
+        delivery: Box<Delivery>,
+    ) {
+        if delivery.is_waiting() {
+            work.stage = crate::work::Stage::Terminating(Stage::Delivering(delivery));
+            return self.works.put(work);
+        }
+        if delivery.answered {
+            return self.record_at_last(now, ports, work, delivery.plan);
+        }
+        self.undelivered(now, ports, work, delivery);
+    }
+
+    /// Nobody took it (TS 8.3.1.3): what the policy says is done, one thing after the other.
+    // req: 8.3.1.1-p2, 8.3.6-p1, 8.3.6-3, 6.5.1-p3
+    pub(super) fn undelivered(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        mut work: Box<Work>,
+        mut delivery: Box<Delivery>,
+    ) {
+        let request = super::delivery_request(&work.facts, now);
+        loop {
+            let (remedy, tried) = decision::remedy(&request, &self.config.policy, delivery.tried);
+            delivery.tried = tried;
+            let response = match remedy {
+                Remedy::Interwork => {
+                    self.ask_interworking(now, ports, &work, &mut delivery);
+                    if delivery.isf.is_none() {
+                        continue;
+                    }
+                    work.stage = crate::work::Stage::Terminating(Stage::Delivering(delivery));
+                    return self.works.put(work);
+                }
+                // Deferral is not built: its sender is told that it was not delivered.
+                Remedy::Defer => {
+                    self.metrics.count("pf.deferral_wanted");
+                    Response::for_request(&work.request, StatusCode::TEMPORARILY_UNAVAILABLE)
+                }
+                Remedy::Error => error_of(&work.request, &delivery),
+            };
+            self.answer_originator(now, ports, &work, &mut delivery, response);
+            delivery.answered = true;
+            return self.record_at_last(now, ports, work, delivery.plan);
+        }
+    }
+
+    /// Gives the sender its final response, wherever the request is.
+    fn answer_originator(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: &Work,
+        delivery: &mut Delivery,
+        response: Response,
+    ) {
+        if let Some((proxy, _)) = delivery.held.take() {
+            return self.release(now, ports, work, proxy, response);
+        }
+        let Some(proxy) = delivery.proxy.take() else {
+            return self.answer_work(now, ports, work, response);
+        };
+        // What is told here is not told again when the transactions end.
+        self.works.proxy_over(proxy);
+        let status = response.status();
+        let sent = ports.sip.answer_proxied(now, proxy, response).is_ok();
+        if !sent {
+            self.metrics.count("pf.response_too_late");
+        }
+        self.tell_handled(ports, work, sent.then_some(status));
+    }
+
+    /// What is still to be recorded when all is over: what went to the interworking function, with what that said of it
+    /// (TS 6.5.1, 8.5.4), and what nobody took (step 5 comes before step 8).
+    // req: 8.3.1.1-5, 6.5.1-onMSG200-2
+    fn record_at_last(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        mut work: Box<Work>,
+        plan: Plan,
+    ) {
+        self.works.set_timer(work.id, None);
+        let marked = plan.marks.as_ref().is_some_and(|marks| *marks != Marks::default());
+        let wanted = if plan.kept() { marked } else { plan.decision.record };
+        if !wanted {
+            return;
+        }
+        let Some(query) = store_query(&work, plan.marks.as_ref()) else { return };
+        self.ask(now, ports, Asker::Work(work.id), query);
+        work.stage = crate::work::Stage::Terminating(Stage::RecordedAtLast);
+        self.works.put(work);
+    }
+}
+
+/// The requests that the decision asks for.
+fn branches(work: &Work, plan: &Plan) -> Vec<Branch> {
+    let routed = |request| Branch { request, destination: Destination::Routed };
+    match &plan.decision.outcome {
+        Outcome::Forward(to) => vec![routed(branch::forwarded(&work.request, to))],
+        Outcome::Deliver => device_requests(work, plan).into_iter().map(routed).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn device_requests(work: &Work, plan: &Plan) -> Vec<Request> {
+    let Some(feature) = work.facts.feature.filter(|_| plan.decision.reaches_devices()) else {
+        return Vec::new();
+    };
+    let mut whole = branch::for_devices(&work.request, feature);
+    // Notifications have no number in the store (readings G3).
+    branch::set_uid(&mut whole, plan.uid.filter(|_| work.facts.content == Content::Message));
+    let by_reference = plan.referring.as_ref().and_then(|cpim| {
+        let mut copy = whole.clone();
+        body::set_cpim(&mut copy, cpim).ok().map(|()| copy)
+    });
+    let devices = plan.devices.iter().zip(&plan.decision.devices);
+    let requests = devices.filter_map(|(device, verdict)| match verdict {
+        Verdict::Selected { references: true } => {
+            Some(branch::for_device(by_reference.as_ref().unwrap_or(&whole), device))
+        }
+        Verdict::Selected { references: false } => Some(branch::for_device(&whole, device)),
+        _ => None,
+    });
+    requests.collect()
+}
+
+/// The error that goes back (TS 8.3.6-3): that of the interworking function, else the best of the devices; 480 where there
+/// is none that says anything.
+fn error_of(request: &Request, delivery: &Delivery) -> Response {
+    if let Some(response) = &delivery.isf_error
+        && response.status() != StatusCode::REQUEST_TIMEOUT
+    {
+        return interworking::for_sender(request, response);
+    }
+    match &delivery.held {
+        Some((_, response)) => response.clone(),
+        None => Response::for_request(request, StatusCode::TEMPORARILY_UNAVAILABLE),
+    }
+}
+
+/// Whether a decision waits with recording until the interworking function has said how it delivered the message.
+pub(super) fn is_recorded_after(interworking: Option<Interworking>) -> bool {
+    interworking == Some(Interworking::Instead)
+}

@@ -1,0 +1,8 @@
+//! TS 8.3.1.1 over octets: what is asked, what is sent, what is answered, and when; with a host that answers late, never,
+//! twice, wrongly or in another order.
+
+mod errors;
+mod host;
+mod interworking;
+mod steps;
+mod store;
