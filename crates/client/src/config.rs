@@ -33,6 +33,8 @@ pub struct ClientConfig {
     pub features: Vec<CpmFeature>,
     /// Lifetime asked for when registering, in seconds.
     pub expires: u32,
+    /// A registrar that gives no GRUU (RFC 5627) refuses the registration.
+    pub require_gruu: bool,
     /// When the registration is refreshed, and tried again after a failure.
     pub refresh: cpm_ua::RefreshPolicy,
     /// Where MSRP connections reach this client.
@@ -146,6 +148,7 @@ impl ClientConfig {
             instance: instance.to_owned(),
             features: vec![CpmFeature::PagerMessage, CpmFeature::LargeMessage],
             expires: 3600,
+            require_gruu: false,
             refresh: cpm_ua::RefreshPolicy::default(),
             msrp,
             accept: vec!["*".to_owned()],

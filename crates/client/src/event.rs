@@ -25,6 +25,8 @@ pub enum ClientEvent {
         expires: u32,
         /// The addresses that the core knows the user by (P-Associated-URI).
         associated: Vec<Uri>,
+        /// The CPM service is part of it ([`crate::Client::end_service`]).
+        service: bool,
     },
     /// The registration, or its refresh, did not work.
     RegistrationFailed(Failure),

@@ -54,7 +54,10 @@ impl Origin {
         };
         let originator = match asserted.next() {
             Some(uri) => Some(uri),
-            None => request.typed::<From>()?.map(|from| from.uri().clone()).filter(|uri| !cpm_ua::is_anonymous(uri)),
+            None => request
+                .typed::<From>()?
+                .map(|from| from.uri().clone())
+                .filter(|uri| !cpm_ua::is_anonymous(uri)),
         };
         let (features, instances) = wishes(request)?;
         let reply_to = request.typed::<ReplyTo>()?.map(|reply| reply.uri().clone());

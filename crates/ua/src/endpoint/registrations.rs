@@ -218,6 +218,12 @@ impl Endpoint {
         known.is_some()
     }
 
+    /// Whether a REGISTER has no answer yet: what the registrar said last is about to change.
+    #[must_use]
+    pub fn is_registering(&self, id: RegistrationId) -> bool {
+        self.usages.registrations.get(&id).is_some_and(|registration| registration.lease.is_busy())
+    }
+
     /// What the registrar said last; `None` when nothing is registered.
     #[must_use]
     pub fn bindings(&self, id: RegistrationId) -> Option<&Bindings> {
