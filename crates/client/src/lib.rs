@@ -38,6 +38,7 @@
 mod client;
 mod compose;
 mod config;
+mod duplicates;
 mod event;
 mod inbound;
 mod large_receive;
@@ -57,6 +58,7 @@ mod tests;
 pub use client::Client;
 pub use compose::contact_uri;
 pub use config::{ClientConfig, ConfigError, Limits, Settings};
+pub use duplicates::MessageKeys;
 pub use event::{ClientEvent, Disposition, Failure, ReceivedId, ReceivedMessage, SentId};
 pub use message::{NewMessage, Recipients, SendError, SendRefusal, SentMessage, StoredData};
 pub use pager::MAX_PAGER;

@@ -91,6 +91,28 @@ pub enum Folder {
     OfMessage(String),
 }
 
+impl Folder {
+    /// The folder of a conversation of two, named by the identities that the other is known by: a telephone number, where
+    /// there is one, as tel URI; else the first of them, a SIP URI in lower case; never with parameters, and in one spelling.
+    /// `None`: there is no identity.
+    // req: 8.5-1.a, 8.5-3.a
+    #[must_use]
+    pub fn of_peer<'a>(identities: impl IntoIterator<Item = &'a Uri> + Clone) -> Option<Folder> {
+        let number = identities.clone().into_iter().find_map(Uri::telephone);
+        if let Some(number) = number {
+            return Some(Folder::Peer(format!("tel:{}", number.digits()).to_lowercase()));
+        }
+        let uri = identities.into_iter().next()?;
+        Some(Folder::Peer(uri.address_key().to_lowercase()))
+    }
+
+    /// The folder of what came from those who do not say who they are (RFC 3323 §4.1.1.3).
+    #[must_use]
+    pub fn anonymous() -> Folder {
+        Folder::Peer("sip:anonymous@anonymous.invalid".to_owned())
+    }
+}
+
 /// Which way an object went, from the user's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {

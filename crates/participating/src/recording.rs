@@ -13,22 +13,6 @@ use cpm_sip::{HeaderName, PAssertedService, PPreferredService, Request, Uri};
 use cpm_xml::access_policy::{ENABLER, Wish};
 use cpm_xml::ruleset::Context;
 
-/// Where messages of those are kept who do not say who they are (RFC 3323 §4.1.1.3).
-const ANONYMOUS_FOLDER: &str = "sip:anonymous@anonymous.invalid";
-
-/// The name of the folder of a conversation of two: the asserted identity of the other. A telephone number, where one of
-/// the identities has one, as tel URI; else the SIP URI in lower case; never with parameters, and in one spelling.
-/// `None`: there is no identity.
-// req: 8.5-1.a, 8.5-3.a
-pub(crate) fn folder_of_peer<'a>(identities: impl IntoIterator<Item = &'a Uri> + Clone) -> Option<String> {
-    let number = identities.clone().into_iter().find_map(Uri::telephone);
-    if let Some(number) = number {
-        return Some(format!("tel:{}", number.digits()).to_lowercase());
-    }
-    let uri = identities.into_iter().next()?;
-    Some(uri.address_key().to_lowercase())
-}
-
 /// Whether the preferences of the served user ask for recording: a rule that names CPM and has `<allow-offline-storage>`.
 // req: 8.2.1.1-6
 pub(crate) fn is_wanted(preferences: &Preferences, facts: &Facts, now: DateTime) -> bool {
@@ -104,9 +88,9 @@ fn folder_of(
         return Some(Folder::Group(conversation));
     }
     if hidden {
-        return Some(Folder::Peer(ANONYMOUS_FOLDER.to_owned()));
+        return Some(Folder::anonymous());
     }
-    folder_of_peer(others).map(Folder::Peer)
+    Folder::of_peer(others)
 }
 
 /// The IMDN Message-ID of the message that a notification is about; of several, of the first.

@@ -350,6 +350,119 @@ fn an_anonymous_contact_names_nobody() {
     assert_eq!(invite_contact(&mut rig, true), contact);
 }
 
+/// A contact with other feature tags than those of the two messages.
+fn contact_with(tags: &str) -> String {
+    let tags = if tags.is_empty() { String::new() } else { format!("+g.3gpp.icsi-ref=\"{tags}\";") };
+    format!(
+        "<sip:alice@192.0.2.1:5060>;+sip.instance=\"<{INSTANCE}>\";{tags}methods=\"INVITE,ACK,CANCEL,BYE,MESSAGE\""
+    )
+}
+
+/// The service goes, the registration stays, is refreshed as it is, and the service comes back.
+// req: 7.1-p4.1, 7.1-p3
+#[test]
+fn the_service_ends_without_the_registration() {
+    let mut rig = registered(&format!("{REGISTERED}Service-Route: <sip:orig@198.51.100.1;lr>\r\n"));
+    rig.command(|client, now, ports| client.end_service(now, ports)).unwrap();
+    let request = rig.next_request(Method::Register);
+    assert_eq!(value(request.headers(), "Contact"), contact_with(""));
+    assert_eq!(value(request.headers(), "Expires"), "3600");
+    assert_eq!(value(request.headers(), "CSeq"), "2 REGISTER");
+    rig.answer(&request, "200 OK", &format!("{REGISTERED}Service-Route: <sip:orig@198.51.100.1;lr>\r\n"), "");
+    assert!(matches!(rig.next_event(), ClientEvent::Registered { service: false, .. }));
+    rig.advance(secs(3000));
+    let refresh = rig.next_request(Method::Register);
+    assert_eq!(value(refresh.headers(), "Contact"), contact_with(""));
+    rig.answer(&refresh, "200 OK", REGISTERED, "");
+    assert!(matches!(rig.next_event(), ClientEvent::Registered { service: false, .. }));
+    let again = register(&mut rig);
+    assert_eq!(value(again.headers(), "Contact"), contact_with(&format!("{MSG},{LARGE}")));
+    rig.answer(&again, "200 OK", REGISTERED, "");
+    assert!(matches!(rig.next_event(), ClientEvent::Registered { service: true, .. }));
+}
+
+/// Without a registration there is no service that could end.
+#[test]
+fn no_service_ends_that_does_not_stand() {
+    let mut rig = Rig::new();
+    let end = |rig: &mut Rig| rig.command(|client, now, ports| client.end_service(now, ports));
+    assert_eq!(end(&mut rig), Err(RegisterError::NotRegistered));
+    let mut rig = registered(REGISTERED);
+    rig.command(|client, now, ports| client.deregister(now, ports)).unwrap();
+    assert_eq!(end(&mut rig), Err(RegisterError::NotRegistered));
+    let request = rig.next_request(Method::Register);
+    rig.answer(&request, "200 OK", "", "");
+    rig.next_event();
+    assert_eq!(end(&mut rig), Err(RegisterError::NotRegistered));
+    rig.quiet();
+    rig.at_rest();
+}
+
+/// What is wished while a REGISTER is under way follows in the next one, and only that one's answer says that it stands.
+#[test]
+fn a_change_meanwhile_waits_for_the_answer() {
+    let mut rig = registered(REGISTERED);
+    rig.advance(secs(3000));
+    let refresh = rig.next_request(Method::Register);
+    rig.command(|client, now, ports| client.end_service(now, ports)).unwrap();
+    rig.quiet();
+    rig.answer(&refresh, "200 OK", REGISTERED, "");
+    assert!(matches!(rig.next_event(), ClientEvent::Registered { service: true, .. }));
+    let request = rig.next_request(Method::Register);
+    assert_eq!(value(request.headers(), "Contact"), contact_with(""));
+    rig.answer(&request, "200 OK", REGISTERED, "");
+    assert!(matches!(rig.next_event(), ClientEvent::Registered { service: false, .. }));
+}
+
+// req: 7.1-2, 7.1-6, 7.1-p1
+#[test]
+fn features_and_name_change_while_the_registration_stands() {
+    let mut rig = registered(REGISTERED);
+    let only = vec![cpm_core::feature::CpmFeature::PagerMessage];
+    rig.command(|client, now, ports| client.set_features(now, ports, only)).unwrap();
+    let request = rig.next_request(Method::Register);
+    assert_eq!(value(request.headers(), "Contact"), contact_with(MSG));
+    rig.answer(&request, "200 OK", REGISTERED, "");
+    rig.command(|client, now, ports| client.set_display_name(now, ports, Some("Car"))).unwrap();
+    let request = rig.next_request(Method::Register);
+    assert_eq!(value(request.headers(), "Contact"), format!("\"Car\" {}", contact_with(MSG)));
+    rig.answer(&request, "200 OK", REGISTERED, "");
+    // A refresh says the same.
+    rig.advance(secs(3000));
+    let request = rig.next_request(Method::Register);
+    assert_eq!(value(request.headers(), "Contact"), format!("\"Car\" {}", contact_with(MSG)));
+}
+
+/// Threat E4: no name becomes a header field.
+#[test]
+fn what_cannot_be_said_changes_nothing() {
+    let mut rig = registered(REGISTERED);
+    let name = Some("x\r\nExpires: 0");
+    let refused = rig.command(|client, now, ports| client.set_display_name(now, ports, name));
+    assert_eq!(refused, Err(RegisterError::DisplayName));
+    rig.command(|client, now, ports| client.deregister(now, ports)).unwrap();
+    let request = rig.next_request(Method::Register);
+    // Not registered: it is said with the next registration, and nothing is sent for it.
+    rig.command(|client, now, ports| client.set_display_name(now, ports, Some("Car"))).unwrap();
+    rig.quiet();
+    rig.answer(&request, "200 OK", "", "");
+    rig.next_event();
+    rig.command(|client, now, ports| client.set_features(now, ports, Vec::new())).unwrap();
+    rig.quiet();
+    assert_eq!(value(register(&mut rig).headers(), "Contact"), format!("\"Car\" {}", contact_with("")));
+}
+
+// req: 7.1-7, 7.1-8
+#[test]
+fn a_gruu_can_be_insisted_on() {
+    let mut rig = Rig::with(|config| config.require_gruu = true);
+    let request = register(&mut rig);
+    assert_eq!(value(request.headers(), "Supported"), "path, gruu");
+    assert_eq!(value(request.headers(), "Require"), "gruu");
+    let mut rig = Rig::new();
+    assert!(values(register(&mut rig).headers(), "Require").is_empty());
+}
+
 #[test]
 fn two_registrations_at_once_are_refused() {
     let mut rig = Rig::new();

@@ -67,9 +67,9 @@ fn the_folder_of_two_is_the_identity_of_the_other() {
         (&["im:Bob@x.test"], "im:bob@x.test"),
     ] {
         let identities: Vec<Uri> = identities.iter().map(|identity| uri(identity)).collect();
-        assert_eq!(folder_of_peer(&identities).as_deref(), Some(expected), "{identities:?}");
+        assert_eq!(Folder::of_peer(&identities), Some(Folder::Peer(expected.to_owned())), "{identities:?}");
     }
-    assert_eq!(folder_of_peer(&[]), None);
+    assert_eq!(Folder::of_peer(&[]), None);
 }
 
 // req: 8.5.1-A, 8.5-1.a, 8.5-3.a
@@ -137,7 +137,7 @@ fn of_an_anonymous_sender_nothing_is_kept_that_names_it() {
         TEXT,
     );
     let object = stored(&request, &["sip:alice@home.test"]).unwrap();
-    assert_eq!(object.folder, Folder::Peer(ANONYMOUS_FOLDER.to_owned()));
+    assert_eq!(object.folder, Folder::anonymous());
     let text = String::from_utf8_lossy(&object.object).into_owned();
     let (head, _) = text.split_once("\r\n\r\n").unwrap();
     for canary in ["alice", "Alice", "canary"] {
