@@ -2,12 +2,16 @@
 
 use crate::Policy;
 use cpm_sip::SipUri;
+use cpm_ua::NextHop;
 
 /// Who a Participating Function is.
 #[derive(Debug, Clone)]
 pub struct ParticipatingConfig {
     /// Its own SIP URI: how the core routes to it, and what it puts into Record-Route.
     pub address: SipUri,
+    /// Where requests of its own go that have no Route (a proxy of the SIP/IP core, RFC 3261 §8.1.2): SUBSCRIBEs,
+    /// notifications on behalf of users. Default `None`: to their Request-URI.
+    pub outbound: Option<NextHop>,
     /// What the service provider decides.
     pub policy: Policy,
     /// Limits.
@@ -17,11 +21,12 @@ pub struct ParticipatingConfig {
 }
 
 impl ParticipatingConfig {
-    /// Default policy and limits, no product.
+    /// Default policy and limits, no next hop, no product.
     #[must_use]
     pub fn new(address: SipUri) -> Self {
         ParticipatingConfig {
             address,
+            outbound: None,
             policy: Policy::default(),
             limits: Limits::default(),
             product: String::new(),
@@ -46,6 +51,8 @@ pub struct Limits {
     pub max_references: usize,
     /// Octets of all that is fetched for one message. Default 64 KiB; more is answered 513.
     pub max_fetched_bytes: usize,
+    /// SUBSCRIBEs to the registration of users in a second. Default 100, at least 1; more wait for the next second.
+    pub max_subscribes_per_second: u32,
 }
 
 impl Default for Limits {
@@ -57,6 +64,7 @@ impl Default for Limits {
             max_work: 65_536,
             max_references: 8,
             max_fetched_bytes: 65_536,
+            max_subscribes_per_second: 100,
         }
     }
 }

@@ -3,14 +3,18 @@
 use crate::Connectivity;
 use crate::config::ParticipatingConfig;
 use crate::facts::{Facts, Unreadable};
+use crate::reg_event::RegEvents;
 use crate::registrations::Registrations;
 use crate::relay::Relayed;
-use crate::third_party::ThirdParty;
+use crate::users::HeldRegister;
 use crate::work::{Asker, Happening, Stage, Work, WorkId, Works};
 use cpm_base::{FlowId, Instant, Metrics, Now, Seed, Trust};
 use cpm_core::release::Release;
 use cpm_core::warning::refusal;
-use cpm_core::{Function, Input, Node, NodeConfig, NodeConfigError, Ports, Query, QueryId, Reply};
+use cpm_core::{
+    Function, Input, Node, NodeConfig, NodeConfigError, Ports, Query, QueryId, Record, Reply, StateRecord,
+    StateWriter, Written,
+};
 use cpm_sip::{Allow, Method, Request, Response, RetryAfter, StatusCode, To, Uri};
 use cpm_ua::{Branch, Event, Fault, ProxyId, ProxyOptions, Refusal, RequestId};
 use std::collections::BTreeMap;
@@ -64,6 +68,13 @@ pub struct ParticipatingFunction {
     pub(crate) registrations: Registrations,
     /// What is known of devices beside their registrations.
     pub(crate) connectivity: Connectivity,
+    pub(crate) reg_events: RegEvents,
+    /// Third-party REGISTERs whose user is being stored.
+    pub(crate) held_registers: Vec<HeldRegister>,
+    /// What outlives the node, on its way to the store.
+    pub(crate) state: StateWriter,
+    /// What another node kept, until the time is known.
+    restored: Vec<StateRecord>,
     /// MESSAGEs under way.
     pub(crate) works: Works,
     /// INVITEs that were passed on and have no final response yet; each leaves with its
@@ -77,9 +88,13 @@ impl ParticipatingFunction {
     #[must_use]
     pub fn new(config: ParticipatingConfig) -> Self {
         ParticipatingFunction {
+            state: StateWriter::new(config.policy.query_time),
             config,
             registrations: Registrations::default(),
             connectivity: Connectivity::default(),
+            reg_events: RegEvents::default(),
+            held_registers: Vec::new(),
+            restored: Vec::new(),
             works: Works::default(),
             relayed: BTreeMap::new(),
             metrics: Metrics::default(),
@@ -95,17 +110,47 @@ impl ParticipatingFunction {
         config: ParticipatingConfig,
         seed: Seed,
     ) -> Result<Node<ParticipatingFunction>, NodeConfigError> {
+        ParticipatingFunction::restored(config, seed, Vec::new())
+    }
+
+    /// The function in a node that goes on where another one stopped: `records` are those that stand
+    /// ([`cpm_core::standing`]). One that cannot be read is counted (`pf.record_unreadable`) and left out.
+    ///
+    /// # Errors
+    /// As [`node`](ParticipatingFunction::node).
+    pub fn restored(
+        config: ParticipatingConfig,
+        seed: Seed,
+        records: Vec<Record>,
+    ) -> Result<Node<ParticipatingFunction>, NodeConfigError> {
+        let states = records.into_iter().filter_map(|record| match record {
+            Record::State(state) => Some(state),
+            _ => None,
+        });
+        let restored = states.collect();
         config.policy.validate().map_err(|error| NodeConfigError::Function(error.to_string()))?;
         let product = Release::SERVER_2_1.with_product(&config.product);
         let mut node = NodeConfig::proxy(seed, &product);
         node.sip.own_names = vec![(config.address.host().clone(), config.address.port())];
         node.sip.limits.max_branches = config.limits.max_devices;
-        Node::new(ParticipatingFunction::new(config), node)
+        node.sip.outbound.clone_from(&config.outbound);
+        // A subscription for each user, though most of them rest.
+        node.sip.limits.max_subscriptions = config.limits.max_users.max(1);
+        node.sip.limits.max_dialogs = node.sip.limits.max_dialogs.max(config.limits.max_users);
+        let mut function = ParticipatingFunction::new(config);
+        function.restored = restored;
+        Node::new(function, node)
     }
 
     /// How many users have a device.
     #[must_use]
     pub fn users(&self) -> usize {
+        self.registrations.with_devices()
+    }
+
+    /// How many users are known, those whose devices the registrar has not told yet among them.
+    #[must_use]
+    pub fn known_users(&self) -> usize {
         self.registrations.len()
     }
 
@@ -113,6 +158,12 @@ impl ParticipatingFunction {
     /// be reached (TS 8.3.1.1-8.b). What nobody says anything of is reached as it registered.
     pub fn set_reachable(&mut self, device: &str, reachable: bool) {
         self.connectivity.set(device, reachable);
+    }
+
+    /// The devices of a user (TS 8.1.4), by any of the user's identities.
+    #[must_use]
+    pub fn devices_of(&self, now: Now, user: &Uri) -> Vec<crate::Device> {
+        self.registrations.all_devices(now.mono, user)
     }
 
     /// How many requests are under way.
@@ -142,33 +193,12 @@ impl ParticipatingFunction {
         }
         let in_dialog = request.typed::<To>().ok().flatten().is_some_and(|to| to.tag().is_some());
         match request.method() {
+            Method::Notify if in_dialog && self.notify_for_a_sleeper(now, ports, id, &request) => {}
             _ if in_dialog => self.onward(now, ports, id, &request),
-            Method::Register => self.third_party(now, ports, id, &request),
+            Method::Register => self.third_party(now, ports, id, request),
             Method::Message | Method::Invite => self.initial(now, ports, id, request),
             _ => self.method_not_allowed(now, ports, id, &request),
         }
-    }
-
-    /// TS 8.1.1.
-    // req: 8.1.1-1, 8.1.1-2
-    fn third_party(
-        &mut self,
-        now: Now,
-        ports: &mut Ports<'_, ParticipatingEvent>,
-        id: RequestId,
-        request: &Request,
-    ) {
-        let ThirdParty { user, identities, devices } =
-            match ThirdParty::read(now.mono, request, &self.config.limits) {
-                Ok(read) => read,
-                Err(why) => return self.refuse(now, ports, id, request, StatusCode::BAD_REQUEST, Some(&why)),
-            };
-        let count = devices.len();
-        if !self.registrations.replace(&user, &identities, devices, self.config.limits.max_users) {
-            return self.refuse(now, ports, id, request, StatusCode::SERVICE_UNAVAILABLE, None);
-        }
-        self.answer(now, ports, id, Response::for_request(request, StatusCode::OK));
-        ports.host.event(ParticipatingEvent::Registration { user, devices: count });
     }
 
     /// RFC 3261 §21.4.6.
@@ -212,9 +242,7 @@ impl ParticipatingFunction {
         }
         if self.works.len() >= self.config.limits.max_work {
             self.metrics.count("pf.too_much_work");
-            let mut response = refusal(&request, StatusCode::SERVICE_UNAVAILABLE, None);
-            response.headers_mut().push_typed(&RetryAfter { seconds: BUSY_SECONDS, duration: None });
-            self.answer(now, ports, id, response);
+            self.answer(now, ports, id, busy(&request));
             return;
         }
         match facts.role {
@@ -417,6 +445,13 @@ impl ParticipatingFunction {
     }
 }
 
+/// What a request gets for which there is no room.
+pub(crate) fn busy(request: &Request) -> Response {
+    let mut response = refusal(request, StatusCode::SERVICE_UNAVAILABLE, None);
+    response.headers_mut().push_typed(&RetryAfter { seconds: BUSY_SECONDS, duration: None });
+    response
+}
+
 /// What a request that cannot be passed on deserves.
 pub(crate) fn status_of(why: &Refusal) -> StatusCode {
     match why {
@@ -433,18 +468,26 @@ impl Function for ParticipatingFunction {
     type Event = ParticipatingEvent;
 
     fn handle(&mut self, now: Now, input: Input, ports: &mut Ports<'_, ParticipatingEvent>) {
+        self.take_up(now, ports);
         match input {
             Input::Sip(event) => self.sip_event(now, event, ports),
-            Input::Reply(id, reply) => match self.works.replied(id, reply) {
-                Some((asker, reply)) => self.replied(now, ports, id, asker, reply),
-                None => self.metrics.count("pf.unknown_reply"),
-            },
+            Input::Reply(id, Reply::Stored(result)) => {
+                match self.state.replied(now, ports.host, id, result) {
+                    Some(written) => self.written(now, ports, &written),
+                    None => self.question_answered(now, ports, id, Reply::Stored(result)),
+                }
+            }
+            Input::Reply(id, reply) => self.question_answered(now, ports, id, reply),
             Input::Msrp(_) => {}
         }
     }
 
     fn handle_timeout(&mut self, now: Now, ports: &mut Ports<'_, ParticipatingEvent>) {
-        self.registrations.expire(now.mono);
+        self.take_up(now, ports);
+        self.users_due(now, ports);
+        while let Some(written) = self.state.given_up(now, ports.host) {
+            self.written(now, ports, &written);
+        }
         while let Some((id, asker, failure)) = self.works.unanswered(now.mono) {
             self.metrics.count("pf.query_unanswered");
             self.replied(now, ports, id, asker, failure);
@@ -455,15 +498,52 @@ impl Function for ParticipatingFunction {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let registrations = self.registrations.next_expiry().into_iter();
-        registrations.chain(self.works.next_timeout()).min()
+        if !self.restored.is_empty() {
+            return Some(Instant::ZERO);
+        }
+        [self.next_user_alarm(), self.state.next_timeout(), self.works.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 
 impl ParticipatingFunction {
+    /// Takes up what another node kept.
+    fn take_up(&mut self, now: Now, ports: &mut Ports<'_, ParticipatingEvent>) {
+        for record in std::mem::take(&mut self.restored) {
+            if record.key.starts_with(crate::registrations::PREFIX) {
+                self.take_up_user(now, ports, &record);
+            } else {
+                self.metrics.count("pf.record_unreadable");
+            }
+        }
+    }
+
+    /// A write of state came to its end.
+    fn written(&mut self, now: Now, ports: &mut Ports<'_, ParticipatingEvent>, written: &Written) {
+        if written.key.starts_with(crate::registrations::PREFIX) && !written.goes_on {
+            self.user_stored(now, ports, &written.key, written.result);
+        }
+    }
+
+    fn question_answered(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        id: QueryId,
+        reply: Reply,
+    ) {
+        match self.works.replied(id, reply) {
+            Some((asker, reply)) => self.replied(now, ports, id, asker, reply),
+            None => self.metrics.count("pf.unknown_reply"),
+        }
+    }
+
     fn sip_event(&mut self, now: Now, event: Event, ports: &mut Ports<'_, ParticipatingEvent>) {
         match event {
             Event::Request { id, flow, request, .. } => self.request(now, ports, id, flow, request),
+            Event::Subscriber { subscribe, event } => self.subscriber_event(now, ports, subscribe, event),
             Event::ProxyFinal { proxy, response, .. } => self.far_side_answered(now, ports, proxy, response),
             Event::ProxyEnded { proxy, .. } => self.ended(now, ports, proxy),
             Event::Response { transaction, response } => {

@@ -33,6 +33,7 @@ mod originating;
 mod policy;
 mod recording;
 mod references;
+mod reg_event;
 mod registrations;
 mod relay;
 mod service;
@@ -40,6 +41,7 @@ mod terminating;
 #[cfg(test)]
 mod tests;
 mod third_party;
+mod users;
 mod work;
 
 pub use config::{Limits, ParticipatingConfig};
@@ -47,7 +49,7 @@ pub use connectivity::Connectivity;
 pub use facts::{AssertedService, Content};
 pub use function::{ParticipatingEvent, ParticipatingFunction, ServedRole};
 pub use policy::{
-    DeviceRule, DevicesOf, ForeignSender, Policy, PolicyError, Recording, Remedy, Skipped, UnknownService,
-    WithoutPreferences,
+    DeviceRule, DevicesOf, ForeignSender, Policy, PolicyError, PrimaryMark, Recording, RegSubscription, Remedy,
+    Skipped, UnknownService, WithoutDevices, WithoutPreferences,
 };
 pub use registrations::Device;

@@ -35,6 +35,28 @@ pub struct Policy {
     /// How long a question to the host may take before its answer counts as a failure; at most 9 s. Default 5 s.
     pub query_time: Duration,
 
+    // --- Registration (TS 8.1).
+    /// When the registration of a user is subscribed to. Default [`RegSubscription::Always`].
+    pub reg_subscription: RegSubscription,
+    /// The lifetime in seconds that such a subscription asks for (TS 8.1.1-sub-3), at least 60. Default 600,000, that of a
+    /// registration (3GPP TS 24.229 §5.1.1.2).
+    pub reg_expires: u32,
+    /// How long to wait before a subscription is tried again that failed or ended, at least 1 s; a Retry-After that is longer
+    /// counts. Default 60 s.
+    pub subscribe_retry: Duration,
+    /// What becomes of a user without any device (TS 8.1.3). Default [`WithoutDevices::Unsubscribe`].
+    pub without_devices: WithoutDevices,
+    /// Whether a third-party REGISTER is answered only when the user is stored; 503 when the store fails. Default no: a node
+    /// that is lost in between learns of the user at the next REGISTER.
+    pub registration_stored_first: bool,
+    /// Which device is the Primary Device (TS 6.6): the first mark that any device bears; of several devices that bear it, the
+    /// one that the registrar names first. At most eight. Default: the device that registered `+g.3gpp.smsip`, since short
+    /// messages are for the one with the subscription; no device when none did.
+    pub primary: Vec<PrimaryMark>,
+    /// Which capabilities (RFC 3840, Contact parameters) are kept of a device, besides CPM features: at most 16. Default
+    /// `methods` and `+g.3gpp.smsip`.
+    pub capabilities: Vec<String>,
+
     // --- Originating (TS 8.2).
     /// Whether a user who sends may be anonymous (TS 8.2.1.1-3). Default yes.
     pub anonymity_originating: bool,
@@ -88,6 +110,13 @@ impl Default for Policy {
             isf: None,
             recording: Recording::Wish,
             query_time: Duration::from_secs(5),
+            reg_subscription: RegSubscription::Always,
+            reg_expires: 600_000,
+            subscribe_retry: Duration::from_secs(60),
+            without_devices: WithoutDevices::Unsubscribe,
+            registration_stored_first: false,
+            primary: vec![PrimaryMark::Param { name: "+g.3gpp.smsip".to_owned(), value: None }],
+            capabilities: vec!["methods".to_owned(), "+g.3gpp.smsip".to_owned()],
             anonymity_originating: true,
             barred: BTreeSet::new(),
             foreign_sender: ForeignSender::Rewrite,
@@ -199,6 +228,43 @@ pub enum DevicesOf {
     NoRelease,
 }
 
+/// When the registration of a user is subscribed to (TS 8.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RegSubscription {
+    /// For every registered user.
+    Always,
+    /// When a third-party REGISTER does not include the response to the client's REGISTER, which tells all devices. A core
+    /// that includes it each time need not be subscribed to.
+    WhenNotTold,
+}
+
+/// What becomes of a user without any device (TS 8.1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WithoutDevices {
+    /// The subscription is ended and the user forgotten, until the core registers the user again.
+    Unsubscribe,
+    /// Both are kept, as long as the notifier keeps the subscription.
+    Keep,
+}
+
+/// What tells a Primary Device from the others (TS 6.6).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PrimaryMark {
+    /// It registered a Contact parameter: this value of it, or any.
+    Param {
+        /// The name, in any case.
+        name: String,
+        /// The value without quotes.
+        value: Option<String>,
+    },
+    /// Its `+sip.instance` begins so, in any case: `urn:gsma:imei:`.
+    Instance(String),
+    /// It registered a CPM feature.
+    Feature(CpmFeature),
+    /// None is needed: the device that the registrar names first.
+    First,
+}
+
 /// A policy that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PolicyError {
@@ -237,6 +303,18 @@ impl Policy {
         }
         if !refuses(self.too_large) {
             return wrong("too_large", "only 4xx, 5xx and 6xx refuse");
+        }
+        if self.reg_expires < 60 {
+            return wrong("reg_expires", "less than 60 s");
+        }
+        if self.subscribe_retry < Duration::from_secs(1) {
+            return wrong("subscribe_retry", "less than 1 s");
+        }
+        if self.primary.len() > 8 {
+            return wrong("primary", "more than eight marks");
+        }
+        if self.capabilities.len() > 16 {
+            return wrong("capabilities", "more than 16");
         }
         Ok(())
     }

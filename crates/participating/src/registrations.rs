@@ -1,13 +1,25 @@
-//! Which devices the served users have (TS 8.1.4), from third-party registrations.
+//! Which devices the served users have (TS 8.1.4), and what is known of each: from third-party REGISTERs (TS 8.1.1) and from
+//! the `reg` event package (TS 8.1.2).
+//!
+//! An idle user costs little: a binding keeps texts and a mask of features, from which a [`Device`] is made when a
+//! procedure asks, and the subscription to its registration rests as a record (`reg_event`).
 
+mod binding;
+mod record;
+
+pub(crate) use binding::{Binding, Interest};
+pub(crate) use record::{PREFIX, key, read};
+
+use crate::reg_event::Watch;
 use core::time::Duration;
 use cpm_base::Instant;
 use cpm_core::feature::CpmFeature;
 use cpm_core::release::Release;
 use cpm_sip::Uri;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-/// A registered device of a served user.
+/// A registered device of a served user: what the registration tells of it, for the choice of suitable clients (TS 6.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     /// Its contact address as registered.
@@ -18,218 +30,254 @@ pub struct Device {
     pub instance: Option<String>,
     /// The CPM features that it registered.
     pub features: Vec<CpmFeature>,
-    /// What the User-Agent of its REGISTER said (TS 6.6).
+    /// Other capabilities (RFC 3840) that it registered, of those that [`Policy::capabilities`](crate::Policy) names: name in
+    /// lower case and value without quotes, empty for a feature tag without one.
+    pub capabilities: Vec<(String, String)>,
+    /// What the User-Agent of its REGISTER said (TS 6.6); `None` when it named no CPM release, or was not told.
     pub release: Option<Release>,
-    /// Whether it is the Primary Device of its user (TS 6.6).
+    /// Whether it is the Primary Device of its user (TS 6.6, [`Policy::primary`](crate::Policy)).
     pub primary: bool,
     /// When its registration runs out.
     pub until: Instant,
 }
 
-/// The served users that have devices.
-#[derive(Debug, Default)]
-pub(crate) struct Registrations {
-    users: BTreeMap<String, User>,
-    /// Any identity of a user to the key of `users`.
-    identities: BTreeMap<String, String>,
-    /// When the first device of each user runs out.
-    expiries: BTreeSet<(Instant, String)>,
+impl Device {
+    /// The value of a capability, by its name in any case; empty for a feature tag without a value.
+    #[must_use]
+    pub fn capability(&self, name: &str) -> Option<&str> {
+        let found = self.capabilities.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
+/// The number of a user among those that are known; not used for another one while it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct UserId(u32);
+
+/// A user as it is known.
 #[derive(Debug)]
-struct User {
-    identities: Vec<String>,
-    devices: Vec<Device>,
+pub(crate) struct User {
+    /// The address that the core registered: the resource of the subscription.
+    pub(crate) address: Box<str>,
+    /// [Address keys](Uri::address_key), that of `address` among them.
+    pub(crate) identities: Box<[Arc<str>]>,
+    pub(crate) bindings: Box<[Binding]>,
+    /// Until when the core says that the user is registered.
+    pub(crate) until: Instant,
+    /// The subscription to the user's registration.
+    pub(crate) watch: Watch,
+    /// What counts of its numbered documents.
+    pub(crate) versions: cpm_ua::VersionGate,
+    /// When something is due next.
+    alarm: Option<Instant>,
 }
 
 impl User {
-    fn next_expiry(&self) -> Option<Instant> {
-        self.devices.iter().map(|device| device.until).min()
+    pub(crate) fn new(address: &Uri, until: Instant) -> Self {
+        User {
+            address: address.as_str().into(),
+            identities: Box::default(),
+            bindings: Box::default(),
+            until,
+            watch: Watch::None,
+            versions: cpm_ua::VersionGate::new(),
+            alarm: None,
+        }
+    }
+
+    /// When something about the user is due: a binding or the registration runs out, or the subscription wants something.
+    fn next_alarm(&self) -> Instant {
+        let bindings = self.bindings.iter().map(|binding| binding.until);
+        let rest = self.bindings.is_empty().then_some(self.until);
+        bindings.chain(self.watch.alarm()).chain(rest).min().unwrap_or(self.until)
+    }
+
+    /// What is registered, each device once: several bindings of one instance (RFC 5626: one for each of its flows) are
+    /// one device, which is there as long as the last of them.
+    fn devices(&self, now: Instant) -> Vec<&Binding> {
+        let mut devices: Vec<&Binding> = Vec::new();
+        for binding in self.bindings.iter().filter(|binding| binding.until > now) {
+            let same = devices
+                .iter_mut()
+                .find(|known| known.instance.is_some() && known.instance == binding.instance);
+            match same {
+                Some(known) if known.until >= binding.until => {}
+                Some(known) => *known = binding,
+                None => devices.push(binding),
+            }
+        }
+        devices
+    }
+
+    pub(crate) fn count(&self, now: Instant) -> usize {
+        self.devices(now).len()
     }
 }
 
+/// More than there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoRoom;
+
+/// The served users that are known.
+#[derive(Debug, Default)]
+pub(crate) struct Registrations {
+    users: BTreeMap<UserId, Box<User>>,
+    /// Any identity of a user.
+    identities: BTreeMap<Arc<str>, UserId>,
+    /// When the next thing is due for each user.
+    alarms: BTreeSet<(Instant, UserId)>,
+    last: u32,
+}
+
 impl Registrations {
-    /// Replaces what is known of a user, named by any known identity; no device takes the user out. Returns whether
-    /// there was room.
-    pub(crate) fn replace(
-        &mut self,
-        user: &Uri,
-        identities: &[Uri],
-        devices: Vec<Device>,
-        max_users: usize,
-    ) -> bool {
-        let key = user.address_key();
-        let known = match self.users.contains_key(&key) {
-            true => Some(key.clone()),
-            false => self.identities.get(&key).cloned(),
-        };
-        if known.is_none() && !devices.is_empty() && self.users.len() >= max_users {
-            return false;
-        }
-        if let Some(known) = known {
-            self.remove(&known);
-        }
-        if devices.is_empty() {
-            return true;
-        }
-        let mut names: Vec<String> = identities.iter().map(Uri::address_key).collect();
-        if !names.contains(&key) {
-            names.push(key.clone());
-        }
-        for name in &names {
-            self.identities.insert(name.clone(), key.clone());
-        }
-        self.insert(key, User { identities: names, devices });
-        true
+    /// Who has this identity.
+    pub(crate) fn find(&self, identity: &Uri) -> Option<UserId> {
+        self.identities.get(identity.address_key().as_str()).copied()
     }
 
-    fn insert(&mut self, key: String, user: User) {
-        if let Some(at) = user.next_expiry() {
-            self.expiries.insert((at, key.clone()));
-        }
-        self.users.insert(key, user);
+    pub(crate) fn get(&self, id: UserId) -> Option<&User> {
+        self.users.get(&id).map(|user| &**user)
     }
 
-    fn remove(&mut self, key: &str) {
-        let Some(user) = self.users.remove(key) else { return };
-        if let Some(at) = user.next_expiry() {
-            self.expiries.remove(&(at, key.to_owned()));
+    /// Changes a user; afterwards it is known when something is due for it.
+    pub(crate) fn change<R>(&mut self, id: UserId, change: impl FnOnce(&mut User) -> R) -> Option<R> {
+        let user = self.users.get_mut(&id)?;
+        let result = change(user);
+        let at = user.next_alarm();
+        if user.alarm != Some(at) {
+            if let Some(before) = user.alarm.replace(at) {
+                self.alarms.remove(&(before, id));
+            }
+            self.alarms.insert((at, id));
         }
-        for name in &user.identities {
-            if self.identities.get(name).is_some_and(|owner| owner == key) {
+        Some(result)
+    }
+
+    /// The user of this address, who may be a new one.
+    pub(crate) fn user(&mut self, address: &Uri, until: Instant, max_users: usize) -> Result<UserId, NoRoom> {
+        if let Some(id) = self.find(address) {
+            return Ok(id);
+        }
+        if self.users.len() >= max_users {
+            return Err(NoRoom);
+        }
+        loop {
+            self.last = self.last.wrapping_add(1);
+            if !self.users.contains_key(&UserId(self.last)) {
+                break;
+            }
+        }
+        let id = UserId(self.last);
+        self.users.insert(id, Box::new(User::new(address, until)));
+        self.name(id, Vec::new());
+        self.change(id, |_| ());
+        Ok(id)
+    }
+
+    /// Gives a user these identities beside its address; one that another user had is that one's no more.
+    pub(crate) fn name(&mut self, id: UserId, others: Vec<String>) {
+        let Some(user) = self.users.get_mut(&id) else { return };
+        let own = Uri::parse(&user.address).map(|address| address.address_key()).unwrap_or_default();
+        let names: BTreeSet<String> = others.into_iter().chain([own]).collect();
+        let before = std::mem::take(&mut user.identities);
+        for name in before.iter().filter(|name| !names.contains(&***name)) {
+            if self.identities.get(name) == Some(&id) {
                 self.identities.remove(name);
             }
         }
+        let names: Box<[Arc<str>]> = names.into_iter().map(Arc::from).collect();
+        for name in &names {
+            // The key that is there already would stay: it is to be the one that the user has.
+            self.identities.remove(name);
+            self.identities.insert(Arc::clone(name), id);
+        }
+        user.identities = names;
     }
 
-    /// The devices of a user, by any of the user's identities, that are still registered.
+    /// Forgets a user.
+    pub(crate) fn remove(&mut self, id: UserId) -> Option<Box<User>> {
+        let user = self.users.remove(&id)?;
+        if let Some(at) = user.alarm {
+            self.alarms.remove(&(at, id));
+        }
+        for name in &user.identities {
+            if self.identities.get(name) == Some(&id) {
+                self.identities.remove(name);
+            }
+        }
+        Some(user)
+    }
+
+    /// All devices of a user, by any of the user's identities, that are still registered: the Primary Device (TS 6.6) is
+    /// marked.
+    // req: 8.1.4-p2
     pub(crate) fn all_devices(&self, now: Instant, user: &Uri) -> Vec<Device> {
-        let key = self.identities.get(&user.address_key());
-        let user = key.and_then(|key| self.users.get(key));
-        let all = user.map_or(&[][..], |user| &user.devices);
-        all.iter().filter(|device| device.until > now).cloned().collect()
+        let user = self.find(user).and_then(|id| self.users.get(&id));
+        let devices = user.map(|user| user.devices(now)).unwrap_or_default();
+        devices.into_iter().filter_map(Binding::device).collect()
     }
 
-    /// The devices of a user, by any of the user's identities, that registered a feature and are still registered.
+    /// Those that registered a feature.
+    // req: 8.1.4-p2
     pub(crate) fn devices(&self, now: Instant, user: &Uri, feature: CpmFeature) -> Vec<Device> {
-        let key = self.identities.get(&user.address_key());
-        let user = key.and_then(|key| self.users.get(key));
-        let all = user.map_or(&[][..], |user| &user.devices);
-        all.iter()
-            .filter(|device| device.until > now && device.features.contains(&feature))
-            .cloned()
-            .collect()
+        let user = self.find(user).and_then(|id| self.users.get(&id));
+        let devices = user.map(|user| user.devices(now)).unwrap_or_default();
+        devices.into_iter().filter(|device| device.has(feature)).filter_map(Binding::device).collect()
     }
 
+    /// How many users are known.
     pub(crate) fn len(&self) -> usize {
         self.users.len()
     }
 
-    /// When the next device runs out.
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.expiries.first().map(|(at, _)| *at)
+    /// How many of them have a device.
+    pub(crate) fn with_devices(&self) -> usize {
+        self.users.values().filter(|user| !user.bindings.is_empty()).count()
     }
 
-    /// Forgets what ran out.
-    pub(crate) fn expire(&mut self, now: Instant) {
-        while self.next_expiry().is_some_and(|at| at <= now) {
-            let Some((_, key)) = self.expiries.pop_first() else { return };
-            let Some(user) = self.users.get_mut(&key) else { continue };
-            user.devices.retain(|device| device.until > now);
-            match user.next_expiry() {
-                Some(at) => drop(self.expiries.insert((at, key))),
-                None => self.remove(&key),
-            }
-        }
+    /// When something is due for anybody.
+    pub(crate) fn next_alarm(&self) -> Option<Instant> {
+        self.alarms.first().map(|(at, _)| *at)
+    }
+
+    /// For whom something is due.
+    pub(crate) fn due(&self, now: Instant) -> Option<UserId> {
+        self.alarms.first().filter(|(at, _)| *at <= now).map(|(_, id)| *id)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sizes(&self) -> [usize; 3] {
+        [self.users.len(), self.identities.len(), self.alarms.len()]
+    }
+}
+
+/// Says which device of a user is the Primary Device (TS 6.6): of the marks the first that a device has; of the devices
+/// that have it the one that registered first.
+// req: 6.6-p2, 6.6-p1.2, 8.1.2-p2
+pub(crate) fn mark_primary(bindings: &mut [Binding]) {
+    for binding in bindings.iter_mut() {
+        binding.primary = false;
+    }
+    let of = |place: u32| bindings.iter().position(|binding| binding.bears(place));
+    let Some(first) = (0..u8::BITS).find_map(of) else { return };
+    let Some(instance) = bindings.get_mut(first).map(|binding| {
+        binding.primary = true;
+        binding.instance.clone()
+    }) else {
+        return;
+    };
+    // Its other flows are the same device.
+    for binding in bindings.iter_mut().filter(|binding| instance.is_some() && binding.instance == instance) {
+        binding.primary = true;
     }
 }
 
 /// The end of a registration that lasts so many seconds from now.
-pub(crate) fn until(now: Instant, seconds: u32) -> Instant {
-    now.plus(Duration::from_secs(u64::from(seconds)))
+pub(crate) fn until(now: Instant, seconds: u64) -> Instant {
+    /// `time.max_delta`: no time of a peer counts as more than this.
+    const MOST: u64 = 30 * 24 * 3600;
+    now.plus(Duration::from_secs(seconds.min(MOST)))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn uri(text: &str) -> Uri {
-        Uri::parse(text).unwrap()
-    }
-
-    fn device(name: &str, seconds: u32) -> Device {
-        Device {
-            contact: uri(&format!("sip:{name}@192.0.2.1")),
-            gruu: None,
-            instance: None,
-            features: vec![CpmFeature::PagerMessage],
-            release: None,
-            primary: false,
-            until: until(Instant::ZERO, seconds),
-        }
-    }
-
-    #[test]
-    fn a_user_is_found_by_every_identity() {
-        let mut known = Registrations::default();
-        let (sip, tel) = (uri("sip:bob@home.test"), uri("tel:+15550002"));
-        assert!(known.replace(
-            &sip,
-            &[sip.clone(), tel.clone()],
-            vec![device("b1", 60), device("b2", 30)],
-            10
-        ));
-        assert_eq!(known.devices(Instant::ZERO, &tel, CpmFeature::PagerMessage).len(), 2);
-        assert_eq!(
-            known.devices(Instant::ZERO, &uri("sip:BOB@home.test"), CpmFeature::PagerMessage).len(),
-            0
-        );
-        assert_eq!(known.devices(Instant::ZERO, &sip, CpmFeature::LargeMessage).len(), 0);
-        assert!(known.replace(&sip, &[], vec![], 10));
-        assert_eq!((known.len(), known.identities.len(), known.expiries.len()), (0, 0, 0));
-    }
-
-    #[test]
-    fn another_identity_names_the_same_user() {
-        let mut known = Registrations::default();
-        let (sip, tel) = (uri("sip:bob@home.test"), uri("tel:+15550002"));
-        assert!(known.replace(&sip, &[sip.clone(), tel.clone()], vec![device("b1", 60)], 1));
-        assert!(known.replace(&tel, &[sip.clone(), tel.clone()], vec![device("b2", 60)], 1));
-        let found = known.devices(Instant::ZERO, &sip, CpmFeature::PagerMessage);
-        assert_eq!(found, vec![device("b2", 60)]);
-        assert!(known.replace(&sip, &[], vec![], 1));
-        assert_eq!((known.len(), known.identities.len(), known.expiries.len()), (0, 0, 0));
-    }
-
-    #[test]
-    fn an_identity_of_two_users_belongs_to_the_last() {
-        let mut known = Registrations::default();
-        let (a, b, both) = (uri("sip:a@x.test"), uri("sip:b@x.test"), uri("sip:desk@x.test"));
-        known.replace(&a, &[a.clone(), both.clone()], vec![device("a", 60)], 2);
-        known.replace(&b, &[b.clone(), both.clone()], vec![device("b", 60)], 2);
-        let of = |known: &Registrations, user| known.devices(Instant::ZERO, user, CpmFeature::PagerMessage);
-        assert_eq!(of(&known, &both), vec![device("b", 60)]);
-        known.replace(&a, &[], vec![], 2);
-        assert_eq!((of(&known, &a), of(&known, &both)), (vec![], vec![device("b", 60)]));
-    }
-
-    #[test]
-    fn what_ran_out_is_gone() {
-        let mut known = Registrations::default();
-        let sip = uri("sip:bob@home.test");
-        known.replace(&sip, &[], vec![device("b1", 60), device("b2", 30)], 10);
-        let later = until(Instant::ZERO, 30);
-        assert_eq!(known.next_expiry(), Some(later));
-        assert_eq!(known.devices(later, &sip, CpmFeature::PagerMessage).len(), 1);
-        known.expire(until(Instant::ZERO, 60));
-        assert_eq!((known.len(), known.next_expiry()), (0, None));
-    }
-
-    #[test]
-    fn users_are_limited() {
-        let mut known = Registrations::default();
-        assert!(known.replace(&uri("sip:a@x.test"), &[], vec![device("a", 60)], 1));
-        assert!(!known.replace(&uri("sip:b@x.test"), &[], vec![device("b", 60)], 1));
-        assert!(known.replace(&uri("sip:a@x.test"), &[], vec![device("a", 90)], 1));
-    }
-}
+mod tests;

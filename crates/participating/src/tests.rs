@@ -6,5 +6,6 @@ mod delivery;
 mod dialogs;
 mod faults;
 mod originating;
+mod reg_event;
 mod registration;
 mod terminating;

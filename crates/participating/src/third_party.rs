@@ -1,13 +1,12 @@
-//! Third-party REGISTER (TS 8.1.1, 3GPP TS 24.229 §5.4.1.7): what the core says of a user's devices.
+//! Third-party REGISTER (TS 8.1.1, 3GPP TS 24.229 §5.4.1.7): what the core says of a user and of the user's devices.
 
-use crate::registrations::until;
-use crate::{Device, Limits};
+use crate::Limits;
+use crate::registrations::{Binding, Interest, until};
 use cpm_base::Instant;
-use cpm_core::feature::{ICSI_REF, decode_list};
+use cpm_core::release::Release;
 use cpm_mime::{ContentType, Part};
 use cpm_sip::{
-    Contact, ContactAddr, Expires, HeaderName, Message, PAssociatedUri, Request, Response, To, Uri,
-    parse_datagram,
+    Contact, Expires, HeaderName, Message, Method, PAssociatedUri, Request, Response, To, Uri, parse_datagram,
 };
 
 /// How long a registration lasts of which nobody says it, in seconds (RFC 3261 §10.2.1.1).
@@ -16,44 +15,107 @@ const DEFAULT_EXPIRES: u32 = 3600;
 /// What a third-party REGISTER says.
 #[derive(Debug)]
 pub(crate) struct ThirdParty {
+    /// Who is registered.
     pub(crate) user: Uri,
-    pub(crate) identities: Vec<Uri>,
-    pub(crate) devices: Vec<Device>,
+    /// Until when; `None`: the user is not registered any more.
+    pub(crate) until: Option<Instant>,
+    /// What the response to the client's REGISTER says, where it was included.
+    pub(crate) registered: Option<Registered>,
+    /// What the client's REGISTER says of the device, where it was included.
+    pub(crate) client: Option<RegisteringClient>,
+}
+
+/// All bindings of the user, and all identities.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    pub(crate) bindings: Vec<Binding>,
+    pub(crate) identities: Vec<String>,
+}
+
+/// Who registered: which contacts, and which release (TS 6.6).
+#[derive(Debug)]
+pub(crate) struct RegisteringClient {
+    pub(crate) release: Option<Release>,
+    /// Instance, without angle brackets, and contact address of each of its Contact values.
+    pub(crate) contacts: Vec<(Option<String>, String)>,
+}
+
+/// What message/sip bodies hold.
+#[derive(Debug, Default)]
+struct Included {
+    register: Option<Request>,
+    response: Option<Response>,
 }
 
 impl ThirdParty {
     /// Reads one; the error is for the Warning of the 400.
-    // req: 8.1.1-p1, 8.1.1-4
-    pub(crate) fn read(now: Instant, request: &Request, limits: &Limits) -> Result<ThirdParty, String> {
+    // req: 8.1.1-p1, 8.1.1-3, 8.1.1-4
+    pub(crate) fn read(
+        now: Instant,
+        request: &Request,
+        limits: &Limits,
+        interest: Interest<'_>,
+    ) -> Result<ThirdParty, String> {
         let to = request.typed::<To>().map_err(|error| error.to_string())?.ok_or("To is missing")?;
         let expires = request.typed::<Expires>().map_err(|error| error.to_string())?.map(|expires| expires.0);
         let user = to.uri().clone();
         if expires == Some(0) {
-            return Ok(ThirdParty { user, identities: Vec::new(), devices: Vec::new() });
+            return Ok(ThirdParty { user, until: None, registered: None, client: None });
         }
-        let Some(answer) = registration_answer(request)? else {
-            return Err("no response to a REGISTER in the body".to_owned());
+        let included = included(request)?;
+        let seconds = expires.unwrap_or(DEFAULT_EXPIRES);
+        let registered = match &included.response {
+            Some(response) => Some(Registered::read(now, response, seconds, limits, interest)?),
+            None => None,
         };
-        let contacts = answer.typed_list::<Contact>().map_err(|error| error.to_string())?;
-        let expires = expires.unwrap_or(DEFAULT_EXPIRES);
-        let mut devices = Vec::new();
-        for contact in contacts.iter().filter_map(Contact::as_addr) {
-            if let Some(device) = device(now, contact, expires) {
-                add(&mut devices, device);
-            }
-        }
-        if devices.len() > limits.max_devices {
-            return Err(format!("more than {} devices", limits.max_devices));
-        }
-        let associated = answer.typed_list::<PAssociatedUri>().map_err(|error| error.to_string())?;
-        let identities = associated.iter().take(limits.max_identities).map(|uri| uri.uri().clone()).collect();
-        Ok(ThirdParty { user, identities, devices })
+        Ok(ThirdParty {
+            user,
+            until: Some(until(now, seconds.into())),
+            registered,
+            client: included.register.as_ref().map(RegisteringClient::read),
+        })
     }
 }
 
-/// The 2xx to the client's REGISTER, in a message/sip body or part. The REGISTER itself tells nothing that is needed here.
-fn registration_answer(request: &Request) -> Result<Option<Response>, String> {
-    let Some(value) = request.headers().get(&HeaderName::ContentType) else { return Ok(None) };
+impl Registered {
+    fn read(
+        now: Instant,
+        answer: &Response,
+        expires: u32,
+        limits: &Limits,
+        interest: Interest<'_>,
+    ) -> Result<Registered, String> {
+        let contacts = answer.typed_list::<Contact>().map_err(|error| error.to_string())?;
+        let of_contact = |contact| Binding::of_contact(now, contact, expires, interest);
+        let bindings = contacts.iter().filter_map(Contact::as_addr).filter_map(of_contact).collect();
+        let associated = answer.typed_list::<PAssociatedUri>().map_err(|error| error.to_string())?;
+        let identities = associated.iter().take(limits.max_identities);
+        Ok(Registered { bindings, identities: identities.map(|uri| uri.uri().address_key()).collect() })
+    }
+}
+
+impl RegisteringClient {
+    /// A field that cannot be read says nothing: it was the registrar's to judge.
+    fn read(register: &Request) -> RegisteringClient {
+        let agent = register.headers().get(&HeaderName::UserAgent).and_then(|value| value.to_text());
+        let contacts = register.typed_list::<Contact>().unwrap_or_default();
+        let contacts = contacts.iter().filter_map(Contact::as_addr).map(|contact| {
+            let instance = contact.params().get("+sip.instance");
+            let instance =
+                instance.map(|value| value.trim_start_matches('<').trim_end_matches('>').to_owned());
+            (instance, contact.uri().as_str().to_owned())
+        });
+        let contacts = contacts.collect();
+        RegisteringClient { release: agent.and_then(|agent| Release::find(&agent)), contacts }
+    }
+}
+
+/// The client's REGISTER and the 2xx to it, each in a message/sip body or part (3GPP TS 24.229 §5.7.1.1). Bodies of other
+/// types (the service information of application/3gpp-ims+xml) are of no use here and passed over, as is a REGISTER that
+/// cannot be read.
+fn included(request: &Request) -> Result<Included, String> {
+    let mut included = Included::default();
+    let Some(value) = request.headers().get(&HeaderName::ContentType) else { return Ok(included) };
     let text = value.to_text().ok_or("Content-Type is not UTF-8")?;
     let content_type = ContentType::parse(&text).map_err(|error| error.to_string())?;
     let whole = Part::new(&content_type, request.body().clone());
@@ -63,43 +125,18 @@ fn registration_answer(request: &Request) -> Result<Option<Response>, String> {
             continue;
         }
         let octets = part.decoded().map_err(|error| error.to_string())?;
-        if !octets.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/2.0 ")) {
-            continue;
-        }
-        let message = parse_datagram(octets, &cpm_sip::Limits::default());
-        match message.map_err(|failure| failure.error.to_string())? {
-            Message::Response(response) if response.status().is_success() => return Ok(Some(response)),
-            _ => {}
+        let is_response = octets.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/2.0 "));
+        match parse_datagram(octets, &cpm_sip::Limits::default()) {
+            Ok(Message::Response(response)) if response.status().is_success() => {
+                included.response = Some(response);
+            }
+            Ok(Message::Request(register)) if *register.method() == Method::Register => {
+                included.register = Some(register);
+            }
+            Ok(_) => {}
+            Err(failure) if is_response => return Err(failure.error.to_string()),
+            Err(_) => {}
         }
     }
-    Ok(None)
-}
-
-/// Takes a device in. Several bindings of one instance (RFC 5626: one for each of its flows) are one device, which is there
-/// as long as the last of them.
-fn add(devices: &mut Vec<Device>, device: Device) {
-    let same = devices.iter_mut().find(|known| known.instance.is_some() && known.instance == device.instance);
-    match same {
-        Some(known) if known.until >= device.until => {}
-        Some(known) => *known = device,
-        None => devices.push(device),
-    }
-}
-
-/// One binding; one that is over is none.
-fn device(now: Instant, contact: &ContactAddr, expires: u32) -> Option<Device> {
-    let seconds = contact.expires().unwrap_or(expires);
-    let instance = contact.params().get("+sip.instance");
-    let instance = instance.map(|value| value.trim_start_matches('<').trim_end_matches('>').to_owned());
-    let gruu = contact.params().get("pub-gruu").and_then(|text| Uri::parse(text).ok());
-    let gruu = gruu.filter(|gruu| gruu.as_sip().is_some());
-    (seconds > 0).then(|| Device {
-        contact: contact.uri().clone(),
-        gruu,
-        instance,
-        features: contact.params().get(ICSI_REF).map(decode_list).unwrap_or_default(),
-        release: None,
-        primary: false,
-        until: until(now, seconds),
-    })
+    Ok(included)
 }

@@ -1,12 +1,13 @@
 //! A Participating Function between hands that play the core: octets in, octets out, time as it is told.
 
+use crate::RegSubscription;
 use crate::{ParticipatingConfig, ParticipatingEvent, ParticipatingFunction};
 use bytes::Bytes;
 use cpm_base::{
     CloseReason, DateTime, FlowId, FlowInfo, Instant, Now, OpenError, OpenId, Protocol, Seed, Target,
     Transport, Trust,
 };
-use cpm_core::{Action, Node, Query, QueryId, Reply};
+use cpm_core::{Action, Node, Query, QueryId, Record, Reply, StateRecord, StoreError};
 use cpm_sip::{Frame, HeaderName, Limits, Message, Request, Response, StreamFramer, Uri, parse_datagram};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,13 +30,19 @@ pub(super) struct Bench {
     pub(super) answer: fn(&Query) -> Option<Reply>,
     /// Queries that were answered so.
     pub(super) answered: Vec<Query>,
+    /// Writes of state, which are answered at once while `store` says how.
+    pub(super) states: Vec<StateRecord>,
+    pub(super) store: Option<Result<(), StoreError>>,
     pub(super) closes: Vec<(FlowId, CloseReason)>,
     framers: BTreeMap<FlowId, StreamFramer>,
 }
 
 pub(super) fn config() -> ParticipatingConfig {
     let Ok(Uri::Sip(own)) = Uri::parse("sip:pf.home.test") else { panic!("a SIP URI") };
-    ParticipatingConfig::new(own)
+    let mut config = ParticipatingConfig::new(own);
+    // What a core tells that includes everything in its third-party REGISTERs is enough.
+    config.policy.reg_subscription = RegSubscription::WhenNotTold;
+    config
 }
 
 /// Nobody wishes anything.
@@ -60,9 +67,14 @@ impl Bench {
     }
 
     pub(super) fn with(config: ParticipatingConfig, seed: Seed) -> Bench {
+        let now = Now::new(Instant::from_micros(5_000_000), DateTime::UNIX_EPOCH);
+        Bench::of(ParticipatingFunction::node(config, seed).unwrap(), now)
+    }
+
+    pub(super) fn of(node: Node<ParticipatingFunction>, now: Now) -> Bench {
         let mut bench = Bench {
-            node: ParticipatingFunction::node(config, seed).unwrap(),
-            now: Now::new(Instant::from_micros(5_000_000), DateTime::UNIX_EPOCH),
+            node,
+            now,
             sent: Vec::new(),
             octets: Vec::new(),
             events: Vec::new(),
@@ -70,6 +82,8 @@ impl Bench {
             queries: Vec::new(),
             answer: no_preferences,
             answered: Vec::new(),
+            states: Vec::new(),
+            store: Some(Ok(())),
             closes: Vec::new(),
             framers: BTreeMap::new(),
         };
@@ -85,7 +99,7 @@ impl Bench {
         bench
     }
 
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         while let Some(action) = self.node.poll_action() {
             match action {
                 Action::Datagram(flow, octets) => {
@@ -95,6 +109,11 @@ impl Bench {
                 }
                 Action::WantsWrite(flow) => self.write(flow),
                 Action::Open(id, target) => self.opens.push((id, target)),
+                Action::Query(id, Query::Store(Record::State(state))) if self.store.is_some() => {
+                    self.states.push(state);
+                    let result = self.store.unwrap_or(Ok(()));
+                    self.node.handle_reply(self.now, id, Reply::Stored(result));
+                }
                 Action::Query(id, query) => match (self.answer)(&query) {
                     Some(reply) => {
                         self.answered.push(query);
@@ -216,6 +235,15 @@ impl Bench {
         self.advance(by);
         let trying = |message: &Message| message.as_response().is_some_and(|r| r.status().as_u16() == 100);
         self.sent.retain(|(_, message)| !trying(message));
+    }
+
+    /// Lets time pass until something is sent, at most so long.
+    pub(super) fn advance_to_sent(&mut self, at_most: Duration) {
+        let end = self.now.mono.plus(at_most);
+        while self.sent.is_empty() && self.now.mono < end {
+            let next = self.node.next_timeout().map_or(end, |at| at.min(end));
+            self.advance(next.since(self.now.mono));
+        }
     }
 
     /// Long enough for every transaction to end; then nothing is left of any.
