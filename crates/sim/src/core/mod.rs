@@ -65,6 +65,8 @@
 //!
 //! ## Everything else
 //!
+//! * An element that is trusted may subscribe to the `reg` event package of a user (RFC 3680): the Request-URI is an
+//!   identity of the user. Each change of the bindings is told.
 //! * A request from outside (a flow without trust) that no registered client sent gets 403. A client is known by the
 //!   flow on which it registered; on another flow by its source IP address and the user that its P-Preferred-Identity
 //!   or From names. The Service-Route has `transport=tcp` when the client registered over TCP.
@@ -80,6 +82,7 @@
 mod digest;
 mod features;
 mod kept;
+mod reg_event;
 mod registrar;
 mod routing;
 mod third_party;
@@ -88,8 +91,9 @@ use cpm_auth::LimitsError;
 use cpm_base::{FlowId, FlowInfo, Instant, Now, Random, Seed, Transport, Trust};
 use cpm_core::{Function, Input, NodeConfig, Ports, QueryId};
 use cpm_sip::{ContactAddr, Method, Request, Response, SipUri, StatusCode, Uri};
-use cpm_ua::{RequestId, TransactionId};
+use cpm_ua::{NotifierEvent, NotifierId, RequestId, TransactionId};
 use digest::Guard;
+use reg_event::Watcher;
 use registrar::{Accepted, Binding};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -213,6 +217,8 @@ pub struct SipIpCore {
     flows: BTreeMap<FlowId, FlowInfo>,
     /// Third-party registrations that are not answered: whose they are.
     telling: BTreeMap<TransactionId, usize>,
+    /// Who watches whose registration.
+    watchers: BTreeMap<NotifierId, Watcher>,
     guard: Option<Guard>,
     /// Flows whose user is known, while the guard asks others for proof.
     proven: BTreeMap<FlowId, usize>,
@@ -248,6 +254,7 @@ impl SipIpCore {
             by_identity,
             flows: BTreeMap::new(),
             telling: BTreeMap::new(),
+            watchers: BTreeMap::new(),
             guard: None,
             proven: BTreeMap::new(),
             awaited: BTreeMap::new(),
@@ -300,10 +307,11 @@ impl SipIpCore {
         Self::respond(now, id, Response::for_request(request, status), ports);
     }
 
-    fn bindings_changed(&self, user: usize, ports: &mut CorePorts<'_>) {
+    fn bindings_changed(&mut self, now: Now, user: usize, ports: &mut CorePorts<'_>) {
         if let Some(state) = self.users.get(user) {
             ports.host.event(CoreEvent::Registered { user: state.name(), bindings: state.bindings.len() });
         }
+        self.tell_watchers(now, user, ports);
     }
 
     /// A flow is there: that of a device that was away for a while, perhaps.
@@ -350,6 +358,12 @@ impl Function for SipIpCore {
                 self.register(now, id, flow, &request, ports);
             }
             cpm_ua::Event::Request { id, flow, request, .. } => self.route(now, id, flow, request, ports),
+            cpm_ua::Event::Subscribe { id, request, refreshes, .. } => {
+                self.watcher_refreshed(now, id, refreshes, &request, ports);
+            }
+            cpm_ua::Event::Notifier { notifier, event: NotifierEvent::Ended(_) } => {
+                self.watcher_ended(notifier);
+            }
             cpm_ua::Event::Response { transaction, response } => {
                 self.told(now, transaction, response.status().is_success(), ports);
             }

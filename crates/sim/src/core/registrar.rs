@@ -135,7 +135,7 @@ impl SipIpCore {
             false => drop(self.proven.remove(&flow)),
         }
         Self::respond(now, id, response.clone(), ports);
-        self.bindings_changed(user, ports);
+        self.bindings_changed(now, user, ports);
         self.tell(now, user, Some((request, response)), ports);
     }
 
@@ -308,7 +308,7 @@ impl SipIpCore {
             });
             let after = state.bindings.len();
             if after < before {
-                self.bindings_changed(user, ports);
+                self.bindings_changed(now, user, ports);
             }
             // Each binding's own end is known to the Participating Function from the list that it has.
             if after == 0 && before > 0 {

@@ -58,6 +58,9 @@ impl SipIpCore {
         };
         let own = own.filter(|uri| ports.sip.is_own(uri)).as_ref().and_then(Uri::as_sip).cloned();
         let trusted = self.is_trusted(flow);
+        if !is_in_dialog(&request).unwrap_or(false) && self.subscribed(now, id, trusted, &request, ports) {
+            return;
+        }
         let sender = match trusted {
             true => None,
             false => match self.identify(now, id, flow, &request, ports) {

@@ -90,6 +90,7 @@ pub(super) fn device(instance: &str) -> Device {
         features: vec![CpmFeature::PagerMessage],
         release: Some(Release::CLIENT_2_1),
         primary: false,
+        capabilities: Vec::new(),
         until: Instant::from_micros(u64::MAX),
     }
 }

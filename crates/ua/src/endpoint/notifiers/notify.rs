@@ -53,6 +53,12 @@ impl Endpoint {
             .map_err(|refused| Refused::new(refused.why, (refused.given.headers, refused.given.body)))
     }
 
+    /// Whether a NOTIFY of a subscription is under way or waits: then the next one may take the place of one that waits.
+    #[must_use]
+    pub fn is_notifying(&self, id: NotifierId) -> bool {
+        self.usages.notifiers.get(&id).is_some_and(|notifier| !notifier.is_resting())
+    }
+
     /// Ends a subscription with a final NOTIFY; it is over when that is answered.
     ///
     /// # Errors
