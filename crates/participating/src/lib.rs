@@ -49,7 +49,7 @@ pub use connectivity::Connectivity;
 pub use facts::{AssertedService, Content};
 pub use function::{ParticipatingEvent, ParticipatingFunction, ServedRole};
 pub use policy::{
-    DeviceRule, DevicesOf, ForeignSender, Policy, PolicyError, PrimaryMark, Recording, RegSubscription, Remedy,
-    Skipped, UnknownService, WithoutDevices, WithoutPreferences,
+    DeviceRule, DevicesOf, ForeignSender, Policy, PolicyError, PrimaryMark, Recording, RegSubscription,
+    Remedy, Skipped, UnknownService, WithoutDevices, WithoutPreferences,
 };
 pub use registrations::Device;
