@@ -140,11 +140,17 @@ impl DiskStore {
                 return Err(fault(Why::Limit(limit)));
             }
         }
-        let database = Database::builder()
-            .set_cache_size(limits.cache)
-            .create(path)
-            .map_err(|error| DiskError::new(path, error))?;
-        let validity = match tables::prepare(&database).map_err(|error| DiskError::new(path, error))? {
+        // The library asserts what it believes of its file; one that was cut off is no reason to end the process.
+        let opened = std::panic::catch_unwind(|| -> Result<_, redb::Error> {
+            let database = Database::builder().set_cache_size(limits.cache).create(path)?;
+            let prepared = tables::prepare(&database)?;
+            Ok((database, prepared))
+        });
+        let (database, prepared) = match opened {
+            Ok(opened) => opened.map_err(|error| DiskError::new(path, error))?,
+            Err(_) => return Err(fault(Why::Damaged("it does not hold what it says".to_owned()))),
+        };
+        let validity = match prepared {
             tables::Prepared::Ready { validity } => validity,
             tables::Prepared::Format(format) => return Err(fault(Why::Format(format))),
         };

@@ -9,12 +9,12 @@ use crate::stream::{Block, Stream};
 use crate::tap::{Path, What};
 use crate::tasks::{accept, connect_to, local_towards, read_datagrams, write_datagrams};
 use crate::udp::{Room, UdpFlow, UdpFlows};
-use crate::{Asking, HostConfig, Limits, Sockets};
+use crate::{Asking, HostConfig, Limits, Machine, Sockets};
 use bytes::Bytes;
 use cpm_base::{
     CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Protocol, Target, Transport,
 };
-use cpm_core::{Action, Function, Node, Query, QueryId, Reply};
+use cpm_core::{Action, Query, QueryId, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
@@ -27,12 +27,12 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
 /// Something to be run in the node's task.
-pub(crate) type Job<F> = Box<dyn FnOnce(&mut Node<F>, Now) + Send>;
+pub(crate) type Job<M> = Box<dyn FnOnce(&mut M, Now) + Send>;
 
 /// What the embedding program orders.
-pub(crate) enum Order<F: Function> {
+pub(crate) enum Order<M> {
     /// Run this in the node's task.
-    Run(Job<F>),
+    Run(Job<M>),
     /// End.
     Stop,
 }
@@ -94,8 +94,8 @@ struct UdpPort {
     queue: mpsc::Sender<(Path, Bytes)>,
 }
 
-pub(crate) struct Driver<F: Function> {
-    node: Node<F>,
+pub(crate) struct Driver<M: Machine> {
+    node: M,
     config: HostConfig,
     udp_ports: Vec<UdpPort>,
     udp: UdpFlows,
@@ -106,7 +106,7 @@ pub(crate) struct Driver<F: Function> {
     wire: mpsc::Sender<Wire>,
     wire_queue: mpsc::Receiver<Wire>,
     /// Events that the embedding program has not taken yet.
-    events: VecDeque<F::Event>,
+    events: VecDeque<M::Event>,
     /// Listeners and readers of UDP sockets: ended when the node stops.
     inward: JoinSet<()>,
     /// Streams and writers of UDP sockets: may finish when the node stops.
@@ -119,12 +119,8 @@ pub(crate) struct Driver<F: Function> {
     metrics: Metrics,
 }
 
-impl<F> Driver<F>
-where
-    F: Function + Send + 'static,
-    F::Event: Send + 'static,
-{
-    pub(crate) fn new(node: Node<F>, sockets: Sockets, config: HostConfig) -> Self {
+impl<M: Machine> Driver<M> {
+    pub(crate) fn new(node: M, sockets: Sockets, config: HostConfig) -> Self {
         let limits = &config.limits;
         let (wire, wire_queue) = mpsc::channel(limits.input_queue);
         let permits = |count| Arc::new(Semaphore::new(count));
@@ -178,8 +174,8 @@ where
     /// Runs the node until it is told to stop or nobody can tell it anything any more.
     pub(crate) async fn run(
         mut self,
-        mut orders: mpsc::Receiver<Order<F>>,
-        events: mpsc::Sender<F::Event>,
+        mut orders: mpsc::Receiver<Order<M>>,
+        events: mpsc::Sender<M::Event>,
     ) -> Metrics {
         let sweep_every = SWEEP.min(self.config.limits.udp_idle / 2).min(self.config.limits.stream_idle / 2);
         let mut sweep = tokio::time::interval(sweep_every.max(Duration::from_millis(1)));

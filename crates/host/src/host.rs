@@ -1,5 +1,6 @@
 //! Starting a node on its sockets and talking to it while it runs.
 
+use crate::Machine;
 use crate::driver::{Driver, Order};
 use crate::{
     Clock, InvalidLimit, Limits, MemoryStore, OpenPolicy, Outside, Sockets, Store, Tap, TrustedPeers,
@@ -56,35 +57,38 @@ impl fmt::Display for NodeGone {
 
 impl std::error::Error for NodeGone {}
 
-/// The way to a running node. Copies reach the same node, which stops when the last one is dropped.
-pub struct NodeHandle<F: Function> {
-    orders: mpsc::Sender<Order<F>>,
+/// The way to a running machine. Copies reach the same one, which stops when the last of them is dropped.
+pub struct Handle<M> {
+    orders: mpsc::Sender<Order<M>>,
 }
 
-impl<F: Function> Clone for NodeHandle<F> {
+/// The way to a running node.
+pub type NodeHandle<F> = Handle<Node<F>>;
+
+impl<M> Clone for Handle<M> {
     fn clone(&self) -> Self {
-        NodeHandle { orders: self.orders.clone() }
+        Handle { orders: self.orders.clone() }
     }
 }
 
-impl<F: Function> fmt::Debug for NodeHandle<F> {
+impl<M> fmt::Debug for Handle<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("NodeHandle")
     }
 }
 
-impl<F: Function + 'static> NodeHandle<F> {
-    /// Runs `job` in the node's task, between two inputs, and brings back what it returns. What it made the node want
-    /// is done afterwards.
+impl<M: 'static> Handle<M> {
+    /// Runs `job` in the machine's task, between two inputs, and brings back what it returns. What it made the machine
+    /// want is done afterwards.
     ///
     /// # Errors
-    /// The node runs no more; `job` was not run, or what it returned is lost.
+    /// It runs no more; `job` was not run, or what it returned is lost.
     pub async fn with_node<R: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Node<F>, Now) -> R + Send + 'static,
+        job: impl FnOnce(&mut M, Now) -> R + Send + 'static,
     ) -> Result<R, NodeGone> {
         let (answer, result) = oneshot::channel();
-        let job = Box::new(move |node: &mut Node<F>, now: Now| {
+        let job = Box::new(move |node: &mut M, now: Now| {
             // Whoever asked may have gone; the job counts all the same.
             let _ = answer.send(job(node, now));
         });
@@ -92,6 +96,16 @@ impl<F: Function + 'static> NodeHandle<F> {
         result.await.map_err(|_| NodeGone)
     }
 
+    /// Tells the machine to stop; see [`Hosted::stop`].
+    ///
+    /// # Errors
+    /// It runs no more already.
+    pub async fn stop(&self) -> Result<(), NodeGone> {
+        self.orders.send(Order::Stop).await.map_err(|_| NodeGone)
+    }
+}
+
+impl<F: Function + 'static> Handle<Node<F>> {
     /// Calls a command of the function: [`Node::command`] from afar.
     ///
     /// # Errors
@@ -103,27 +117,22 @@ impl<F: Function + 'static> NodeHandle<F> {
         self.with_node(move |node, now| node.command(now, |function, ports| command(now, function, ports)))
             .await
     }
-
-    /// Tells the node to stop; see [`Running::stop`].
-    ///
-    /// # Errors
-    /// It runs no more already.
-    pub async fn stop(&self) -> Result<(), NodeGone> {
-        self.orders.send(Order::Stop).await.map_err(|_| NodeGone)
-    }
 }
 
 /// A node that runs.
-pub struct Running<F: Function> {
+pub type Running<F> = Hosted<Node<F>>;
+
+/// A machine that runs.
+pub struct Hosted<M: Machine> {
     /// The way to it.
-    pub handle: NodeHandle<F>,
+    pub handle: Handle<M>,
     /// What it tells its user. While [`Limits::event_backlog`] events wait here nothing more is read from sockets; an
     /// embedding program that is not interested drops the receiver.
-    pub events: mpsc::Receiver<F::Event>,
+    pub events: mpsc::Receiver<M::Event>,
     task: JoinHandle<Metrics>,
 }
 
-impl<F: Function + 'static> Running<F> {
+impl<M: Machine> Hosted<M> {
     /// Stops the node: no new connections, what is due is still sent and streams are ended, for at most
     /// [`Limits::stop_timeout`]. Returns the counters of node and host (names `host.*`).
     ///
@@ -137,19 +146,19 @@ impl<F: Function + 'static> Running<F> {
     }
 }
 
-/// Starts a node on its sockets, in a task of its own. Must be called inside a tokio runtime.
+/// Starts a machine on its sockets, in a task of its own. Must be called inside a tokio runtime.
 ///
 /// # Errors
 /// A limit of the configuration is invalid.
-pub fn start<F>(node: Node<F>, sockets: Sockets, config: HostConfig) -> Result<Running<F>, InvalidLimit>
-where
-    F: Function + Send + 'static,
-    F::Event: Send + 'static,
-{
+pub fn start<M: Machine>(
+    machine: M,
+    sockets: Sockets,
+    config: HostConfig,
+) -> Result<Hosted<M>, InvalidLimit> {
     config.limits.validate()?;
     let (orders, order_queue) = mpsc::channel(config.limits.input_queue);
     let (event_sender, events) = mpsc::channel(config.limits.event_backlog);
-    let driver = Driver::new(node, sockets, config);
+    let driver = Driver::new(machine, sockets, config);
     let task = tokio::spawn(driver.run(order_queue, event_sender));
-    Ok(Running { handle: NodeHandle { orders }, events, task })
+    Ok(Hosted { handle: Handle { orders }, events, task })
 }

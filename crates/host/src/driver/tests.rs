@@ -1,6 +1,7 @@
 use super::*;
 use crate::{Clock, HostConfig, Listen, NodeGone, OpenPolicy, Tap, start};
 use cpm_base::Seed;
+use cpm_core::{Function, Node};
 use cpm_core::{Input, NodeConfig, Ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

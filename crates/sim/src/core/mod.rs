@@ -90,7 +90,7 @@ mod third_party;
 use cpm_auth::LimitsError;
 use cpm_base::{FlowId, FlowInfo, Instant, Now, Random, Seed, Transport, Trust};
 use cpm_core::{Function, Input, NodeConfig, Ports, QueryId};
-use cpm_sip::{ContactAddr, Method, Request, Response, SipUri, StatusCode, Uri};
+use cpm_sip::{ContactAddr, Method, Request, Response, SipUri, StatusCode, To, Uri};
 use cpm_ua::{NotifierEvent, NotifierId, RequestId, TransactionId};
 use digest::Guard;
 use reg_event::Watcher;
@@ -229,6 +229,8 @@ pub struct SipIpCore {
     /// Registrations that were taken up after a restart and not told of yet, each with the last REGISTER; since when.
     retell: Vec<(usize, Option<Request>)>,
     retell_at: Instant,
+    /// No new work from outside.
+    draining: bool,
 }
 
 type CorePorts<'a> = Ports<'a, CoreEvent>;
@@ -261,7 +263,14 @@ impl SipIpCore {
             keeping: BTreeMap::new(),
             retell: Vec::new(),
             retell_at: Instant::ZERO,
+            draining: false,
         }
+    }
+
+    /// From now on what begins something is answered 503 when it comes from outside; what is under way goes on, with all
+    /// that Participating Functions send for it.
+    pub fn drain(&mut self) {
+        self.draining = true;
     }
 
     /// Puts [`CoreConfig::authentication`] into force; without it this changes nothing.
@@ -295,6 +304,12 @@ impl SipIpCore {
 
     fn is_trusted(&self, flow: FlowId) -> bool {
         self.flows.get(&flow).is_some_and(|info| info.trust == Trust::Core)
+    }
+
+    /// Whether this would begin something that nobody would end.
+    fn is_too_late(&self, flow: FlowId, request: &Request) -> bool {
+        let inside = || request.typed::<To>().is_ok_and(|to| to.is_some_and(|to| to.tag().is_some()));
+        self.draining && !self.is_trusted(flow) && !inside()
     }
 
     /// Answers a request; a request that is over by now has no use for it.
@@ -354,6 +369,11 @@ impl Function for SipIpCore {
             Input::Msrp(_) => return,
         };
         match event {
+            cpm_ua::Event::Request { id, flow, request, in_dialog: None, .. }
+                if self.is_too_late(flow, &request) =>
+            {
+                Self::refuse(now, id, &request, StatusCode::SERVICE_UNAVAILABLE, ports);
+            }
             cpm_ua::Event::Request { id, flow, request, .. } if *request.method() == Method::Register => {
                 self.register(now, id, flow, &request, ports);
             }

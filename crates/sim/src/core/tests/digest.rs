@@ -299,6 +299,26 @@ fn a_restart_asks_for_the_password_on_a_new_connection() {
 }
 
 #[test]
+fn a_core_that_drains_begins_nothing() {
+    let mut town = Town::over_udp();
+    town.register_all();
+    town.world.command(town.core, |core, _, _| core.drain());
+    let answer = town.ask(town.alice, message("sip:alice@home.test", "sip:bob@home.test"));
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        town.register(town.alice, "sip:alice@home.test", 600).status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    // What a Participating Function still has to send goes through.
+    town.world.command(town.pf_a, |_, ports, now| {
+        let notification = message("sip:alice@home.test", "sip:carol@home.test");
+        ports.sip.send_request(now, notification, Destination::Routed).unwrap();
+    });
+    town.settle();
+    assert_eq!(town.got(town.carol, &Method::Message).len(), 1);
+}
+
+#[test]
 fn damaged_records_and_those_of_others_are_left_out() {
     let records = [
         cpm_core::Record::State(cpm_core::StateRecord::put("core/user/sip:bob@home.test", &b"damaged"[..])),
