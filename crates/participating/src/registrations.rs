@@ -7,7 +7,7 @@
 mod binding;
 mod record;
 
-pub(crate) use binding::{Binding, Interest};
+pub(crate) use binding::{Binding, Gruu, Interest};
 pub(crate) use record::{PREFIX, key, read};
 
 use crate::reg_event::Watch;
@@ -58,7 +58,7 @@ pub(crate) struct UserId(u32);
 #[derive(Debug)]
 pub(crate) struct User {
     /// The address that the core registered: the resource of the subscription.
-    pub(crate) address: Box<str>,
+    pub(crate) address: Arc<str>,
     /// [Address keys](Uri::address_key), that of `address` among them.
     pub(crate) identities: Box<[Arc<str>]>,
     pub(crate) bindings: Box<[Binding]>,
@@ -191,6 +191,9 @@ impl Registrations {
             self.identities.remove(name);
             self.identities.insert(Arc::clone(name), id);
         }
+        if let Some(same) = names.iter().find(|name| **name == user.address) {
+            user.address = Arc::clone(same);
+        }
         user.identities = names;
     }
 
@@ -212,17 +215,16 @@ impl Registrations {
     /// marked.
     // req: 8.1.4-p2
     pub(crate) fn all_devices(&self, now: Instant, user: &Uri) -> Vec<Device> {
-        let user = self.find(user).and_then(|id| self.users.get(&id));
-        let devices = user.map(|user| user.devices(now)).unwrap_or_default();
-        devices.into_iter().filter_map(Binding::device).collect()
+        let Some(user) = self.find(user).and_then(|id| self.get(id)) else { return Vec::new() };
+        user.devices(now).into_iter().filter_map(|device| device.device(&user.address)).collect()
     }
 
     /// Those that registered a feature.
     // req: 8.1.4-p2
     pub(crate) fn devices(&self, now: Instant, user: &Uri, feature: CpmFeature) -> Vec<Device> {
-        let user = self.find(user).and_then(|id| self.users.get(&id));
-        let devices = user.map(|user| user.devices(now)).unwrap_or_default();
-        devices.into_iter().filter(|device| device.has(feature)).filter_map(Binding::device).collect()
+        let Some(user) = self.find(user).and_then(|id| self.get(id)) else { return Vec::new() };
+        let devices = user.devices(now).into_iter().filter(|device| device.has(feature));
+        devices.filter_map(|device| device.device(&user.address)).collect()
     }
 
     /// How many users are known.

@@ -10,7 +10,7 @@ use core::time::Duration;
 use cpm_base::{Instant, Now};
 use cpm_core::warning::refusal;
 use cpm_core::{Ports, StateRecord, StoreError};
-use cpm_sip::{Request, Response, StatusCode, Uri};
+use cpm_sip::{Request, Response, StatusCode, To, Uri};
 use cpm_ua::RequestId;
 use cpm_xml::reginfo::{RegInfo, RegistrationState};
 
@@ -31,7 +31,8 @@ impl ParticipatingFunction {
     /// TS 8.1.1.
     // req: 8.1.1-p1, 8.1.1-1, 8.1.1-2
     pub(crate) fn third_party(&mut self, now: Now, ports: &mut PfPorts<'_>, id: RequestId, request: Request) {
-        let read = ThirdParty::read(now.mono, &request, &self.config.limits, self.interest());
+        let address = self.address_of(&request);
+        let read = ThirdParty::read(now.mono, &request, &self.config.limits, self.interest(&address));
         let ThirdParty { user, until, registered, client } = match read {
             Ok(read) => read,
             Err(why) => return self.refuse(now, ports, id, &request, StatusCode::BAD_REQUEST, Some(&why)),
@@ -84,10 +85,17 @@ impl ParticipatingFunction {
         self.answer(now, ports, id, busy(request));
     }
 
-    /// What the policy wants to know of a device.
-    fn interest(&self) -> Interest<'_> {
+    /// The address under which the user of a third-party REGISTER is known; of a new one, To.
+    fn address_of(&self, request: &Request) -> String {
+        let Some(to) = request.typed::<To>().ok().flatten() else { return String::new() };
+        let known = self.registrations.find(to.uri()).and_then(|id| self.registrations.get(id));
+        known.map_or_else(|| to.uri().to_string(), |user| String::from(&*user.address))
+    }
+
+    /// What the policy wants to know of a device of the user with this address.
+    fn interest<'a>(&'a self, address: &'a str) -> Interest<'a> {
         let policy = &self.config.policy;
-        Interest { capabilities: &policy.capabilities, primary: &policy.primary }
+        Interest { address, capabilities: &policy.capabilities, primary: &policy.primary }
     }
 
     /// Whether there are not more devices, and bindings of them, than there may be.
@@ -161,7 +169,8 @@ impl ParticipatingFunction {
             bindings.retain(|known| *known.contact != *contact.uri.trim());
         }
         for contact in contacts().filter(|contact| contact.active) {
-            let Some(binding) = Binding::of_reginfo(now.mono, contact, rest, self.interest()) else {
+            let Some(binding) = Binding::of_reginfo(now.mono, contact, rest, self.interest(&user.address))
+            else {
                 self.metrics.count("pf.contact_unusable");
                 continue;
             };

@@ -23,11 +23,44 @@ const FEATURES: [CpmFeature; 6] = [
 /// as is a longer capability.
 const MAX_TEXT: usize = 1_024;
 
+/// A public GRUU. Registrars make it of the address and the instance (RFC 5627 §5.1, 3GPP TS 24.229 §5.4.7A): such a one
+/// need not be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Gruu {
+    None,
+    /// `address;gr=instance`.
+    Usual,
+    Other(Box<str>),
+}
+
+impl Gruu {
+    pub(crate) fn of(gruu: Option<&str>, address: &str, instance: Option<&str>) -> Gruu {
+        match (gruu, instance) {
+            (None, _) => Gruu::None,
+            (Some(gruu), Some(instance)) if *gruu == usual(address, instance) => Gruu::Usual,
+            (Some(gruu), _) => Gruu::Other(gruu.into()),
+        }
+    }
+
+    /// The URI.
+    pub(crate) fn text(&self, address: &str, instance: Option<&str>) -> Option<String> {
+        match self {
+            Gruu::None => None,
+            Gruu::Usual => instance.map(|instance| usual(address, instance)),
+            Gruu::Other(gruu) => Some(String::from(&**gruu)),
+        }
+    }
+}
+
+fn usual(address: &str, instance: &str) -> String {
+    format!("{address};gr={instance}")
+}
+
 /// A binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Binding {
     pub(crate) contact: Box<str>,
-    pub(crate) gruu: Option<Box<str>>,
+    pub(crate) gruu: Gruu,
     /// Without angle brackets.
     pub(crate) instance: Option<Box<str>>,
     /// Names in lower case, values without quotes.
@@ -41,9 +74,10 @@ pub(crate) struct Binding {
     pub(crate) until: Instant,
 }
 
-/// What the policy wants to know of a device.
+/// What is wanted to be known of a device: whose it is, and what the policy names.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Interest<'p> {
+    pub(crate) address: &'p str,
     pub(crate) capabilities: &'p [String],
     pub(crate) primary: &'p [PrimaryMark],
 }
@@ -104,7 +138,7 @@ impl Binding {
         let features = value(ICSI_REF).map(decode_list).unwrap_or_default();
         let mut binding = Binding {
             contact: contact.as_str().into(),
-            gruu: gruu.map(|gruu| gruu.as_str().into()),
+            gruu: Gruu::of(gruu.as_ref().map(Uri::as_str), interest.address, instance),
             instance: instance.filter(|instance| !instance.is_empty()).map(Into::into),
             capabilities: capabilities.collect(),
             features: FEATURES.iter().fold(0, |mask, feature| match features.contains(feature) {
@@ -152,11 +186,12 @@ impl Binding {
     }
 
     /// What procedures work with.
-    pub(crate) fn device(&self) -> Option<Device> {
+    pub(crate) fn device(&self, address: &str) -> Option<Device> {
+        let gruu = self.gruu.text(address, self.instance.as_deref());
         Some(Device {
             // They were URIs when they came.
             contact: Uri::parse(&self.contact).ok()?,
-            gruu: self.gruu.as_deref().and_then(|gruu| Uri::parse(gruu).ok()),
+            gruu: gruu.and_then(|gruu| Uri::parse(&gruu).ok()),
             instance: self.instance.as_deref().map(Into::into),
             features: FEATURES.into_iter().filter(|feature| self.has(*feature)).collect(),
             capabilities: self

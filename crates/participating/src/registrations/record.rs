@@ -1,7 +1,7 @@
 //! A user as a record that outlives the node: who it is, and what is registered. Times are those of the wall clock. The
 //! subscription is not in it: a node that takes the user up subscribes anew.
 
-use super::{Binding, User};
+use super::{Binding, Gruu, User};
 use core::time::Duration;
 use cpm_base::record::{RecordError, RecordReader, RecordWriter};
 use cpm_base::{DateTime, Instant, Now};
@@ -35,7 +35,7 @@ impl User {
         }
         record.count(self.bindings.len());
         for binding in &self.bindings {
-            write_binding(&mut record, now, binding);
+            write_binding(&mut record, now, &self.address, binding);
         }
         record.finish()
     }
@@ -61,14 +61,15 @@ pub(crate) fn read(now: Now, octets: &[u8]) -> Result<Kept, RecordError> {
     }
     let mut bindings = Vec::new();
     for _ in 0..record.count()? {
-        bindings.push(read_binding(&mut record, now)?);
+        bindings.push(read_binding(&mut record, now, address.as_str())?);
     }
     record.finish()?;
     Ok(Kept { address, until, identities, bindings })
 }
 
-fn write_binding(record: &mut RecordWriter, now: Now, binding: &Binding) {
-    record.text(&binding.contact).option(binding.gruu.as_deref()).option(binding.instance.as_deref());
+fn write_binding(record: &mut RecordWriter, now: Now, address: &str, binding: &Binding) {
+    let instance = binding.instance.as_deref();
+    record.text(&binding.contact).option(binding.gruu.text(address, instance).as_deref()).option(instance);
     record.count(binding.capabilities.len());
     for (name, value) in &binding.capabilities {
         record.text(name).text(value);
@@ -81,7 +82,7 @@ fn write_binding(record: &mut RecordWriter, now: Now, binding: &Binding) {
     write_time(record, now, binding.until);
 }
 
-fn read_binding(record: &mut RecordReader<'_>, now: Now) -> Result<Binding, RecordError> {
+fn read_binding(record: &mut RecordReader<'_>, now: Now, address: &str) -> Result<Binding, RecordError> {
     let contact = record.text()?;
     Uri::parse(contact).map_err(|_| RecordError::Value("contact"))?;
     let (gruu, instance) = (record.option()?, record.option()?);
@@ -99,7 +100,7 @@ fn read_binding(record: &mut RecordReader<'_>, now: Now) -> Result<Binding, Reco
     };
     Ok(Binding {
         contact: contact.into(),
-        gruu: gruu.map(Into::into),
+        gruu: Gruu::of(gruu, address, instance),
         instance: instance.map(Into::into),
         capabilities: capabilities.into(),
         features,

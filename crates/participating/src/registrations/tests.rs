@@ -10,7 +10,7 @@ fn uri(text: &str) -> Uri {
 }
 
 fn interest<'p>(capabilities: &'p [String], primary: &'p [PrimaryMark]) -> Interest<'p> {
-    Interest { capabilities, primary }
+    Interest { address: "sip:bob@home.test", capabilities, primary }
 }
 
 const PAGER: &str = "+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.msg\"";
@@ -116,10 +116,25 @@ fn one_device_is_the_primary_one() {
 #[test]
 fn capabilities_are_those_that_the_policy_names() {
     let one = binding("<sip:p@192.0.2.2>;Methods=\"MESSAGE,INVITE\";+g.3gpp.smsip;audio", 60, &[]);
-    let device = one.device().unwrap();
+    let device = one.device("sip:bob@home.test").unwrap();
     assert_eq!(device.capability("METHODS"), Some("MESSAGE,INVITE"));
     assert_eq!((device.capability("+g.3gpp.smsip"), device.capability("audio")), (Some(""), None));
     assert_eq!((device.features, device.primary, device.release), (vec![], false, None));
+}
+
+#[test]
+fn a_gruu_is_what_it_was() {
+    for (instance, gruu) in [
+        ("urn:uuid:1", "sip:bob@home.test;gr=urn:uuid:1"),
+        ("urn:uuid:1", "sip:bob@home.test;gr=urn:uuid:2"),
+        ("", "sip:bob@home.test;gr=urn:uuid:1"),
+    ] {
+        let instance =
+            if instance.is_empty() { String::new() } else { format!(";+sip.instance=\"<{instance}>\"") };
+        let one = binding(&format!("<sip:p@192.0.2.2>;pub-gruu=\"{gruu}\"{instance}"), 60, &[]);
+        let device = one.device("sip:bob@home.test").unwrap();
+        assert_eq!(device.gruu.unwrap().as_str(), gruu);
+    }
 }
 
 #[test]
