@@ -1,16 +1,16 @@
 //! The task of one node: gives it what its sockets read, does what it wants done.
 //!
 //! Tasks beside it wait on sockets and talk to it through one bounded channel, so that sockets are read no faster than
-//! the node takes octets in. In the other direction it never waits: a stream's task holds at most two blocks of octets
-//! and asks for more by giving the empty ones back; datagrams go to a bounded queue.
+//! the node takes octets in. It reads and writes streams itself, as long as that goes at once: what a stream's socket does
+//! not take waits with that stream's task, one block at a time. Datagrams go to a bounded queue.
 
 use crate::lookup::look_up;
-use crate::stream::{Block, Stream};
+use crate::stream::{Block, Reading, Stream, read_now, write_now};
 use crate::tap::{Path, What};
 use crate::tasks::{accept, connect_to, local_towards, read_datagrams, write_datagrams};
 use crate::udp::{Room, UdpFlow, UdpFlows};
 use crate::{Asking, HostConfig, Limits, Machine, Sockets};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use cpm_base::{
     CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Protocol, Target, Transport,
 };
@@ -47,8 +47,8 @@ pub(crate) enum Wire {
     Accepted { protocol: Protocol, stream: TcpStream },
     /// The end of an attempt to connect.
     Connected { open: OpenId, target: Target, result: Result<(TcpStream, OwnedSemaphorePermit), OpenError> },
-    /// Octets came in on a stream.
-    Read { flow: FlowId, bytes: Bytes },
+    /// A stream can be read.
+    Readable { flow: FlowId },
     /// A block was written out; here it is again, empty.
     Written { flow: FlowId, block: Vec<u8> },
     /// A stream can be read or written no more.
@@ -57,17 +57,22 @@ pub(crate) enum Wire {
     Replied { query: QueryId, reply: Reply },
 }
 
-/// Blocks of one stream: one is written while the next is filled.
-pub(crate) const BLOCKS: usize = 2;
 /// What came in that is taken before the node's task looks at anything else.
 const AT_ONCE: usize = 16;
+/// How often a stream is read before its answers are written, and how many blocks are written to one before others have
+/// their turn.
+const BLOCKS_AT_ONCE: usize = 4;
+/// Blocks that are kept to be filled.
+const SPARE: usize = 4;
 /// How often flows are looked through for idle ones.
 const SWEEP: Duration = Duration::from_secs(5);
 
 struct StreamEntry {
+    socket: Arc<TcpStream>,
+    path: Path,
     blocks: mpsc::Sender<Block>,
-    /// Blocks to fill: one is filled while the other is written. None: both are under way.
-    free: Vec<Vec<u8>>,
+    /// The socket did not take all of a block: its task writes the rest.
+    writing: bool,
     /// The node said that it has octets for it.
     wanted: bool,
     /// The node wants it closed as soon as it has no more octets for it.
@@ -102,6 +107,12 @@ pub(crate) struct Driver<M: Machine> {
     streams: BTreeMap<FlowId, StreamEntry>,
     /// Streams that the node does not want to read at the moment.
     held: BTreeSet<FlowId>,
+    /// Streams that had their turn of writing and can take more.
+    unfinished: BTreeSet<FlowId>,
+    /// What streams are read into.
+    block: BytesMut,
+    /// Empty blocks to fill.
+    spare: Vec<Vec<u8>>,
     last_flow: u64,
     wire: mpsc::Sender<Wire>,
     wire_queue: mpsc::Receiver<Wire>,
@@ -133,6 +144,9 @@ impl<M: Machine> Driver<M> {
             udp: UdpFlows::default(),
             streams: BTreeMap::new(),
             held: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
+            block: BytesMut::new(),
+            spare: Vec::new(),
             last_flow: 0,
             wire,
             wire_queue,
@@ -183,6 +197,7 @@ impl<M: Machine> Driver<M> {
         loop {
             self.obey();
             self.read_on();
+            self.write_on();
             let due = self.node.next_timeout().and_then(|at| self.config.clock.runtime_instant(at));
             let reading = self.events.len() < self.config.limits.event_backlog;
             tokio::select! {
@@ -202,6 +217,7 @@ impl<M: Machine> Driver<M> {
                 Some(wire) = self.wire_queue.recv(), if reading => self.take_some(wire),
                 () = until(due) => self.node.handle_timeout(self.config.clock.now()),
                 _ = sweep.tick() => self.sweep(),
+                () = tokio::task::yield_now(), if !self.unfinished.is_empty() => {}
             }
         }
         self.stop().await;
@@ -230,6 +246,7 @@ impl<M: Machine> Driver<M> {
                         self.take(wire);
                         self.obey();
                     }
+                    () = tokio::task::yield_now(), if !self.unfinished.is_empty() => self.write_on(),
                 }
             }
         };
@@ -266,31 +283,12 @@ impl<M: Machine> Driver<M> {
             }
             Wire::Accepted { protocol, stream } => self.accepted(now, protocol, stream),
             Wire::Connected { open, target, result } => self.connected(now, open, target, result),
-            Wire::Read { flow, bytes } => {
-                let Some(entry) = self.streams.get_mut(&flow) else { return };
-                entry.last_used = now.mono;
-                // What comes after the node wanted the stream closed is nobody's any more.
-                if entry.closing.is_none() {
-                    self.node.handle_stream(now, flow, bytes);
-                }
-                // What is to be answered is given to the stream before more of it is read.
-                self.obey();
-                if let Some(entry) = self.streams.get_mut(&flow) {
-                    entry.held = !self.node.wants_read(flow);
-                    if entry.held {
-                        self.held.insert(flow);
-                    }
-                    if entry.free.is_empty() {
-                        entry.reader_waits = true;
-                    } else {
-                        entry.read_on();
-                    }
-                }
-            }
+            Wire::Readable { flow } => self.read(now, flow),
             Wire::Written { flow, block } => {
+                self.put_back(block);
                 if let Some(entry) = self.streams.get_mut(&flow) {
                     entry.last_used = now.mono;
-                    entry.free.push(block);
+                    entry.writing = false;
                     if entry.reader_waits {
                         entry.read_on();
                     }
@@ -303,6 +301,46 @@ impl<M: Machine> Driver<M> {
                 }
             }
             Wire::Replied { query, reply } => self.node.handle_reply(now, query, reply),
+        }
+    }
+
+    /// Brings the node what a stream has, at most a few blocks, and writes its answers.
+    fn read(&mut self, now: Now, flow: FlowId) {
+        for _ in 0..BLOCKS_AT_ONCE {
+            let Some(entry) = self.streams.get_mut(&flow) else { return };
+            let most = self.config.limits.read_block;
+            match read_now(&self.config.tap, entry.path, &entry.socket, &mut self.block, most) {
+                Reading::Octets(bytes) => {
+                    entry.last_used = now.mono;
+                    // What comes after the node wanted the stream closed is nobody's any more.
+                    if entry.closing.is_none() {
+                        self.node.handle_stream(now, flow, bytes);
+                    }
+                }
+                Reading::Nothing => break,
+                Reading::Ended(why) => {
+                    self.obey();
+                    return self.forget(now, flow, why);
+                }
+            }
+            // Answers that cannot be written are not added to.
+            let goes_on = self.streams.get(&flow).is_some_and(|entry| !entry.writing);
+            if !goes_on || !self.node.wants_read(flow) {
+                break;
+            }
+        }
+        // What is to be answered is given to the stream before more of it is read.
+        self.obey();
+        if let Some(entry) = self.streams.get_mut(&flow) {
+            entry.held = !self.node.wants_read(flow);
+            if entry.held {
+                self.held.insert(flow);
+            }
+            if entry.writing {
+                entry.reader_waits = true;
+            } else {
+                entry.read_on();
+            }
         }
     }
 
@@ -319,6 +357,13 @@ impl<M: Machine> Driver<M> {
                     entry.read_on();
                 }
             }
+        }
+    }
+
+    /// Streams that can take more have their next turn of writing.
+    fn write_on(&mut self) {
+        for flow in std::mem::take(&mut self.unfinished) {
+            self.pump(flow);
         }
     }
 
@@ -439,7 +484,8 @@ impl<M: Machine> Driver<M> {
         let path = Path { protocol, transport: Transport::Tcp, local, peer };
         let flow = self.name_flow();
         self.config.tap.happened(path, what);
-        let (blocks, block_queue) = mpsc::channel(BLOCKS);
+        let socket = Arc::new(socket);
+        let (blocks, block_queue) = mpsc::channel(1);
         let (dealt_with, reader) = watch::channel(true);
         let stream = Stream {
             flow,
@@ -450,11 +496,12 @@ impl<M: Machine> Driver<M> {
             dealt_with: reader,
             _permit: permit,
         };
-        self.outward.spawn(stream.run(socket, block_queue));
-        let free = vec![Vec::new(); BLOCKS];
+        self.outward.spawn(stream.run(Arc::clone(&socket), block_queue));
         let entry = StreamEntry {
+            socket,
+            path,
             blocks,
-            free,
+            writing: false,
             wanted: false,
             closing: None,
             reader_waits: false,
@@ -530,27 +577,42 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// Fills a stream's blocks, as many as are here and the node has octets for.
+    /// Writes what the node has for a stream, until its socket takes no more or others have their turn.
     fn pump(&mut self, flow: FlowId) {
-        loop {
-            let Some(entry) = self.streams.get_mut(&flow).filter(|entry| entry.wanted) else { return };
-            let Some(mut block) = entry.free.pop() else { return };
+        for _ in 0..BLOCKS_AT_ONCE {
+            let can = |entry: &&mut StreamEntry| entry.wanted && !entry.writing;
+            let Some(entry) = self.streams.get_mut(&flow).filter(can) else { return };
+            let mut block = self.spare.pop().unwrap_or_default();
             let now = self.config.clock.now();
-            let most = (self.config.limits.write_block / BLOCKS).max(1);
-            let count = self.node.poll_transmit(now, flow, most, &mut block);
-            if count > 0 {
-                entry.last_used = now.mono;
+            if self.node.poll_transmit(now, flow, self.config.limits.write_block, &mut block) == 0 {
+                entry.wanted = false;
+                let closing = entry.closing;
+                self.put_back(block);
+                // What is under way is written before the stream's end.
+                if let Some(why) = closing {
+                    self.forget(now, flow, why);
+                }
+                return;
+            }
+            entry.last_used = now.mono;
+            // Whoever waits for it meets the error again.
+            let from = write_now(&self.config.tap, entry.path, &entry.socket, &block).unwrap_or(0);
+            if from < block.len() {
+                entry.writing = true;
                 // There is room for it; when the task has ended, its last word is on the way.
-                let _ = entry.blocks.try_send(Block(block));
-                continue;
+                let _ = entry.blocks.try_send(Block { octets: block, from });
+                return;
             }
-            entry.free.push(block);
-            entry.wanted = false;
-            // What is under way is written before the stream's end.
-            if let Some(why) = entry.closing {
-                self.forget(now, flow, why);
-            }
-            return;
+            self.put_back(block);
+        }
+        self.unfinished.insert(flow);
+    }
+
+    /// A block that was written, to be filled again.
+    fn put_back(&mut self, mut block: Vec<u8>) {
+        if self.spare.len() < SPARE {
+            block.clear();
+            self.spare.push(block);
         }
     }
 

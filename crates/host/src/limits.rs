@@ -38,11 +38,10 @@ pub struct Limits {
     pub max_streams: usize,
     /// A stream on which nothing went either way this long is closed. Default 30 minutes.
     pub stream_idle: Duration,
-    /// Octets read from a stream in one go. Default 16,384.
+    /// Octets read from a stream in one go, into a block that the streams of a node share. Default 16,384.
     pub read_block: usize,
-    /// Octets of a stream that were asked of the node and are not written yet, and therefore the most that waits outside
-    /// the node while a peer does not read: two blocks of half of it, one filled while the other is written. Default
-    /// 65,536: more than a read block full of requests is answered with.
+    /// Octets of a stream that are asked of the node in one go, and the most that waits outside the node while a peer does
+    /// not read. Default 65,536: as much as is read of a stream before its answers are written.
     pub write_block: usize,
     /// How long a stream is not read on while what the node has for it was not written yet, so that answers keep up with
     /// requests. Read on it is then all the same: two peers that wait for each other to read would wait for ever.

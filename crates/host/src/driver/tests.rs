@@ -175,8 +175,16 @@ async fn invalid_limits_start_nothing() {
     assert_eq!(refused.to_string(), "host.event_backlog may not be zero");
 }
 
-/// A stream's task over a real connection: the far end, the way in, the way out.
-async fn stream(limits: Limits) -> (TcpStream, mpsc::Sender<Block>, mpsc::Receiver<Wire>) {
+/// A stream's task over a real connection.
+struct OneStream {
+    far: TcpStream,
+    near: Arc<TcpStream>,
+    blocks: mpsc::Sender<Block>,
+    wire: mpsc::Receiver<Wire>,
+    dealt_with: watch::Sender<bool>,
+}
+
+async fn stream(limits: Limits) -> OneStream {
     let listener = TcpListener::bind(here()).await.unwrap();
     let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (near, peer) = listener.accept().await.unwrap();
@@ -185,26 +193,40 @@ async fn stream(limits: Limits) -> (TcpStream, mpsc::Sender<Block>, mpsc::Receiv
     let path =
         Path { protocol: Protocol::Msrp, transport: Transport::Tcp, local: near.local_addr().unwrap(), peer };
     let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-    // Nobody holds its reading back.
-    let (_, dealt_with) = watch::channel(true);
+    let (told, dealt_with) = watch::channel(true);
     let stream =
         Stream { flow: FlowId(1), path, tap: Tap::default(), limits, wire, dealt_with, _permit: permit };
-    tokio::spawn(stream.run(near, block_queue));
-    (far, blocks, wire_queue)
+    let near = Arc::new(near);
+    tokio::spawn(stream.run(Arc::clone(&near), block_queue));
+    OneStream { far, near, blocks, wire: wire_queue, dealt_with: told }
+}
+
+/// What is told of writing: that a socket can be read may be told for nothing.
+async fn written(wire: &mut mpsc::Receiver<Wire>) -> Option<Wire> {
+    loop {
+        match wire.recv().await {
+            Some(Wire::Readable { .. }) => {}
+            other => return other,
+        }
+    }
+}
+
+fn block(octets: Vec<u8>) -> Block {
+    Block { octets, from: 0 }
 }
 
 #[tokio::test]
 async fn a_slow_reader_holds_the_writer_back_and_gets_everything() {
-    let (mut far, blocks, mut wire) = stream(Limits::default()).await;
+    let OneStream { mut far, blocks, mut wire, dealt_with: _told, .. } = stream(Limits::default()).await;
     let octet = |n: usize| (n % 251) as u8;
     let size = 65_536;
     let mut sent = 0;
     // More than kernel buffers take.
     loop {
         assert!(sent < 256 << 20, "nothing holds the writer back");
-        blocks.try_send(Block((sent..sent + size).map(octet).collect())).ok().unwrap();
+        blocks.try_send(block((sent..sent + size).map(octet).collect())).ok().unwrap();
         sent += size;
-        match timeout(Duration::from_millis(300), wire.recv()).await {
+        match timeout(Duration::from_millis(300), written(&mut wire)).await {
             Ok(Some(Wire::Written { block, .. })) => assert!(block.is_empty()),
             Ok(_) => panic!("the stream broke"),
             Err(_) => break,
@@ -219,10 +241,10 @@ async fn a_slow_reader_holds_the_writer_back_and_gets_everything() {
 
 #[tokio::test]
 async fn a_closed_stream_lets_the_far_side_finish() {
-    let (mut far, blocks, mut wire) = stream(Limits::default()).await;
+    let OneStream { mut far, blocks, mut wire, dealt_with, .. } = stream(Limits::default()).await;
     far.write_all(&vec![b'x'; 1 << 18]).await.unwrap();
-    blocks.try_send(Block(b"goodbye".to_vec())).ok().unwrap();
-    drop(blocks);
+    blocks.try_send(block(b"goodbye".to_vec())).ok().unwrap();
+    drop((blocks, dealt_with));
     let discard = tokio::spawn(async move { while wire.recv().await.is_some() {} });
     let mut received = Vec::new();
     within(far.read_to_end(&mut received)).await.unwrap();
@@ -239,10 +261,10 @@ async fn a_closed_stream_lets_the_far_side_finish() {
 #[tokio::test]
 async fn a_reader_that_stalls_is_given_up() {
     let limits = Limits { write_stall: Duration::from_millis(200), ..Limits::default() };
-    let (_far, blocks, mut wire) = stream(limits).await;
+    let OneStream { far: _far, blocks, mut wire, dealt_with: _told, .. } = stream(limits).await;
     loop {
-        blocks.try_send(Block(vec![0; 1 << 20])).ok().unwrap();
-        match within(wire.recv()).await {
+        blocks.try_send(block(vec![0; 1 << 20])).ok().unwrap();
+        match within(written(&mut wire)).await {
             Some(Wire::Written { .. }) => {}
             Some(Wire::Over { why, .. }) => break assert_eq!(why, CloseReason::Failed),
             _ => panic!("an end"),
@@ -252,24 +274,58 @@ async fn a_reader_that_stalls_is_given_up() {
 
 #[tokio::test]
 async fn reading_waits_for_the_node() {
-    let (mut far, _blocks, mut wire) = stream(Limits::default()).await;
-    let total = 64 << 20;
+    let OneStream { mut far, near, blocks, mut wire, dealt_with } = stream(Limits::default()).await;
+    let (path, total) =
+        (Path { protocol: Protocol::Msrp, transport: Transport::Tcp, local: here(), peer: here() }, 64 << 20);
     let writer = tokio::spawn(async move {
         far.write_all(&vec![b'x'; total]).await.unwrap();
         far
     });
     sleep(Duration::from_millis(200)).await;
     assert!(!writer.is_finished(), "octets pile up somewhere");
-    let mut got = 0;
-    while got < total {
-        let Some(Wire::Read { bytes, .. }) = within(wire.recv()).await else { panic!("octets") };
-        assert!(bytes.len() <= Limits::default().read_block);
-        got += bytes.len();
+    let (mut got, mut shared) = (0, BytesMut::new());
+    let mut writer = Some(writer);
+    loop {
+        let Some(Wire::Readable { .. }) = within(wire.recv()).await else { panic!("octets") };
+        match read_now(&Tap::default(), path, &near, &mut shared, 16_384) {
+            Reading::Octets(bytes) => {
+                assert!(bytes.len() <= 16_384);
+                got += bytes.len();
+            }
+            Reading::Nothing => {}
+            Reading::Ended(why) => break assert_eq!((why, got), (CloseReason::PeerClosed, total)),
+        }
+        if got == total
+            && let Some(writer) = writer.take()
+        {
+            // Nothing more is there to be read: the end comes next.
+            drop(writer.await.unwrap());
+        }
+        dealt_with.send(true).unwrap();
     }
-    drop(writer.await.unwrap());
-    let Some(Wire::Over { why: CloseReason::PeerClosed, .. }) = within(wire.recv()).await else {
-        panic!("the end");
+    drop((blocks, dealt_with));
+    assert!(within(wire.recv()).await.is_none(), "the task ends");
+}
+
+/// A stream that the node has let go of costs its task nothing until the far side ends it.
+#[tokio::test]
+async fn a_stream_that_is_let_go_is_read_and_told_no_more() {
+    let OneStream { mut far, mut wire, blocks, dealt_with, .. } = stream(Limits::default()).await;
+    drop(dealt_with);
+    let talking = async {
+        for _ in 0..50 {
+            far.write_all(&[b'x'; 10_000]).await.unwrap();
+            sleep(Duration::from_millis(1)).await;
+        }
     };
+    within(talking).await;
+    let mut told = 0;
+    while wire.try_recv().is_ok() {
+        told += 1;
+    }
+    assert!(told <= 1, "{told} times");
+    drop((far, blocks));
+    assert!(within(wire.recv()).await.is_none(), "the task ends");
 }
 
 /// Stores what it is told to and says which replies came, in order.
