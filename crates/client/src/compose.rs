@@ -223,7 +223,7 @@ fn content(message: &NewMessage) -> Result<Part, MimeError> {
 fn reference(stored: &StoredData) -> Result<Part, MimeError> {
     const FETCH: &str = "?action=fetch";
     let bare = stored.url.strip_suffix(FETCH).unwrap_or(&stored.url);
-    if bare.contains('?') {
+    if bare.is_empty() || bare.contains('?') {
         return Err(MimeError::ExternalBody("URL"));
     }
     let content = Part::new(&stored.content_type, Bytes::new());

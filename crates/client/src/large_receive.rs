@@ -406,7 +406,7 @@ impl Client {
     fn give_up(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, large: &LargeIn) {
         self.metrics.count("client.large_given_up");
         self.release(now, ports, large);
-        self.bye(now, ports, large.dialog, 480, "Transmission Failed");
+        self.bye(now, ports, large.dialog, 480, "Transmission Failed", false);
     }
 
     fn release(&self, now: Now, ports: &mut Ports<'_, ClientEvent>, large: &LargeIn) {
@@ -425,7 +425,7 @@ impl Client {
         dialog: DialogId,
         request: &Request,
     ) {
-        self.answer(now, ports, id, Response::for_request(request, StatusCode::OK));
+        self.answer_in(now, ports, id, Some(dialog), Response::for_request(request, StatusCode::OK));
         if let Some(uid) = request.typed::<MessageUid>().ok().flatten() {
             self.stored_by_network(ports, dialog, &uid.0.to_string());
         }
@@ -456,7 +456,7 @@ impl Client {
             // Told already: by the answer to our BYE, or by the BYE itself.
             DialogEnd::LocalBye | DialogEnd::RemoteBye => {}
             DialogEnd::NotAcknowledged => {
-                self.bye(now, ports, dialog, 480, "Transmission Failed");
+                self.bye(now, ports, dialog, 480, "Transmission Failed", false);
                 self.over(now, ports, dialog);
             }
             _ => self.over(now, ports, dialog),
@@ -478,7 +478,7 @@ impl Client {
             if large.stage == Stage::Taken {
                 // All is through; the far side forgot its BYE.
                 self.release(now, ports, &large);
-                self.bye(now, ports, large.dialog, 200, "Call completed");
+                self.bye(now, ports, large.dialog, 200, "Call completed", false);
             } else {
                 self.give_up(now, ports, &large);
             }

@@ -9,8 +9,10 @@
     clippy::cast_possible_truncation
 )]
 
+mod anonymity;
 mod bad_input;
 mod durable_send;
+mod groups;
 mod harness;
 mod large_receive;
 mod large_send;
@@ -18,3 +20,4 @@ mod pager_receive;
 mod pager_send;
 mod registration;
 mod reports;
+mod stored_data;
