@@ -126,6 +126,7 @@ pub const INTERWORKING: bool = false;
 pub const RECORDING: bool = false;
 pub const POLICIES: bool = false;
 pub const RESTARTS: bool = false;
+pub const FUNCTION_RESTARTS: bool = true;
 
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
 const PROFILES: [Option<&str>; 4] = [None, None, Some("work"), Some("home")];

@@ -1,7 +1,7 @@
 //! What happens in a world: messages, readings, devices that leave and come, and everything that can go wrong; by chance.
 
 use super::arena::{Arena, DeviceId, Sending};
-use super::plan::{MessagePlan, NOBODY, Plan, RESTARTS, Trouble};
+use super::plan::{FUNCTION_RESTARTS, MessagePlan, NOBODY, Plan, RESTARTS, Trouble};
 use crate::dice::Dice;
 use cpm_client::{ClientEvent, ReceivedId, ReceivedMessage};
 use cpm_core::StoreError;
@@ -24,6 +24,8 @@ pub struct Story {
     pub arena: Arena,
     pub sendings: Vec<Sending>,
     pub readings: Vec<Reading>,
+    /// From here on the messages were sent when everything was good again.
+    pub probes_from: usize,
     /// Devices that crashed, were cut off, or left.
     pub unsteady: BTreeSet<DeviceId>,
     dice: Dice,
@@ -40,6 +42,7 @@ impl Story {
             arena,
             sendings: Vec::new(),
             readings: Vec::new(),
+            probes_from: usize::MAX,
             unsteady: BTreeSet::new(),
             dice,
             log: Vec::new(),
@@ -75,7 +78,7 @@ impl Story {
 
     fn something(&mut self) {
         let trouble = self.arena.plan.trouble;
-        match self.dice.below(if trouble == Trouble::Everything { 18 } else { 10 }) {
+        match self.dice.below(if trouble == Trouble::Everything { 19 } else { 10 }) {
             0..=5 => self.send(),
             6 => {
                 self.send();
@@ -87,6 +90,7 @@ impl Story {
             11..=12 => self.cut(),
             13 => self.failing_store(),
             14 => self.trouble_queries(),
+            15 if FUNCTION_RESTARTS => self.crash_function(),
             _ if RESTARTS => self.crash(),
             _ => self.send(),
         }
@@ -254,17 +258,17 @@ impl Story {
         self.arena.world.set_query_trouble(trouble);
     }
 
+    fn crash_function(&mut self) {
+        let number = self.dice.index(self.arena.functions.len());
+        self.note(format!("pf-{number} crashes and starts again"));
+        let function = self.arena.functions[number];
+        self.arena.world.crash(function);
+        let down = self.dice.pick(&[0, 10, 2_000, 20_000]);
+        self.pass(Duration::from_millis(down));
+        self.arena.world.restart_from_store(function);
+    }
+
     fn crash(&mut self) {
-        if self.dice.one_in(3) {
-            let number = self.dice.index(self.arena.functions.len());
-            self.note(format!("pf-{number} crashes and starts again"));
-            let function = self.arena.functions[number];
-            self.arena.world.crash(function);
-            let down = self.dice.pick(&[0, 10, 2_000, 20_000]);
-            self.pass(Duration::from_millis(down));
-            self.arena.world.restart_from_store(function);
-            return;
-        }
         let device = self.device();
         self.unsteady.insert(device);
         self.note(format!("{} crashes and starts again", self.arena.name(device)));
@@ -279,6 +283,11 @@ impl Story {
     fn end(&mut self) {
         self.note("everything is good again".to_owned());
         self.arena.heal();
+        self.settle();
+        self.probes_from = self.sendings.len();
+        for _ in 0..2 {
+            self.send();
+        }
         self.settle();
         if self.dice.one_in(2) {
             for device in self.arena.ids() {
