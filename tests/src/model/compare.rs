@@ -4,7 +4,7 @@
 use super::arena::{Arena, DeviceId, Sending};
 use super::fate::{Answer, Fate, Registered, notification_passes};
 use super::isf::Interworked;
-use super::plan::{IsfPlan, MessagePlan, NOBODY, Plan, RESTARTS, Trouble};
+use super::plan::{IsfPlan, MessagePlan, NOBODY, Plan, RESTARTS, SEEN, Trouble};
 use super::story::{Reading, Story};
 use crate::scene::uri;
 use cpm_client::{ClientEvent, Disposition, Failure, ReceivedMessage};
@@ -361,7 +361,7 @@ fn recorded(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
         });
         let read = seen.readings.iter().any(|reading| reading.owed && reading.device.0 == user);
         found.check(!kept.seen || read, || "marked seen, nobody read it".to_owned());
-        if exact(story, found.number) && what == (sending.plan.to, false) {
+        if SEEN && exact(story, found.number) && what == (sending.plan.to, false) {
             found.check(kept.seen == read, || format!("seen: {}, read: {read}", kept.seen));
         }
         let context = object.message_context.is_some();

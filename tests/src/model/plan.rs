@@ -119,12 +119,13 @@ pub struct MessagePlan {
 pub const NOBODY: usize = usize::MAX;
 
 /// What the functions can do so far: worlds hold nothing else.
-pub const PREFERENCES: bool = false;
+pub const PREFERENCES: bool = true;
 /// On the terminating side.
-pub const INTERWORKING: bool = false;
+pub const INTERWORKING: bool = true;
 /// On the terminating side.
-pub const RECORDING: bool = false;
-pub const POLICIES: bool = false;
+pub const RECORDING: bool = true;
+pub const POLICIES: bool = true;
+pub const SEEN: bool = false;
 pub const RESTARTS: bool = false;
 pub const FUNCTION_RESTARTS: bool = true;
 
@@ -244,7 +245,7 @@ impl WishPlan {
     fn random(dice: &mut Dice, others: &[usize]) -> WishPlan {
         use WishPlan::*;
         let to = Forward(dice.pick(others));
-        match dice.pick(&[Interwork, DeliverAndInterwork, DeliverAndInterwork, Store, to, Defer]) {
+        match dice.pick(&[Interwork, DeliverAndInterwork, DeliverAndInterwork, Store, to, to, Defer]) {
             Interwork | DeliverAndInterwork if !INTERWORKING => Reject,
             Store if !RECORDING => Defer,
             wish => wish,
