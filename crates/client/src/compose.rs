@@ -88,7 +88,7 @@ impl Client {
     }
 
     /// The user's address as the core knows it: the configured one, unless the core named others only.
-    // req: 6.1-p2, 6.1-b1
+    // req: 6.1-p1, 6.1-p2, 6.1-b1, 6.1.1-p4
     pub(crate) fn identity(&self) -> &Uri {
         let (own, associated) = (&self.config.address, self.registration.associated());
         if associated.iter().any(|uri| uri.equivalent(own)) { own } else { associated.first().unwrap_or(own) }

@@ -125,7 +125,7 @@ impl NewMessage {
 
     /// A text in reply that others get as well: an ad-hoc group of whom [`NewMessage::reply`] would answer, and these.
     /// `None` as there.
-    // req: 7.2.1.1-9.c, 7.2.1.1-9.d
+    // req: 7.2.1.1-9.c, 7.2.1.1-9.d, 7.2.1.2-10.c
     #[must_use]
     pub fn reply_with(original: &ReceivedMessage, others: &[Uri], text: &str) -> Option<Self> {
         let mut reply = NewMessage::reply(original, text)?;

@@ -3,7 +3,7 @@
 
 use crate::client::Purpose;
 use crate::message::Recipients;
-use crate::{Client, ClientEvent, Failure, SendRefusal, SentId, SentMessage};
+use crate::{Client, ClientEvent, Failure, MessageKeys, SendRefusal, SentId, SentMessage};
 use bytes::Bytes;
 use cpm_base::{DateTime, Now};
 use cpm_core::disposition::Verdict;
@@ -68,6 +68,15 @@ impl Client {
     /// after a restart, those that the records name.
     pub fn sent_messages(&self) -> impl Iterator<Item = &SentMessage> {
         self.letters.values()
+    }
+
+    /// The message of [`Client::sent_messages`] that an object of the user's message store is a copy of (TS 7.2.1.1-18), where
+    /// the network has not named its UID.
+    // req: 7.2.1.1-18, 7.2.1.2-onDone-4
+    #[must_use]
+    pub fn find_sent(&self, object: &MessageKeys) -> Option<SentId> {
+        let mut letters = self.letters.values();
+        letters.find(|sent| MessageKeys::of_sent(sent, None).is_copy(object)).map(|sent| sent.id)
     }
 
     /// Takes a message up: it goes out when the store has confirmed it.

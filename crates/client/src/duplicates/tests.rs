@@ -28,9 +28,18 @@ fn sent(to: impl Into<Recipients>) -> SentMessage {
 
 /// Every row of Table 2 by itself, and the folder.
 // req: 7.2.1.1-18, 7.2.1.1-18.a, 7.2.1.1-18.b, 7.2.1.1-T2-1, 7.2.1.1-T2-2, 7.2.1.1-T2-3, 7.2.1.1-T2-4
+// req: 7.2.1.2-onDone-4, 7.2.1.2-onDone-4.a, 7.2.1.2-onDone-4.b
 #[test]
 fn all_rows_of_the_table_count() {
-    let sip = MessageKeys::of_sent(&sent(uri("sip:bob@example.com")), None);
+    for large in [false, true] {
+        rows_of_the_table(&MessageKeys::of_sent(
+            &SentMessage { large, ..sent(uri("sip:bob@example.com")) },
+            None,
+        ));
+    }
+}
+
+fn rows_of_the_table(sip: &MessageKeys) {
     let object = MessageKeys { message_uid: Some("7".to_owned()), ..sip.clone() };
     assert!(sip.is_copy(&object));
     let upper = ConversationId::parse(&conversation(1).as_str().to_ascii_uppercase()).unwrap();
@@ -49,7 +58,7 @@ fn all_rows_of_the_table_count() {
         assert!(!sip.is_copy(&other), "{other:?}");
     }
     // What the message does not have does not count.
-    let plain = MessageKeys { in_reply_to: None, message_id: None, ..sip };
+    let plain = MessageKeys { in_reply_to: None, message_id: None, ..sip.clone() };
     assert!(plain.is_copy(&object));
 }
 

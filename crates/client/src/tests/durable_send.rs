@@ -302,6 +302,24 @@ fn receipts_are_recognised_in_the_next_life() {
     rig.quiet();
 }
 
+/// The network recorded a message, but its answer was lost: what comes back from the store is known by its keys, in this life
+/// and in the next.
+// req: 7.2.1.1-18
+#[test]
+fn what_comes_back_from_the_store_is_known() {
+    let mut rig = rig();
+    let sent = rig.send(text("Hello").with_reports());
+    rig.advance(secs(33));
+    let object = crate::MessageKeys::of_sent(&sent, Some("4392"));
+    let mut other = object.clone();
+    other.contribution = Some(ContributionId::parse(CONTRIBUTION).unwrap());
+    for _ in 0..2 {
+        assert_eq!(rig.node.function().find_sent(&object), Some(sent.id));
+        assert_eq!(rig.node.function().find_sent(&other), None);
+        rig = restart(rig);
+    }
+}
+
 /// Of a message that a notification came for before the answer did, there is nothing to be sent again.
 #[test]
 fn a_notification_says_that_it_arrived() {

@@ -138,7 +138,7 @@ fn the_list_counts_for_the_size() {
     rig.next_request(Method::Invite);
 }
 
-// req: 7.2.1.1-9.c, 7.2.1.1-9.d, 7.2.1.1-13
+// req: 7.2.1.1-9.c, 7.2.1.1-9.d, 7.2.1.1-13, 7.2.1.2-10.c
 #[test]
 fn a_reply_to_more_than_the_sender() {
     for (reply_to, first) in [(Some("<sip:desk@example.org>"), "sip:desk@example.org"), (None, BOB)] {

@@ -249,7 +249,7 @@ fn the_service_route_leads_initial_requests() {
     assert!(values(refresh.unwrap().headers(), "Route").is_empty());
 }
 
-// req: 6.1-b1, 6.1-p2, 6.1.1-b1, 6.1.1-p3, 7.2.1.1-2, 7.2.1.2-4
+// req: 6.1-p1, 6.1-b1, 6.1-p2, 6.1.1-b1, 6.1.1-p3, 7.2.1.1-2, 7.2.1.2-4
 #[test]
 fn the_identity_is_one_that_the_core_knows() {
     for (associated, identity) in [
@@ -279,6 +279,22 @@ fn the_identity_is_one_that_the_core_knows() {
         assert!(values(pager.headers(), "Contact").is_empty());
         assert_eq!(parse_cpim(pager.body()).from().unwrap().unwrap().uri, identity);
     }
+}
+
+/// In media too the sender is who the core knows.
+// req: 6.1.1-p4, 6.1-b1
+#[test]
+fn the_identity_in_media() {
+    let mut rig = registered(&format!("{REGISTERED}P-Associated-URI: <tel:+15550001>\r\n"));
+    rig.send(NewMessage::text(uri("sip:bob@198.51.100.1"), &"x".repeat(2000)));
+    let invite = rig.next_request(Method::Invite);
+    let extra = "Contact: <sip:bob@198.51.100.1:5060>\r\nContent-Type: application/sdp\r\n";
+    rig.answer(&invite, "200 OK", extra, &sdp("recvonly", "passive", ""));
+    let (flow, _) = rig.connect();
+    let bind = rig.one_frame(flow);
+    rig.stream(flow, bind.response("200 OK"));
+    let octets: Vec<u8> = rig.frames(flow).into_iter().filter_map(|frame| frame.body).flatten().collect();
+    assert_eq!(parse_cpim(&octets.into()).from().unwrap().unwrap().uri, "tel:+15550001");
 }
 
 const PUBLIC: &str = "sip:alice@example.com;gr=urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
