@@ -77,8 +77,7 @@ fn node(life: u8, policy: &Policy, records: Vec<Record>) -> Node<ParticipatingFu
     let Ok(Uri::Sip(own)) = Uri::parse("sip:pf.home.test") else { panic!("a SIP URI") };
     let mut config = ParticipatingConfig::new(own);
     config.policy = policy.clone();
-    let _ = records;
-    let mut node = ParticipatingFunction::node(config, Seed::new([life; 32])).expect("a policy");
+    let mut node = ParticipatingFunction::restored(config, Seed::new([life; 32]), records).expect("a policy");
     let info = FlowInfo {
         protocol: Protocol::Sip,
         transport: Transport::Udp,
