@@ -154,3 +154,24 @@ fn resource_lists() {
 fn pf_program() {
     replay("pf_program", checks::pf_program);
 }
+
+/// Random programs, other ones than the seeds: 150, or `CPM_PROGRAMS` of them from `CPM_FROM` on.
+#[test]
+fn random_programs_of_a_participating_function() {
+    let number = |name: &str, or: u64| std::env::var(name).map_or(or, |text| text.parse().expect(name));
+    let (from, count) = (number("CPM_FROM", 0), number("CPM_PROGRAMS", 150));
+    for seed in from..from + count {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 24) as u8
+        };
+        let length = 40 + usize::from(next());
+        let program: Vec<u8> = (0..length).map(|_| next()).collect();
+        // Shown when the test fails.
+        println!("program {seed}");
+        checks::pf_program(&program);
+    }
+}
