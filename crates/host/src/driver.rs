@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
@@ -33,6 +33,8 @@ pub(crate) type Job<M> = Box<dyn FnOnce(&mut M, Now) + Send>;
 pub(crate) enum Order<M> {
     /// Run this in the node's task.
     Run(Job<M>),
+    /// Say all counters.
+    Count(oneshot::Sender<Metrics>),
     /// End.
     Stop,
 }
@@ -203,6 +205,8 @@ impl<M: Machine> Driver<M> {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Order::Run(job)) => job(&mut self.node, self.config.clock.now()),
+                    // Whoever asked may have gone.
+                    Some(Order::Count(answer)) => drop(answer.send(self.metrics())),
                     Some(Order::Stop) | None => break,
                 },
                 room = events.reserve(), if !self.events.is_empty() => match room {
@@ -221,6 +225,10 @@ impl<M: Machine> Driver<M> {
             }
         }
         self.stop().await;
+        self.metrics()
+    }
+
+    fn metrics(&self) -> Metrics {
         let mut metrics = self.node.metrics();
         metrics.merge(&self.metrics);
         metrics

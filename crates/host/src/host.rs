@@ -96,6 +96,16 @@ impl<M: 'static> Handle<M> {
         result.await.map_err(|_| NodeGone)
     }
 
+    /// All counters: those of the machine, and of the host (names `host.*`).
+    ///
+    /// # Errors
+    /// It runs no more.
+    pub async fn metrics(&self) -> Result<Metrics, NodeGone> {
+        let (answer, result) = oneshot::channel();
+        self.orders.send(Order::Count(answer)).await.map_err(|_| NodeGone)?;
+        result.await.map_err(|_| NodeGone)
+    }
+
     /// Tells the machine to stop; see [`Hosted::stop`].
     ///
     /// # Errors

@@ -53,6 +53,7 @@ mod machine;
 mod outside;
 mod pcap;
 mod policy;
+pub mod serve;
 mod sockets;
 mod store;
 mod stream;

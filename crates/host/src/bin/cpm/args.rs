@@ -31,6 +31,8 @@ pub(crate) enum Task {
     Listen(Listen),
     /// Talk with somebody: a registered client in a terminal, for pager messages
     Chat(Box<crate::chat::args::Chat>),
+    /// Serve users: registrar, routing and a Participating Function, with a store on disk
+    Serve(Serve),
     /// Send files over MSRP alone, and receive them
     Msrp(crate::msrp::args::Msrp),
     /// A plain SIP user agent: answers what comes and does what it is told, step by step
@@ -92,6 +94,27 @@ pub(crate) struct Demo {
     /// Give up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
     pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "When it is ready it prints one line, for scripts to wait for:
+  serving on udp 127.0.0.1:5060, tcp 127.0.0.1:5060, http://127.0.0.1:9464/metrics
+
+SIGTERM and SIGINT end it in good order: new requests are answered 503, what is under way may end.
+The exit status is 0 then, and 1 when it cannot start.
+
+Examples:
+  cpm serve --print-config > serve.toml
+  cpm serve --config serve.toml")]
+pub(crate) struct Serve {
+    /// The configuration; without one, the defaults hold, with which nobody can register
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the configuration with all its keys, explained, and end
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    #[command(flatten)]
+    pub(crate) record: Record,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod ladder;
 mod listen;
 mod msrp;
 mod record;
+mod serve;
 mod show;
 mod terminal;
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Task::Chat(options) => run(chat::chat(&options)),
         Task::Demo(options) => run(demo::demo(&options)),
         Task::Listen(options) => run(listen::listen(&options)),
+        Task::Serve(options) => serve::serve(&options),
         Task::Msrp(options) => run(msrp::msrp(&options)),
         Task::Endpoint(options) => run(endpoint::endpoint(&options)),
     }
