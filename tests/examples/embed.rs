@@ -21,7 +21,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A client is an identity, an address and 32 octets of entropy; it never touches a socket or a clock.
     let me = Uri::parse(&format!("sip:me@{local}"))?;
     let instance = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
-    let config = ClientConfig::new(me, contact_uri("me", local), local, instance);
+    let mut config = ClientConfig::new(me, contact_uri("me", local), local, instance);
+    // There is no core between the two that would answer for who the other is.
+    config.settings.unasserted_senders = true;
     let mut entropy = [0; 32];
     getrandom::fill(&mut entropy)?;
     let mut node = Client::node(config, Seed::new(entropy))?;

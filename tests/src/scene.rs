@@ -4,7 +4,7 @@
 use crate::model::isf::Interworked;
 use cpm_base::Now;
 use cpm_client::{
-    Client, ClientConfig, ClientEvent, Disposition, NewMessage, ReceivedMessage, SentMessage, contact_uri,
+    Client, ClientConfig, ClientEvent, Disposition, NewMessage, ReceivedMessage, SentMessage, Strangers, contact_uri,
 };
 use cpm_core::{Node, Ports};
 use cpm_participating::{ParticipatingConfig, ParticipatingEvent, ParticipatingFunction};
@@ -93,6 +93,8 @@ fn client(world: &mut World<Told>, family: Family, user: &str, device: &str, las
         ClientConfig::new(uri(&format!("sip:{user}@home.test")), contact, (address, 2855).into(), &instance);
     config.registrar = Some(uri("sip:home.test"));
     config.display_name = Some(device.to_owned());
+    // Everybody here knows everybody.
+    (config.settings.display_reports, config.settings.strangers) = (true, Strangers::Report);
     let node = Client::node(config, world.fork_seed()).expect("a good configuration");
     world.add(Place::new(device, address), node)
 }

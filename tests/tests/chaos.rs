@@ -2,7 +2,7 @@
 //! leave. Whatever happens, nothing false is told, nothing is shown twice, and nothing is left over.
 
 use bytes::Bytes;
-use cpm_client::{Client, ClientConfig, ClientEvent, Disposition, NewMessage, SentMessage, contact_uri};
+use cpm_client::{Client, ClientConfig, ClientEvent, Disposition, NewMessage, SentMessage, Strangers, contact_uri};
 use cpm_core::StoreError;
 use cpm_mime::ContentType;
 use cpm_participating::{ParticipatingConfig, ParticipatingFunction};
@@ -94,6 +94,7 @@ impl Story {
         let contact = contact_uri(user, (address, 5060).into());
         let mut config = ClientConfig::new(address_of_record, contact, (address, 2855).into(), &instance);
         config.registrar = Some(uri("sip:home.test"));
+        (config.settings.display_reports, config.settings.strangers) = (true, Strangers::Report);
         let node = Client::node(config, self.scene.world.fork_seed()).unwrap();
         let handle = self.devices[device].handle;
         let begins = self.scene.world.events().len();

@@ -6,8 +6,11 @@ use crate::large_receive::LargeIn;
 use crate::large_send::LargeOut;
 use crate::origin::Origin;
 use crate::outgoing::{Outgoing, SENT_KEY};
+use crate::rate::ReportRate;
+use crate::receipts::Known;
+use crate::received_state::KEY_PREFIX;
 use crate::registration::Registration;
-use crate::reports::{PendingReport, Receipt};
+use crate::reports::PendingReport;
 use crate::restore::Numbers;
 use crate::seen::{Recent, SeenLog};
 use crate::{ClientConfig, ClientEvent, ConfigError, ReceivedId, SentId, SentMessage};
@@ -16,7 +19,7 @@ use cpm_core::disposition::{Owed, OwedId, OwedLimits, Sent, SentLimits, Settings
 use cpm_core::release::Release;
 use cpm_core::warning::refusal;
 use cpm_core::{Function, Input, Node, NodeConfig, Ports, QueryId, Reply, StateWriter, Written};
-use cpm_sip::{HeaderName, HeaderText, Method, Request, Response, StatusCode};
+use cpm_sip::{HeaderName, HeaderText, Method, Request, Response, StatusCode, Uri};
 use cpm_ua::{DialogId, RequestId, TransactionFailure, TransactionId};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -36,8 +39,17 @@ pub struct Client {
     pub(crate) seen: SeenLog,
     /// What we owe the senders of others' (TS 5.4.1, 5.4.2), and what is needed to write it.
     pub(crate) owed: Owed,
-    pub(crate) receipts: Recent<OwedId, Receipt>,
-    pub(crate) unread: Recent<ReceivedId, OwedId>,
+    pub(crate) owed_for: Recent<OwedId, ReceivedId>,
+    pub(crate) received: Recent<ReceivedId, Known>,
+    /// Messages that the user has read, while his message store is asked whether he had before.
+    pub(crate) asking_seen: BTreeMap<QueryId, (ReceivedId, Instant)>,
+    pub(crate) report_rate: ReportRate,
+    /// Notifications wait because their peers were sent as many as may be in a minute.
+    pub(crate) rate_held: bool,
+    /// Notifications of an earlier life wait for the registration.
+    pub(crate) reports_held: bool,
+    /// Notifications of an earlier life are to go out at once.
+    pub(crate) reports_due: bool,
     pub(crate) waiting_reports: VecDeque<(Instant, PendingReport)>,
     pub(crate) sending: Vec<LargeOut>,
     pub(crate) receiving: Vec<LargeIn>,
@@ -84,8 +96,13 @@ impl Client {
             sent: Sent::new(SentLimits { max_messages: limits.max_sent, ..SentLimits::default() }),
             seen: SeenLog::new(limits.max_received),
             owed: Owed::new(owed, allowed),
-            receipts: Recent::new(limits.max_received),
-            unread: Recent::new(limits.max_received),
+            owed_for: Recent::new(limits.max_received),
+            received: Recent::new(limits.max_received),
+            asking_seen: BTreeMap::new(),
+            report_rate: ReportRate::new(limits.max_reports_per_minute),
+            rate_held: false,
+            reports_held: false,
+            reports_due: false,
             waiting_reports: VecDeque::new(),
             sending: Vec::new(),
             receiving: Vec::new(),
@@ -126,6 +143,12 @@ impl Client {
         &self.config
     }
 
+    /// Whom the user knows from now on ([`ClientConfig::contacts`]). What was asked about messages that arrived before stays
+    /// asked.
+    pub fn set_contacts<'u>(&mut self, contacts: impl IntoIterator<Item = &'u Uri>) {
+        self.config.contacts = contacts.into_iter().map(Uri::address_key).collect();
+    }
+
     /// Counters of the client itself.
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -140,6 +163,7 @@ impl Client {
             && self.outbox.is_empty()
             && self.state.is_idle()
             && self.owed.waiting() == 0
+            && self.asking_seen.is_empty()
             && self.sending.is_empty()
             && self.receiving.is_empty()
     }
@@ -171,7 +195,11 @@ impl Client {
             Event::InviteFailed { invite, response, why } => {
                 self.invite_failed(now, ports, invite, response.as_ref(), why);
             }
-            Event::Registration { event, .. } => self.registration_changed(now, ports, event),
+            Event::Registration { event, .. } => {
+                self.reports_held &= !matches!(event, cpm_ua::RegistrationEvent::Registered(_));
+                self.registration_changed(now, ports, event);
+                self.send_reports(now, ports);
+            }
             Event::Acknowledged { dialog, .. } => self.acknowledged(now, ports, dialog),
             Event::DialogEnded { dialog, why } => self.dialog_ended(now, ports, dialog, why),
             _ => {}
@@ -188,7 +216,7 @@ impl Client {
         request: &Request,
     ) {
         // req: 6.1.2-p2
-        if Origin::read(request, Trust::Outside)
+        if Origin::read(request, Trust::Outside, now.wall)
             .is_ok_and(|origin| origin.is_for_another_than(&self.config.instance))
         {
             return self.refuse(now, ports, id, dialog, request, StatusCode::BUSY_HERE);
@@ -239,12 +267,7 @@ impl Client {
     ) {
         match self.transactions.remove(&transaction) {
             Some(Purpose::Pager(id)) => self.pager_answered(now, ports, id, response),
-            Some(Purpose::Report(report)) if !response.status().is_success() => {
-                // What is refused for good (4xx, 6xx) is not sent again.
-                let retry = matches!(response.status().as_u16(), 408 | 480 | 500..=599);
-                self.report_failed(now, *report, retry);
-            }
-            Some(Purpose::Report(report)) => self.owed.done(report.due, true, false),
+            Some(Purpose::Report(report)) => self.report_answered(now, ports, *report, response),
             Some(Purpose::Bye) => self.bye_answered(now, ports, transaction, Some(response)),
             None => {}
         }
@@ -260,7 +283,7 @@ impl Client {
     ) {
         match self.transactions.remove(&transaction) {
             Some(Purpose::Pager(id)) => self.pager_lost(now, ports, id, why),
-            Some(Purpose::Report(report)) => self.report_failed(now, *report, true),
+            Some(Purpose::Report(report)) => self.report_failed(now, ports, *report, true),
             Some(Purpose::Bye) => self.bye_answered(now, ports, transaction, None),
             None => {}
         }
@@ -273,6 +296,7 @@ impl Client {
                 Some(written) => self.written(now, ports, &written),
                 None => self.stored(now, ports, query, result),
             },
+            Reply::Seen(seen) => self.seen_answered(now, ports, query, seen),
             Reply::Resolved(targets) => self.media_resolved(now, ports, query, &targets),
             _ => self.metrics.count("client.unexpected_reply"),
         }
@@ -282,6 +306,7 @@ impl Client {
     fn written(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, written: &Written) {
         match written.key.strip_prefix(SENT_KEY) {
             Some(message_id) => self.sent_written(now, ports, message_id, written),
+            None if written.key.starts_with(KEY_PREFIX) => self.received_written(now, ports, written),
             None if written.result.is_err() => self.metrics.count("client.state_not_stored"),
             None => {}
         }
@@ -302,6 +327,7 @@ impl Function for Client {
     fn handle_timeout(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
         self.reports_timeout(now, ports);
         self.storing_timeout(now, ports);
+        self.seen_timeout(now, ports);
         while let Some(written) = self.state.given_up(now, ports.host) {
             self.written(now, ports, &written);
         }
@@ -316,6 +342,7 @@ impl Function for Client {
         let timers = [
             self.reports_next_timeout(),
             self.storing_next_timeout(),
+            self.seen_next_timeout(),
             self.state.next_timeout(),
             self.launch_due.then_some(Instant::ZERO),
             self.sending_next_timeout(),

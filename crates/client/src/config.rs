@@ -4,6 +4,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use cpm_core::feature::CpmFeature;
 use cpm_sip::{SipUri, Uri};
+use std::collections::BTreeSet;
 
 /// Identity, place and settings of a client.
 #[derive(Debug, Clone)]
@@ -41,6 +42,9 @@ pub struct ClientConfig {
     pub msrp: SocketAddr,
     /// Media types that can be shown to the user: `type/subtype`, `type/*` or `*`.
     pub accept: Vec<String>,
+    /// [Address keys](Uri::address_key) of those whom the user knows: they are told of deliveries and readings without a
+    /// question ([`Settings::strangers`]). Changed later by [`crate::Client::set_contacts`].
+    pub contacts: BTreeSet<String>,
     /// The device's settings.
     pub settings: Settings,
     /// Limits.
@@ -52,19 +56,44 @@ pub struct ClientConfig {
 /// Settings of the device (TS 5.4.1-2, 5.4.2-2: "allowed by local device's settings").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Delivery notifications are sent when asked for.
+    /// Delivery notifications are sent when asked for. Default: yes.
     pub delivery_reports: bool,
-    /// Read reports are sent when asked for and the user has read.
+    /// Read reports are sent when asked for and the user has read. Default: no (threat E7: who reads when is told to
+    /// nobody before the user wants it).
     pub display_reports: bool,
+    /// What senders are told who are none of [`ClientConfig::contacts`]. Default: nothing before the user allows it.
+    pub strangers: Strangers,
+    /// Leniency: notifications go to senders, and are taken from senders, whom only the From header field names. For a
+    /// core that asserts no identities, or none between two clients: whoever can write a From can have notifications sent
+    /// to others, and invent those about messages of this user (threats E5, E6). Default: no.
+    pub unasserted_senders: bool,
     /// Leniency: a message/cpim body is taken as a CPM message although no Accept-Contact names a CPM feature.
     pub accept_untagged: bool,
     /// Leniency: CPIM messages are read with the deviations that are seen in the field ([`cpm_cpim::Leniency::field`]).
     pub tolerant_cpim: bool,
 }
 
+/// What somebody is told whom the user does not know (threat E7: notifications tell strangers when a device is awake).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Strangers {
+    /// What contacts are told.
+    Report,
+    /// Nothing, until the user allows it for a message ([`crate::ClientEvent::ConsentWanted`]).
+    Ask,
+    /// Nothing.
+    Silent,
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        Settings { delivery_reports: true, display_reports: true, accept_untagged: true, tolerant_cpim: true }
+        Settings {
+            delivery_reports: true,
+            display_reports: false,
+            strangers: Strangers::Ask,
+            unasserted_senders: false,
+            accept_untagged: true,
+            tolerant_cpim: true,
+        }
     }
 }
 
@@ -83,6 +112,8 @@ pub struct Limits {
     pub max_received: usize,
     /// Received messages that wait for the store. Default 256.
     pub max_storing: usize,
+    /// Disposition notifications that one peer is sent in a minute; more wait (threat E7). Default 10.
+    pub max_reports_per_minute: usize,
     /// Requests of this client that wait for their answer before one more disposition notification goes out; at most
     /// 1,024 notifications wait or are on their way ([`cpm_core::disposition::OwedLimits`]). Default 4,096.
     pub max_reports: usize,
@@ -97,6 +128,7 @@ impl Default for Limits {
             max_unanswered: 256,
             max_received: 4096,
             max_storing: 256,
+            max_reports_per_minute: 10,
             max_reports: 4096,
         }
     }
@@ -152,6 +184,7 @@ impl ClientConfig {
             refresh: cpm_ua::RefreshPolicy::default(),
             msrp,
             accept: vec!["*".to_owned()],
+            contacts: BTreeSet::new(),
             settings: Settings::default(),
             limits: Limits::default(),
             product: String::new(),
@@ -190,6 +223,7 @@ impl ClientConfig {
             ("max_received", self.limits.max_received == 0),
             ("max_storing", self.limits.max_storing == 0),
             ("max_reports", self.limits.max_reports == 0),
+            ("max_reports_per_minute", self.limits.max_reports_per_minute == 0),
         ];
         match limits.into_iter().find(|(_, zero)| *zero) {
             Some((name, _)) => Err(ConfigError::ZeroLimit(name)),

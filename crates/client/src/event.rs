@@ -1,9 +1,7 @@
 //! What a client tells its user.
 
-use bytes::Bytes;
-use cpm_base::DateTime;
+use crate::ReceivedMessage;
 use cpm_core::warning::Reason;
-use cpm_core::{ContributionId, ConversationId};
 use cpm_sip::{Response, StatusCode, Uri, Warning};
 use cpm_ua::TransactionFailure;
 
@@ -58,6 +56,14 @@ pub enum ClientEvent {
     },
     /// A message arrived and is kept.
     Received(Box<ReceivedMessage>),
+    /// A message arrived from somebody who is none of [`crate::ClientConfig::contacts`] and wants to know that it arrived, or
+    /// that it is read: he hears nothing before the user allows it ([`crate::Client::consent`]; threat E7).
+    ConsentWanted {
+        /// Which.
+        id: ReceivedId,
+        /// Who wants to know.
+        from: Uri,
+    },
     /// The network keeps a large message that arrived in the user's message store; it says so at the end of the session
     /// (TS 7.2.2.2-p6.2).
     StoredByNetwork {
@@ -165,41 +171,4 @@ impl std::fmt::Display for Failure {
             Failure::Refused(why) => write!(f, "it cannot be sent: {why}"),
         }
     }
-}
-
-/// A CPM Standalone Message that arrived.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReceivedMessage {
-    /// For [`crate::Client::mark_read`] and replies.
-    pub id: ReceivedId,
-    /// The authenticated originator (TS 6.1); `None` when anonymous.
-    pub from: Option<Uri>,
-    /// The name that the sender gives itself in the CPIM From; not authenticated.
-    pub from_name: Option<String>,
-    /// Where a reply goes: Reply-To, else the originator.
-    pub reply_to: Option<Uri>,
-    /// Its conversation.
-    pub conversation: Option<ConversationId>,
-    /// Its own id in the conversation; a reply names it.
-    pub contribution: Option<ContributionId>,
-    /// The contribution that it replies to.
-    pub in_reply_to: Option<ContributionId>,
-    /// IMDN Message-ID.
-    pub message_id: Option<String>,
-    /// CPIM DateTime.
-    pub date: Option<DateTime>,
-    /// CPIM Subject.
-    pub subject: Option<String>,
-    /// Media type of the content, with its parameters, as the sender wrote it.
-    pub content_type: String,
-    /// Content-Disposition of the content, to be followed by whoever shows it (TS 7.2.2.3-1).
-    pub content_disposition: Option<String>,
-    /// The content with its transfer encoding taken off.
-    pub content: Bytes,
-    /// The sender wishes to know when it is read ([`crate::Client::mark_read`]).
-    pub display_requested: bool,
-    /// UID in the user's message store (TS C.1.6).
-    pub message_uid: Option<String>,
-    /// It came through MSRP.
-    pub large: bool,
 }

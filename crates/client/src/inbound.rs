@@ -2,44 +2,51 @@
 //! (TS 7.2.2.1, 7.2.2.2, 7.2.2.3).
 
 use crate::origin::Origin;
+use crate::received;
+use crate::received_state::{Facts, Since};
 use crate::seen::SeenLog;
-use crate::{Client, ClientEvent, ReceivedId, ReceivedMessage};
+use crate::{Client, ClientConfig, ClientEvent};
 use bytes::Bytes;
 use core::time::Duration;
 use cpm_base::{FlowId, Instant, Now, Trust};
-use cpm_core::disposition::Happened;
+use cpm_core::disposition::{self, ImdnFault};
 use cpm_core::feature::CpmFeature;
 use cpm_core::warning::refusal;
 use cpm_core::{Ports, Query, QueryId, ReceivedRecord, Record, StoreError};
 use cpm_cpim::CpimMessage;
-use cpm_sip::{ContentType, HeaderName, HeaderText, Request, Response, StatusCode};
+use cpm_mime::Part;
+use cpm_sip::{HeaderName, HeaderText, Request, Response, StatusCode};
 use cpm_ua::RequestId;
 use cpm_xml::XmlError;
-use cpm_xml::imdn::{self, Imdn};
+use cpm_xml::imdn::Imdn;
 
 /// The store's answer is awaited so long; then the message counts as not kept, so that a silent store holds nothing.
 pub(crate) const STORE_PATIENCE: Duration = Duration::from_secs(120);
+/// What the body of a MESSAGE may be.
+const ACCEPTED: &str = "message/cpim, multipart/mixed";
 
 /// A message that waits for the store.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    pub(crate) origin: Origin,
-    pub(crate) cpim: CpimMessage,
-    /// What is in it.
+    facts: Facts,
+    record: ReceivedRecord,
+    cpim: CpimMessage,
     content: Content,
-    /// How it is acknowledged once it is kept.
-    pub(crate) answer: Answer,
+    /// How it is acknowledged once it is kept, and so each of its copies that came meanwhile.
+    answers: Vec<Answer>,
     /// Key of copies; `None` without IMDN Message-ID.
     key: Option<String>,
+    /// The UID in the user's message store, where it came after the message.
+    late_uid: Option<String>,
     /// Until then the store's answer counts.
     deadline: Instant,
 }
 
 #[derive(Debug)]
 enum Content {
-    Message(Bytes),
-    /// A disposition notification; `None` when it names no disposition that is known (TS 5.4-rcv-4).
-    Notification(Option<Imdn>),
+    Message,
+    /// Disposition notifications; none when it names no disposition that is known (TS 5.4-rcv-4).
+    Notifications(Vec<Imdn>),
 }
 
 /// The acknowledgement that is owed for an arrival.
@@ -56,6 +63,8 @@ pub(crate) enum Answer {
 pub(crate) enum Unacceptable {
     /// It is not well-formed; the text says where.
     Malformed(String),
+    /// It insists on a presentation that is not known here.
+    Unsupported,
     /// No room to keep it at present.
     NoResources,
 }
@@ -88,14 +97,13 @@ impl Client {
         let bad = |why: &dyn core::fmt::Display| {
             Box::new(refusal(request, StatusCode::BAD_REQUEST, Some(&why.to_string())))
         };
-        let content_type = request.typed::<ContentType>().map_err(|error| bad(&error))?;
-        if !content_type.is_some_and(|content_type| content_type.is("message/cpim")) {
-            let response = refusal(request, StatusCode::UNSUPPORTED_MEDIA_TYPE, None);
-            return Err(Box::new(
-                response.with_header(HeaderName::Accept, HeaderText::sanitized("message/cpim")),
-            ));
-        }
-        let origin = Origin::read(request, trust).map_err(|error| bad(&error))?;
+        let unsupported = || {
+            let response = refusal(request, StatusCode::UNSUPPORTED_MEDIA_TYPE, None)
+                .with_header(HeaderName::Accept, HeaderText::sanitized(ACCEPTED));
+            Box::new(response.with_header(HeaderName::AcceptEncoding, HeaderText::sanitized("identity")))
+        };
+        let Some(cpim) = cpim_body(request).map_err(|error| bad(&error))? else { return Err(unsupported()) };
+        let origin = Origin::read(request, trust, now.wall).map_err(|error| bad(&error))?;
         if origin.is_for_another_than(&self.config.instance) {
             return Err(Box::new(refusal(request, StatusCode::BUSY_HERE, None)));
         }
@@ -106,9 +114,10 @@ impl Client {
             return Err(Box::new(refusal(request, StatusCode::NOT_ACCEPTABLE_HERE, None)));
         }
         let answer = Answer::Pager(id, Box::new(request.clone()));
-        match self.keep(now, ports, origin, request.body().clone(), answer) {
+        match self.keep(now, ports, origin, cpim, answer) {
             Ok(()) => Ok(()),
             Err(Unacceptable::Malformed(why)) => Err(bad(&why)),
+            Err(Unacceptable::Unsupported) => Err(unsupported()),
             // req: 7.2.2.1-pre-1
             Err(Unacceptable::NoResources) => {
                 Err(Box::new(refusal(request, StatusCode::TEMPORARILY_UNAVAILABLE, None)))
@@ -126,12 +135,8 @@ impl Client {
         answer: Answer,
     ) -> Result<(), Unacceptable> {
         let malformed = |error: &dyn core::fmt::Display| Unacceptable::Malformed(error.to_string());
-        let leniency = if self.config.settings.tolerant_cpim {
-            cpm_cpim::Leniency::field()
-        } else {
-            cpm_cpim::Leniency::default()
-        };
-        let (cpim, tolerated) = CpimMessage::parse(octets.clone(), &cpm_cpim::Limits::default(), &leniency)
+        let limits = cpm_cpim::Limits::default();
+        let (cpim, tolerated) = CpimMessage::parse(octets.clone(), &limits, &leniency(&self.config))
             .map_err(|error| malformed(&error))?;
         if !tolerated.is_empty() {
             self.metrics.count("client.cpim_tolerated");
@@ -142,37 +147,76 @@ impl Client {
         if let Some((_, name)) = required.iter().find(|(namespace, name)| !is_understood(namespace, name)) {
             return Err(malformed(&format_args!("the required {name} is not understood")));
         }
-        let decoded = cpim.content().decoded().map_err(|error| malformed(&error))?;
+        cpim.content().decoded().map_err(|error| malformed(&error))?;
+        if insists_on_unknown(cpim.content()) {
+            return Err(Unacceptable::Unsupported);
+        }
         let content = if cpim.is_imdn() {
-            Content::Notification(read_imdn(&decoded).map_err(|error| malformed(&error))?)
+            Content::Notifications(self.read_imdn(cpim.content()).map_err(|error| malformed(&error))?)
         } else {
-            Content::Message(decoded)
+            Content::Message
         };
+        // Threat G4: a copy is what has the same asserted sender, conversation and Message-ID (TS 7.2.1.1, Table 2).
+        let key = message_id.as_ref().map(|id| seen_key(&origin, id));
+        if key.as_ref().is_some_and(|key| self.seen.contains(key)) {
+            // Of what is kept and was shown: acknowledged again, nothing else.
+            self.metrics.count("client.duplicate");
+            self.acknowledge(now, ports, &answer);
+            return Ok(());
+        }
+        let waiting = self.storing.values_mut().find(|arrival| key.is_some() && arrival.key == key);
+        if let Some(arrival) = waiting {
+            // Of what is being kept: it is one with that, so that nothing stands twice in the store.
+            arrival.answers.push(answer);
+            self.metrics.count("client.duplicate");
+            return Ok(());
+        }
         if self.storing.len() >= self.config.limits.max_storing {
             return Err(Unacceptable::NoResources);
         }
-        let sender = origin.sender_text();
-        let conversation = origin.conversation.as_ref().map_or("", |id| id.as_str());
-        let key = message_id.as_ref().map(|id| SeenLog::key(&sender, conversation, id));
-        let record = ReceivedRecord {
-            conversation: origin.conversation.clone(),
-            contribution: origin.contribution.clone(),
-            sender,
-            message_id,
-            cpim: octets,
-            ..ReceivedRecord::default()
-        };
+        let facts = self.facts(now, origin, &cpim, matches!(answer, Answer::Large(_)));
+        let record = record(&facts, message_id, octets);
+        let query = ports.host.query(Query::Store(Record::Received(record.clone())));
+        self.keep_numbers(now, ports);
         let deadline = now.mono.plus(STORE_PATIENCE);
-        let arrival = Arrival { origin, cpim, content, answer, key, deadline };
-        if arrival.key.as_ref().is_some_and(|key| self.seen.contains(key)) {
-            // A copy of what is kept and was shown: acknowledged again, nothing else (TS 7.2.1.1, Table 2).
-            self.metrics.count("client.duplicate");
-            self.acknowledge(now, ports, &arrival);
-            return Ok(());
-        }
-        let query = ports.host.query(Query::Store(Record::Received(record)));
+        let answers = vec![answer];
+        let arrival = Arrival { facts, record, cpim, content, answers, key, late_uid: None, deadline };
         self.storing.insert(query, arrival);
         Ok(())
+    }
+
+    /// What is to be known of a message that arrives now.
+    fn facts(&mut self, now: Now, origin: Origin, cpim: &CpimMessage, large: bool) -> Facts {
+        let (tell, ask, delivery) = self.decide_receipts(&origin, cpim);
+        Facts {
+            id: self.number_received(),
+            token: self.random.public_token(26),
+            arrived: now.wall,
+            large,
+            tell,
+            ask,
+            delivery,
+            origin,
+        }
+    }
+
+    /// The notifications in a message. One of several that cannot be read does not hide the others.
+    // req: 5.4-rcv-4, 5.4.5-p2
+    fn read_imdn(&mut self, content: &Part) -> Result<Vec<Imdn>, ImdnFault> {
+        let (mime, xml) = (cpm_mime::Limits::default(), cpm_xml::Limits::default());
+        let documents = disposition::notifications(content, &mime, &xml).map_err(ImdnFault::Mime)?;
+        let alone = documents.len() == 1;
+        let mut read = Vec::new();
+        for document in documents {
+            match document {
+                Ok(document) => read.push(document),
+                // A well-formed document without any of the notifications is no fault: it is taken and says nothing.
+                Err(ImdnFault::Xml(XmlError::Missing("delivery-notification"))) => {}
+                Err(fault) if alone => return Err(fault),
+                Err(_) => self.metrics.count("client.report_unreadable"),
+            }
+        }
+        Ok(read)
     }
 
     /// The store's answer: only now the sender hears that its message was taken.
@@ -186,22 +230,18 @@ impl Client {
         let Some(arrival) = self.storing.remove(&query) else { return };
         if result.is_err() {
             self.metrics.count("client.not_stored");
-            return self.not_taken(now, ports, &arrival);
+            return arrival.answers.iter().for_each(|answer| self.not_taken(now, ports, answer));
         }
-        self.acknowledge(now, ports, &arrival);
+        arrival.answers.iter().for_each(|answer| self.acknowledge(now, ports, answer));
         if let Some(key) = &arrival.key {
-            if self.seen.contains(key) {
-                // Another copy was being stored at the same time.
-                return self.metrics.count("client.duplicate");
-            }
             self.seen.remember(key.clone());
         }
-        match arrival.content {
-            Content::Notification(None) => self.metrics.count("client.report_ignored"),
-            Content::Notification(Some(ref document)) => {
-                self.notified(now, ports, &arrival.origin, document);
+        match &arrival.content {
+            Content::Notifications(documents) if documents.is_empty() => {
+                self.metrics.count("client.report_ignored");
             }
-            Content::Message(ref content) => self.show(now, ports, &arrival, content.clone()),
+            Content::Notifications(documents) => self.notified(now, ports, &arrival.facts.origin, documents),
+            Content::Message => self.show(now, ports, &arrival),
         }
     }
 
@@ -218,76 +258,50 @@ impl Client {
 
     /// Report, then show (TS 7.2.2.3-3, -4).
     // req: 7.2.2.1-6, 7.2.2.2-p8, 7.2.2.3-3, 7.2.2.3-4, 5.4.1-1, 5.4-gen-1.b.i
-    fn show(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, arrival: &Arrival, content: Bytes) {
-        let wanted = arrival.cpim.disposition_notification().unwrap_or_default();
-        let display = wanted.display;
-        let owed = self.owe(&arrival.origin, &arrival.cpim, wanted);
-        if let Some(owed) = owed {
-            self.owed.happened(owed, Happened::Delivered);
-            self.send_reports(now, ports);
+    fn show(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, arrival: &Arrival) {
+        let Arrival { facts, record, cpim, .. } = arrival;
+        let since = Since { message_uid: arrival.late_uid.clone(), ..Since::default() };
+        let message = received::message(record, facts, &since, cpim, &self.config);
+        self.take_up(facts, cpim, since, message.renderable);
+        if let Some(uid) = &arrival.late_uid {
+            self.name_message(now, ports, facts.id, uid);
         }
-        let id = ReceivedId(self.number_received(now, ports));
-        self.remember_shown(&arrival.answer, id);
-        let message = self.received_message(id, arrival, content, display && owed.is_some());
-        if let (true, Some(owed)) = (display, owed) {
-            self.unread.insert(id, owed);
-        }
+        self.send_reports(now, ports);
+        arrival.answers.iter().for_each(|answer| self.remember_shown(answer, facts.id));
         ports.host.event(ClientEvent::Received(Box::new(message)));
-    }
-
-    fn received_message(
-        &self,
-        id: ReceivedId,
-        arrival: &Arrival,
-        content: Bytes,
-        display_requested: bool,
-    ) -> ReceivedMessage {
-        let (origin, cpim) = (&arrival.origin, &arrival.cpim);
-        let header = |name: &str| cpim.content().headers.get(name).map(|value| value.into_owned());
-        ReceivedMessage {
-            id,
-            from: origin.originator.clone(),
-            from_name: cpim.from().ok().flatten().and_then(|from| from.display_name),
-            reply_to: origin.reply_to.clone().or_else(|| origin.originator.clone()),
-            conversation: origin.conversation.clone(),
-            contribution: origin.contribution.clone(),
-            in_reply_to: origin.in_reply_to.clone(),
-            message_id: cpim.imdn_message_id().ok().flatten(),
-            date: cpim.date_time().ok().flatten(),
-            subject: cpim.subject(),
-            content_type: header("Content-Type").unwrap_or_else(|| "text/plain".to_owned()),
-            // req: 7.2.2.3-1
-            content_disposition: header("Content-Disposition"),
-            content,
-            display_requested,
-            // req: 7.2.2.1-7
-            message_uid: origin.message_uid.clone(),
-            large: matches!(arrival.answer, Answer::Large(_)),
+        if let (true, Some(from)) = (facts.ask, facts.origin.shown()) {
+            ports.host.event(ClientEvent::ConsentWanted { id: facts.id, from: from.clone() });
         }
     }
 
     /// The UID in the user's message store came while the message of this chunk waits for our own store.
     pub(crate) fn name_stored(&mut self, chunk: cpm_msrp::ChunkId, uid: &str) {
-        let ours = |arrival: &&mut Arrival| matches!(arrival.answer, Answer::Large(last) if last == chunk);
-        if let Some(arrival) = self.storing.values_mut().find(ours) {
-            arrival.origin.message_uid = Some(uid.to_owned());
+        let ours = |answer: &Answer| matches!(answer, Answer::Large(last) if *last == chunk);
+        if let Some(arrival) = self.storing.values_mut().find(|arrival| arrival.answers.iter().any(ours)) {
+            arrival.late_uid = Some(uid.to_owned());
         }
     }
 
-    // req: 7.2.2.1-1, 7.2.2.1-5
-    fn acknowledge(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, arrival: &Arrival) {
-        match &arrival.answer {
+    // req: 7.2.2.1-1, 7.2.2.1-3, 7.2.2.1-5
+    fn acknowledge(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, answer: &Answer) {
+        match answer {
             Answer::Pager(id, request) => {
                 let mut response = Response::for_request(request, StatusCode::OK);
                 copy_ids(request, &mut response);
+                if !self.registration.associated().is_empty() {
+                    let identity = format!("<{}>", self.identity().as_str());
+                    response
+                        .headers_mut()
+                        .push(HeaderName::PPreferredIdentity, HeaderText::sanitized(&identity));
+                }
                 self.answer(now, ports, *id, response);
             }
             Answer::Large(chunk) => self.large_kept(now, ports, *chunk, true),
         }
     }
 
-    fn not_taken(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, arrival: &Arrival) {
-        match &arrival.answer {
+    fn not_taken(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, answer: &Answer) {
+        match answer {
             Answer::Pager(id, request) => {
                 let response = refusal(request, StatusCode::TEMPORARILY_UNAVAILABLE, None);
                 self.answer(now, ports, *id, response);
@@ -324,13 +338,64 @@ fn is_understood(namespace: &str, name: &str) -> bool {
     known.contains(&name)
 }
 
-/// A well-formed document without any of the notifications is no fault: it is taken and says nothing.
-// req: 5.4-rcv-4
-fn read_imdn(document: &[u8]) -> Result<Option<Imdn>, XmlError> {
-    match imdn::parse(document, &cpm_xml::Limits::default()) {
-        Err(XmlError::Missing("delivery-notification")) => Ok(None),
-        read => read.map(Some),
+/// How CPIM messages are read.
+pub(crate) fn leniency(config: &ClientConfig) -> cpm_cpim::Leniency {
+    if config.settings.tolerant_cpim { cpm_cpim::Leniency::field() } else { cpm_cpim::Leniency::default() }
+}
+
+/// The CPIM message in a request: its body, or the first such part of it (a list of the other recipients may stand beside it,
+/// RFC 5365). `None` when there is none, or it is encoded.
+fn cpim_body(request: &Request) -> Result<Option<Bytes>, String> {
+    let encoded = request
+        .headers()
+        .get_all(&HeaderName::ContentEncoding)
+        .any(|value| value.to_text().is_none_or(|coding| !coding.trim().eq_ignore_ascii_case("identity")));
+    let Some(content_type) = request.headers().get(&HeaderName::ContentType).filter(|_| !encoded) else {
+        return Ok(None);
+    };
+    let text = content_type.to_text().ok_or("Content-Type is not UTF-8")?;
+    let content_type = cpm_mime::ContentType::parse(&text).map_err(|error| error.to_string())?;
+    if content_type.is("message/cpim") {
+        return Ok(Some(request.body().clone()));
     }
+    if !content_type.is_multipart() {
+        return Ok(None);
+    }
+    let body = Part::new(&content_type, request.body().clone());
+    let leaves = body.leaves(&cpm_mime::Limits::default()).map_err(|error| error.to_string())?;
+    let cpim = leaves.iter().find(|leaf| leaf.content_type().is_ok_and(|it| it.is("message/cpim")));
+    cpim.map(|leaf| leaf.decoded().map_err(|error| error.to_string())).transpose()
+}
+
+/// What has to be kept of a message.
+// req: 7.2.2.3-5
+fn record(facts: &Facts, message_id: Option<String>, cpim: Bytes) -> ReceivedRecord {
+    let origin = &facts.origin;
+    ReceivedRecord {
+        conversation: origin.conversation.clone(),
+        contribution: origin.contribution.clone(),
+        in_reply_to: origin.in_reply_to.clone(),
+        sender: origin.sender_text(),
+        message_id,
+        message_uid: origin.message_uid.clone(),
+        cpim,
+        state: Bytes::from(facts.write()),
+    }
+}
+
+/// What copies have in common.
+pub(crate) fn seen_key(origin: &Origin, message_id: &str) -> String {
+    let sender = origin.originator.as_ref().map(cpm_sip::Uri::address_key).unwrap_or_default();
+    SeenLog::key(&sender, origin.conversation.as_ref().map_or("", |id| id.as_str()), message_id)
+}
+
+/// Whether content wants to be handled in a way that is not known here, or not at all (RFC 3261 §20.11).
+// req: 7.2.2.3-1
+fn insists_on_unknown(content: &Part) -> bool {
+    let Ok(Some(disposition)) = content.content_disposition() else { return false };
+    let known = ["render", "inline", "attachment", "notification"];
+    disposition.param("handling").is_some_and(|handling| handling.eq_ignore_ascii_case("required"))
+        && !known.iter().any(|known| disposition.is(known))
 }
 
 /// The three identifiers go back as they came (TS 7.2.2.1-4, 7.2.2.2-2.d).

@@ -80,7 +80,7 @@ impl Client {
         trust: Trust,
     ) -> Result<(), Box<Response>> {
         let refuse = |status, why: Option<&str>| Box::new(refusal(request, status, why));
-        let origin = Origin::read(request, trust)
+        let origin = Origin::read(request, trust, now.wall)
             .map_err(|error| refuse(StatusCode::BAD_REQUEST, Some(&error.to_string())))?;
         if origin.is_for_another_than(&self.config.instance) {
             return Err(refuse(StatusCode::BUSY_HERE, None));
@@ -342,6 +342,7 @@ impl Client {
             Ok(octets) => match self.keep(now, ports, origin, octets, Answer::Large(chunk)) {
                 Ok(()) => return,
                 Err(Unacceptable::Malformed(_)) => Status::BAD_REQUEST,
+                Err(Unacceptable::Unsupported) => Status::UNSUPPORTED_MEDIA,
                 Err(Unacceptable::NoResources) => Status::STOP,
             },
             Err(_) => Status::BAD_REQUEST,
@@ -427,17 +428,24 @@ impl Client {
     ) {
         self.answer_in(now, ports, id, Some(dialog), Response::for_request(request, StatusCode::OK));
         if let Some(uid) = request.typed::<MessageUid>().ok().flatten() {
-            self.stored_by_network(ports, dialog, &uid.0.to_string());
+            self.stored_by_network(now, ports, dialog, &uid.0.to_string());
         }
         self.over(now, ports, dialog);
     }
 
     /// The BYE names the UID of the message in the user's message store (TS 7.2.2.2-p6.2).
     // req: 7.2.2.2-p6.2
-    fn stored_by_network(&mut self, ports: &mut Ports<'_, ClientEvent>, dialog: DialogId, uid: &str) {
+    fn stored_by_network(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        dialog: DialogId,
+        uid: &str,
+    ) {
         let Some(large) = self.receiving_at(|large| large.dialog == dialog) else { return };
         let (shown, last) = (large.shown, large.last);
         if let Some(id) = shown {
+            self.name_message(now, ports, id, uid);
             ports.host.event(ClientEvent::StoredByNetwork { id, message_uid: uid.to_owned() });
         } else if let Some(chunk) = last {
             self.name_stored(chunk, uid);

@@ -1,19 +1,27 @@
 //! What the request that carried a message says of it: who, which conversation, which feature.
 
 use core::fmt;
+use core::time::Duration;
+use cpm_base::DateTime;
 use cpm_base::Trust;
 use cpm_core::feature::{CpmFeature, CpmService, ICSI_REF, decode_list};
 use cpm_core::{ContributionId, ConversationId};
 use cpm_sip::{
-    AcceptContact, From, HeaderError, HeaderName, MessageUid, PAssertedIdentity, PAssertedService, ReplyTo,
-    Request, Uri,
+    AcceptContact, Date, Expires, From, HeaderError, HeaderName, MessageExpires, MessageUid, NameAddr,
+    PAssertedIdentity, PAssertedService, Privacy, ReplyTo, Request, Uri,
 };
 
 /// The sender and the place of a received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin {
-    /// The authenticated originator's CPM Address (TS 6.1); `None` when anonymous.
+    /// The authenticated originator's CPM Address (TS 6.1), or else what From says; `None` when anonymous.
     pub(crate) originator: Option<Uri>,
+    /// The core asserts who it is; From alone is no proof.
+    pub(crate) authenticated: bool,
+    /// The sender wants not to be known (RFC 3323): nobody here shows who it is, though the core may have said so.
+    pub(crate) hidden: bool,
+    /// The name that the sender goes by (TS 6.3): the one at an address that the core asserts, or a pseudonym.
+    pub(crate) name: Option<String>,
     /// The other addresses that the core asserts of the originator (RFC 3325 §9.1).
     pub(crate) aliases: Vec<Uri>,
     pub(crate) reply_to: Option<Uri>,
@@ -27,6 +35,8 @@ pub(crate) struct Origin {
     /// P-Asserted-Service, where it is one of CPM's.
     pub(crate) service: Option<CpmService>,
     pub(crate) message_uid: Option<String>,
+    /// Until when the message is of use.
+    pub(crate) expires: Option<DateTime>,
 }
 
 /// A header field that this message needs cannot be read.
@@ -46,24 +56,29 @@ impl core::convert::From<HeaderError> for BadOrigin {
 }
 
 impl Origin {
-    /// Reads a request that came on a flow of this trust: asserted identities are believed from the core alone.
-    pub(crate) fn read(request: &Request, trust: Trust) -> Result<Origin, BadOrigin> {
-        let mut asserted = match trust {
-            Trust::Core => asserted(request)?.into_iter(),
-            Trust::Outside => Vec::new().into_iter(),
+    /// Reads a request that came now, on a flow of this trust: asserted identities are believed from the core alone.
+    pub(crate) fn read(request: &Request, trust: Trust, now: DateTime) -> Result<Origin, BadOrigin> {
+        let asserted = match trust {
+            Trust::Core => asserted(request)?,
+            Trust::Outside => Vec::new(),
         };
-        let originator = match asserted.next() {
-            Some(uri) => Some(uri),
-            None => request
-                .typed::<From>()?
-                .map(|from| from.uri().clone())
-                .filter(|uri| !cpm_ua::is_anonymous(uri)),
-        };
+        let from = request.typed::<From>()?;
+        let from = from.as_ref().map(From::address);
+        let believed = from.map(|from| from.uri().clone()).filter(|uri| !cpm_ua::is_anonymous(uri));
+        let mut addresses = asserted.iter().map(|asserted| asserted.uri().clone());
+        let originator = addresses.next().or(believed);
+        let aliases = addresses.collect();
+        let hidden = originator.is_none()
+            || request.typed::<Privacy>()?.is_some_and(|wish| wish.contains("id") || wish.contains("user"));
+        let name = if hidden { pseudonym(from) } else { display_name(&asserted, from) };
         let (features, instances) = wishes(request)?;
         let reply_to = request.typed::<ReplyTo>()?.map(|reply| reply.uri().clone());
         Ok(Origin {
             originator,
-            aliases: asserted.collect(),
+            authenticated: !asserted.is_empty(),
+            hidden,
+            name,
+            aliases,
             reply_to,
             conversation: id(request, &HeaderName::ConversationId, ConversationId::parse)?,
             contribution: id(request, &HeaderName::ContributionId, ContributionId::parse)?,
@@ -72,6 +87,7 @@ impl Origin {
             instances,
             service: service(request, trust)?,
             message_uid: request.typed::<MessageUid>()?.map(|uid| uid.0.to_string()),
+            expires: expiry(request, now),
         })
     }
 
@@ -97,15 +113,55 @@ impl Origin {
         self.originator.iter().chain(&self.aliases).map(Uri::address_key)
     }
 
+    /// The sender, as far as he may be shown.
+    pub(crate) fn shown(&self) -> Option<&Uri> {
+        self.originator.as_ref().filter(|_| !self.hidden)
+    }
+
+    /// The sender as text, as far as he may be shown.
     pub(crate) fn sender_text(&self) -> String {
-        self.originator.as_ref().map(|uri| uri.as_str().to_owned()).unwrap_or_default()
+        self.shown().map(|uri| uri.as_str().to_owned()).unwrap_or_default()
     }
 }
 
+/// Until when a message is of use: Expires of a MESSAGE (RFC 3428 §7), Message-Expires of a large one (TS C.1.5), counted
+/// from Date, or from now. One that cannot be read says nothing.
+// req: C.1.5-p1
+fn expiry(request: &Request, now: DateTime) -> Option<DateTime> {
+    let expires = || request.typed::<Expires>().ok().flatten().map(|expires| expires.0);
+    let message_expires = || request.typed::<MessageExpires>().ok().flatten().map(|expires| expires.0);
+    let invite = *request.method() == cpm_sip::Method::Invite;
+    let seconds = if invite { message_expires() } else { expires() }?;
+    let from = request.typed::<Date>().ok().flatten().map_or(now, |date| date.0);
+    Some(from.plus(Duration::from_secs(u64::from(seconds))))
+}
+
+/// The name of somebody who is not to be known: the one that stands at an anonymous address.
+// req: 6.3-p11
+fn pseudonym(from: Option<&NameAddr>) -> Option<String> {
+    from.filter(|from| cpm_ua::is_anonymous(from.uri())).and_then(NameAddr::display_name).map(str::to_owned)
+}
+
+/// TS 6.3: the name at the asserted address. Where that has none, the one that From gives to the same address.
+// req: 6.3-p11
+fn display_name(asserted: &[NameAddr], from: Option<&NameAddr>) -> Option<String> {
+    let named = asserted.iter().find_map(NameAddr::display_name);
+    let same = |from: &&NameAddr| {
+        asserted.is_empty() || asserted.iter().any(|asserted| same_address(asserted.uri(), from.uri()))
+    };
+    let name = named.or_else(|| from.filter(same).and_then(NameAddr::display_name));
+    name.map(str::to_owned)
+}
+
+/// Whether two URIs are the same address, whatever their parameters.
+pub(crate) fn same_address(one: &Uri, other: &Uri) -> bool {
+    one.address_key() == other.address_key()
+}
+
 /// P-Asserted-Identity (RFC 3325 §9.1: one or two, SIP and tel).
-fn asserted(request: &Request) -> Result<Vec<Uri>, HeaderError> {
+fn asserted(request: &Request) -> Result<Vec<NameAddr>, HeaderError> {
     let identities = request.typed_list::<PAssertedIdentity>()?;
-    Ok(identities.iter().map(|identity| identity.uri().clone()).collect())
+    Ok(identities.iter().map(|identity| identity.address().clone()).collect())
 }
 
 /// What Accept-Contact asks for: CPM features and devices.

@@ -4,10 +4,14 @@
 //! |---|---|
 //! | `client/numbers` | up to where [`SentId`]s and received ones have been given |
 //! | `client/sent/<IMDN Message-ID>` | a sent message, while more may be told of it; with its content until it was answered |
+//! | `client/received/<number>/<token>` | what happened to a received message since it arrived |
+//!
+//! What arrived is read in `history.rs`.
 
 use crate::message::Recipients;
 use crate::outgoing::{Outgoing, SENT_KEY, Stage};
-use crate::{Client, ClientConfig, ClientEvent, ConfigError, SentId, SentMessage};
+use crate::received_state::KEY_PREFIX;
+use crate::{Client, ClientConfig, ClientEvent, ConfigError, ReceivedId, SentId, SentMessage};
 use bytes::Bytes;
 use cpm_base::record::{RecordError, RecordReader, RecordWriter};
 use cpm_base::{DateTime, Now, Seed};
@@ -58,12 +62,13 @@ impl Client {
     ) -> Result<Node<Client>, ConfigError> {
         let (mut client, node) = Client::with_node_config(config, seed)?;
         let mut sent = Vec::new();
-        for record in records {
+        for record in records.iter().cloned() {
             if client.restore(record, &mut sent).is_err() {
                 client.metrics.count("client.record_not_restored");
             }
         }
         client.restore_sent(sent);
+        client.restore_received(&records);
         Node::new(client, node).map_err(ConfigError::Node)
     }
 
@@ -76,6 +81,8 @@ impl Client {
                 sent.push(SentRecord::read(&value, max.saturating_add(RECORD_OVERHEAD))?);
                 Ok(())
             }
+            // Read beside the message that it is about.
+            key if key.starts_with(KEY_PREFIX) => Ok(()),
             _ => Err(RecordError::NotARecord),
         }
     }
@@ -89,14 +96,15 @@ impl Client {
         SentId(self.numbers.sent)
     }
 
-    /// A number for a message that arrived.
-    pub(crate) fn number_received(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) -> u64 {
+    /// A number for a message that arrived. Its record has it as well; [`Client::keep_numbers`] is for those whose records
+    /// are taken out of the store.
+    pub(crate) fn number_received(&mut self) -> ReceivedId {
         self.numbers.received = self.numbers.received.saturating_add(1);
-        self.keep_numbers(now, ports);
-        self.numbers.received
+        ReceivedId(self.numbers.received)
     }
 
-    fn keep_numbers(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
+    /// Takes another block of numbers where one is used up.
+    pub(crate) fn keep_numbers(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
         let numbers = &mut self.numbers;
         if numbers.sent <= numbers.kept.0 && numbers.received <= numbers.kept.1 {
             return;

@@ -65,8 +65,13 @@ impl<K: Ord + Copy, V> Recent<K, V> {
         self.entries.get(&key)
     }
 
-    pub(crate) fn remove(&mut self, key: K) -> Option<V> {
-        self.entries.remove(&key)
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        self.entries.get_mut(&key)
+    }
+
+    /// All of them, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+        self.entries.iter().map(|(key, value)| (*key, value))
     }
 }
 
@@ -94,6 +99,8 @@ mod tests {
         for n in 0..3 {
             recent.insert(n, n);
         }
-        assert_eq!((recent.remove(0), recent.remove(1), recent.remove(2)), (None, Some(1), Some(2)));
+        assert_eq!(recent.iter().collect::<Vec<_>>(), [(1, &1), (2, &2)]);
+        recent.insert(2, 7);
+        assert_eq!((recent.get(0), recent.get(2)), (None, Some(&2)));
     }
 }

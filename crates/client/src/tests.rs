@@ -11,6 +11,7 @@
 
 mod anonymity;
 mod bad_input;
+mod crash;
 mod durable_send;
 mod groups;
 mod harness;
@@ -18,6 +19,8 @@ mod large_receive;
 mod large_send;
 mod pager_receive;
 mod pager_send;
+mod receipts;
+mod received;
 mod registration;
 mod reports;
 mod stored_data;

@@ -44,6 +44,13 @@ pub enum Query {
         /// The object.
         uid: ObjectUid,
     },
+    /// Whether the \Seen flag of a kept object is set (TS 5.4.2-1.a.i). Answered by [`Reply::Seen`].
+    IsSeen {
+        /// Whose Message Storage Server it is.
+        user: Uri,
+        /// The IMDN Message-ID of the message.
+        message_id: String,
+    },
     /// Set the \Seen flag of a kept object (TS 8.2.4). Answered by [`Reply::Stored`]; one that is not kept is no failure.
     MarkSeen {
         /// Whose Message Storage Server it is.
@@ -142,6 +149,8 @@ pub enum Reply {
     Fetched(Result<FetchedObject, FetchError>),
     /// To [`Query::StoreObject`].
     ObjectStored(Result<ObjectUid, StoreError>),
+    /// To [`Query::IsSeen`].
+    Seen(Result<bool, FetchError>),
     /// To [`Query::BodyStructure`].
     BodyStructure(Result<BodyStructure, FetchError>),
 }
@@ -153,6 +162,7 @@ impl Query {
         match self {
             Query::Resolve(_) => Reply::Resolved(Vec::new()),
             Query::Store(_) | Query::MarkSeen { .. } => Reply::Stored(Err(StoreError::Failed)),
+            Query::IsSeen { .. } => Reply::Seen(Err(FetchError::NotFound)),
             Query::Preferences(_) => Reply::Preferences(Ok(Arc::default())),
             Query::Fetch { .. } => Reply::Fetched(Err(FetchError::NotFound)),
             Query::StoreObject(_) => Reply::ObjectStored(Err(StoreError::Failed)),

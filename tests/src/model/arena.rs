@@ -4,7 +4,7 @@ use super::documents;
 use super::isf::{Interworked, Isf};
 use super::plan::{MessagePlan, Plan, RecordPlan};
 use crate::scene::{Told, uri};
-use cpm_client::{Client, ClientConfig, ClientEvent, NewMessage, ReceivedMessage, SentMessage, contact_uri};
+use cpm_client::{Client, ClientConfig, ClientEvent, NewMessage, ReceivedMessage, SentMessage, Strangers, contact_uri};
 use cpm_core::outside::Preferences;
 use cpm_core::{Node, NodeConfig, Ports};
 use cpm_participating::{ParticipatingConfig, ParticipatingFunction, Recording, WithoutPreferences};
@@ -78,6 +78,7 @@ fn client_config(plan: &Plan, id: DeviceId) -> ClientConfig {
     config.registrar = Some(uri("sip:home.test"));
     config.settings.delivery_reports = device.delivery_reports;
     config.settings.display_reports = device.display_reports;
+    config.settings.strangers = Strangers::Report;
     if !device.pager {
         config.features.retain(|feature| *feature != cpm_core::feature::CpmFeature::PagerMessage);
     }

@@ -50,11 +50,14 @@ fn a_field_that_cannot_be_read_gets_a_400_that_says_why() {
 
 #[test]
 fn only_cpim_is_taken() {
-    for content_type in ["text/plain", "application/sdp", "multipart/mixed;boundary=x"] {
+    let multipart = "--x\r\nContent-Type: text/plain\r\n\r\nhello\r\n--x--\r\n";
+    for (content_type, body) in
+        [("text/plain", "hello"), ("application/sdp", "v=0"), ("multipart/mixed;boundary=x", multipart)]
+    {
         let mut rig = Rig::new();
-        rig.deliver(Incoming::message(1, "hello").with("Content-Type", content_type).bytes());
+        rig.deliver(Incoming::message(1, body).with("Content-Type", content_type).bytes());
         let response = rig.next_response(415);
-        assert_eq!(value(response.headers(), "Accept"), "message/cpim");
+        assert_eq!(value(response.headers(), "Accept"), "message/cpim, multipart/mixed");
         rig.quiet();
     }
     let mut rig = Rig::new();
@@ -365,7 +368,9 @@ impl Pair {
             let at = place(side, 5060);
             let contact = contact_uri(["alice", "bob"][side], at);
             let instance = format!("urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6b0{side}");
-            let config = ClientConfig::new(uri(&address(side)), contact, place(side, 2855), &instance);
+            let mut config = ClientConfig::new(uri(&address(side)), contact, place(side, 2855), &instance);
+            config.settings.strangers = crate::Strangers::Report;
+            config.settings.unasserted_senders = true;
             Client::node(config, Seed::new([seed + side as u8; 32])).unwrap()
         };
         let mut pair = Pair {

@@ -1,6 +1,6 @@
 //! Drives a client node by raw bytes over virtual time: one UDP flow to the core, MSRP streams by name.
 
-use crate::{Client, ClientConfig, ClientEvent, NewMessage, SentMessage, contact_uri};
+use crate::{Client, ClientConfig, ClientEvent, NewMessage, SentMessage, Strangers, contact_uri};
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -45,6 +45,8 @@ pub(super) struct Rig {
     pub(super) events: VecDeque<ClientEvent>,
     pub(super) stores: VecDeque<(QueryId, ReceivedRecord)>,
     pub(super) resolves: VecDeque<(QueryId, cpm_ua::NameQuery)>,
+    /// Messages of which the client asks whether \Seen is set; tests reply.
+    pub(super) seen_queries: VecDeque<(QueryId, String)>,
     /// MSRP connections that the client wants.
     pub(super) opens: VecDeque<(OpenId, SocketAddr)>,
     /// What the client wrote on streams and no test has looked at.
@@ -101,6 +103,8 @@ impl Rig {
         config.registrar = Some(uri("sip:198.51.100.1"));
         config.product = "acme/1.0".to_owned();
         (config.refresh.jitter_percent, config.refresh.retry_jitter_percent) = (0, 0);
+        // What a user lets everybody know; tests of the defaults say so.
+        (config.settings.display_reports, config.settings.strangers) = (true, Strangers::Report);
         change(&mut config);
         Rig {
             node: Client::restored(config, Seed::new([life; 32]), records).unwrap(),
@@ -111,6 +115,7 @@ impl Rig {
             events: VecDeque::new(),
             stores: VecDeque::new(),
             resolves: VecDeque::new(),
+            seen_queries: VecDeque::new(),
             opens: VecDeque::new(),
             written: BTreeMap::new(),
             closed: Vec::new(),
@@ -187,6 +192,10 @@ impl Rig {
                         let found = vec![(Transport::Udp, addr(CORE))];
                         self.node.handle_reply(self.now, id, Reply::Resolved(found));
                     }
+                }
+                Action::Query(id, Query::IsSeen { user, message_id }) => {
+                    assert_eq!(user.as_str(), "sip:alice@example.com");
+                    self.seen_queries.push_back((id, message_id));
                 }
                 Action::Query(_, other) => panic!("unexpected query {other:?}"),
                 Action::Event(event) => self.events.push_back(event),

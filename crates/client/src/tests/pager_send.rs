@@ -109,23 +109,13 @@ fn anonymity() {
 }
 
 fn received() -> ReceivedMessage {
+    let arrived = cpm_base::DateTime::UNIX_EPOCH;
     ReceivedMessage {
-        id: ReceivedId(1),
         from: Some(uri("sip:bob@198.51.100.1")),
-        from_name: None,
         reply_to: Some(uri("sip:bob@198.51.100.1")),
         conversation: Some(ConversationId::parse(CONVERSATION).unwrap()),
         contribution: Some(ContributionId::parse(CONTRIBUTION).unwrap()),
-        in_reply_to: None,
-        message_id: None,
-        date: None,
-        subject: None,
-        content_type: "text/plain".to_owned(),
-        content_disposition: None,
-        content: Bytes::new(),
-        display_requested: false,
-        message_uid: None,
-        large: false,
+        ..ReceivedMessage::new(ReceivedId(1), arrived, "text/plain", Bytes::new())
     }
 }
 

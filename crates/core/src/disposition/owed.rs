@@ -260,16 +260,24 @@ impl Owed {
         self.queue.len().saturating_sub(before)
     }
 
+    /// Something was told of a message in an earlier life, or is not to be told: no notification of its kind goes out any
+    /// more. For a function that takes up its messages one by one after a restart.
+    pub fn told_before(&mut self, id: OwedId, what: Happened) {
+        if let Some(known) = self.messages.get_mut(&id) {
+            known.told.insert(kind_of(what));
+            known.delivered |= what == Happened::Delivered;
+        }
+    }
+
     fn tell(&mut self, id: OwedId, what: Happened) {
         let Some(known) = self.messages.get_mut(&id) else { return };
-        let (kind, asked, allowed) = match what {
-            Happened::Delivered => (Kind::Delivery, known.asked.positive_delivery, self.settings.delivery),
-            Happened::Failed => (Kind::Failure, known.asked.negative_delivery && !known.delivered, true),
-            Happened::Displayed => (Kind::Display, known.asked.display && !known.seen, self.settings.display),
-            Happened::Stored | Happened::Processed => (Kind::Processing, known.asked.processing, true),
-            Happened::InterworkedSms | Happened::InterworkedMms => {
-                (Kind::Interworking, known.asked.interworking, true)
-            }
+        let kind = kind_of(what);
+        let (asked, allowed) = match kind {
+            Kind::Delivery => (known.asked.positive_delivery, self.settings.delivery),
+            Kind::Failure => (known.asked.negative_delivery && !known.delivered, true),
+            Kind::Display => (known.asked.display && !known.seen, self.settings.display),
+            Kind::Processing => (known.asked.processing, true),
+            Kind::Interworking => (known.asked.interworking, true),
         };
         known.delivered |= what == Happened::Delivered;
         // Once per kind: a reading that the settings kept back is not told when they change.
@@ -287,6 +295,12 @@ impl Owed {
     /// The next notification that can go: by MSRP in its session where that is open, else by SIP MESSAGE, as `open` says.
     /// What can go neither way waits. Notifications about one message go in their order.
     pub fn next(&mut self, open: impl Fn(Way) -> bool) -> Option<Due> {
+        self.next_to(|_, way| open(way))
+    }
+
+    /// Like [`Owed::next`], where it also matters whom a notification goes to (its sender, as [`OwedMessage::sender`] has
+    /// him): one who may not be told more at present holds nobody else up.
+    pub fn next_to(&mut self, open: impl Fn(&str, Way) -> bool) -> Option<Due> {
         let mut held: BTreeSet<OwedId> = BTreeSet::new();
         for waiting in &mut self.queue {
             let Some(known) = self.messages.get(&waiting.message) else { continue };
@@ -294,8 +308,9 @@ impl Owed {
                 held.insert(waiting.message);
                 continue;
             }
-            let in_session = known.session.map(Way::Session).filter(|way| open(*way));
-            let Some(way) = in_session.or_else(|| Some(Way::Message).filter(|way| open(*way))) else {
+            let is_open = |way: &Way| open(&known.sender, *way);
+            let in_session = known.session.map(Way::Session).filter(is_open);
+            let Some(way) = in_session.or_else(|| Some(Way::Message).filter(is_open)) else {
                 held.insert(waiting.message);
                 continue;
             };
@@ -409,6 +424,16 @@ impl Owed {
             return Err(RecordError::Value("Message-ID"));
         }
         Ok(())
+    }
+}
+
+const fn kind_of(what: Happened) -> Kind {
+    match what {
+        Happened::Delivered => Kind::Delivery,
+        Happened::Failed => Kind::Failure,
+        Happened::Displayed => Kind::Display,
+        Happened::Stored | Happened::Processed => Kind::Processing,
+        Happened::InterworkedSms | Happened::InterworkedMms => Kind::Interworking,
     }
 }
 

@@ -9,7 +9,9 @@ use crate::record;
 use args::Chat as Options;
 use cpm_auth::{Account, AnswerPolicy, Secret};
 use cpm_base::Transport;
-use cpm_client::{Client, ClientConfig, ClientEvent, NewMessage, ReceivedMessage, SentMessage, contact_uri};
+use cpm_client::{
+    Client, ClientConfig, ClientEvent, NewMessage, ReceivedMessage, SentMessage, Strangers, contact_uri,
+};
 use cpm_core::Record;
 use cpm_host::{Clock, HostConfig, Listen, Running, Sockets, Tap, TrustedPeers, seed_from_os, start};
 use cpm_sip::{Host, Uri};
@@ -85,6 +87,8 @@ fn client_config(options: &Options, sip: SocketAddr, msrp: SocketAddr) -> Result
     config.outbound = Some(NextHop::Address(transport, options.server));
     config.display_name.clone_from(&options.device);
     config.settings.display_reports = !options.no_read;
+    // Nobody is asked at the terminal: who uses it wants to see receipts at work.
+    config.settings.strangers = Strangers::Report;
     config.product = concat!("cpm/", env!("CARGO_PKG_VERSION")).to_owned();
     Ok(config)
 }

@@ -2,7 +2,7 @@
 
 use crate::args::Listen as Options;
 use crate::{record, show};
-use cpm_client::{Client, ClientConfig, ClientEvent, ReceivedMessage, contact_uri};
+use cpm_client::{Client, ClientConfig, ClientEvent, ReceivedMessage, Strangers, contact_uri};
 use cpm_core::Record;
 use cpm_host::{Clock, HostConfig, Listen, OpenPolicy, Running, Sockets, Tap, seed_from_os, start};
 use cpm_sip::Uri;
@@ -89,6 +89,9 @@ fn client_config(options: &Options, sip: SocketAddr, msrp: SocketAddr) -> Result
     let mut config = ClientConfig::new(address, contact, msrp, instance);
     config.settings.delivery_reports = !options.no_delivery;
     config.settings.display_reports = !options.no_read;
+    // Whoever sends to it wants to see it answer, and often no core stands in between.
+    config.settings.strangers = Strangers::Report;
+    config.settings.unasserted_senders = true;
     config.product = concat!("cpm/", env!("CARGO_PKG_VERSION")).to_owned();
     Ok(config)
 }

@@ -85,22 +85,13 @@ mod tests {
 
     fn received(content_type: &str, content: &[u8]) -> ReceivedMessage {
         ReceivedMessage {
-            id: ReceivedId(1),
             from: Some(Uri::parse("sip:alice@example.com").unwrap()),
-            from_name: None,
-            reply_to: None,
-            conversation: None,
-            contribution: None,
-            in_reply_to: None,
-            message_id: None,
-            date: None,
-            subject: None,
-            content_type: content_type.to_owned(),
-            content_disposition: None,
-            content: Bytes::copy_from_slice(content),
-            display_requested: false,
-            message_uid: None,
-            large: false,
+            ..ReceivedMessage::new(
+                ReceivedId(1),
+                DateTime::UNIX_EPOCH,
+                content_type,
+                Bytes::copy_from_slice(content),
+            )
         }
     }
 

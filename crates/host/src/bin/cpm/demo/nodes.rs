@@ -2,7 +2,7 @@
 
 use crate::ladder::Ladder;
 use cpm_base::{Random, Seed};
-use cpm_client::{Client, ClientConfig, ClientEvent, contact_uri};
+use cpm_client::{Client, ClientConfig, ClientEvent, Strangers, contact_uri};
 use cpm_core::{Function, Node};
 use cpm_host::{
     Clock, HostConfig, Listen, NodeHandle, OpenPolicy, Running, Sockets, Tap, TrustedPeers, seed_from_os,
@@ -131,6 +131,7 @@ impl Nodes {
         let instance = format!("urn:uuid:{}", shared.random.uuid());
         let mut config = ClientConfig::new(uri(address)?, contact_uri(name, at), msrp, &instance);
         config.registrar = Some(Uri::Sip(sip_uri(core)));
+        (config.settings.display_reports, config.settings.strangers) = (true, Strangers::Report);
         config.product = concat!("cpm/", env!("CARGO_PKG_VERSION")).to_owned();
         let node = Client::node(config, shared.seed()).map_err(|error| error.to_string())?;
         let running = shared.run(name, node, sockets, vec![core])?;
