@@ -4,7 +4,8 @@
 use crate::model::isf::Interworked;
 use cpm_base::Now;
 use cpm_client::{
-    Client, ClientConfig, ClientEvent, Disposition, NewMessage, ReceivedMessage, SentMessage, Strangers, contact_uri,
+    Client, ClientConfig, ClientEvent, Disposition, NewMessage, ReceivedMessage, SentMessage, Strangers,
+    contact_uri,
 };
 use cpm_core::{Node, Ports};
 use cpm_participating::{ParticipatingConfig, ParticipatingEvent, ParticipatingFunction};

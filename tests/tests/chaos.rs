@@ -2,7 +2,9 @@
 //! leave. Whatever happens, nothing false is told, nothing is shown twice, and nothing is left over.
 
 use bytes::Bytes;
-use cpm_client::{Client, ClientConfig, ClientEvent, Disposition, NewMessage, SentMessage, Strangers, contact_uri};
+use cpm_client::{
+    Client, ClientConfig, ClientEvent, Disposition, NewMessage, SentMessage, Strangers, contact_uri,
+};
 use cpm_core::StoreError;
 use cpm_mime::ContentType;
 use cpm_participating::{ParticipatingConfig, ParticipatingFunction};

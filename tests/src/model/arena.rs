@@ -4,7 +4,9 @@ use super::documents;
 use super::isf::{Interworked, Isf};
 use super::plan::{MessagePlan, Plan, RecordPlan};
 use crate::scene::{Told, uri};
-use cpm_client::{Client, ClientConfig, ClientEvent, NewMessage, ReceivedMessage, SentMessage, Strangers, contact_uri};
+use cpm_client::{
+    Client, ClientConfig, ClientEvent, NewMessage, ReceivedMessage, SentMessage, Strangers, contact_uri,
+};
 use cpm_core::outside::Preferences;
 use cpm_core::{Node, NodeConfig, Ports};
 use cpm_participating::{ParticipatingConfig, ParticipatingFunction, Recording, WithoutPreferences};
