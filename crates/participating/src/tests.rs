@@ -8,4 +8,5 @@ mod faults;
 mod originating;
 mod reg_event;
 mod registration;
+mod sending;
 mod terminating;
