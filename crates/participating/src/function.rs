@@ -132,6 +132,8 @@ impl ParticipatingFunction {
         let product = Release::SERVER_2_1.with_product(&config.product);
         let mut node = NodeConfig::proxy(seed, &product);
         node.sip.own_names = vec![(config.address.host().clone(), config.address.port())];
+        // What is neither a SIP nor a tel URI goes to the interworking function (TS 8.2.1.1-8.A.i).
+        node.sip.uri_schemes = Vec::new();
         node.sip.limits.max_branches = config.limits.max_devices;
         node.sip.outbound.clone_from(&config.outbound);
         // A subscription for each user, though most of them rest.

@@ -6,6 +6,7 @@ mod delivery;
 mod dialogs;
 mod faults;
 mod originating;
+mod recorded;
 mod reg_event;
 mod registration;
 mod sending;

@@ -34,7 +34,7 @@ pub struct RequestPolicy {
     pub methods: Vec<Method>,
     /// Option tags that are supported; others in Require (for a proxy: Proxy-Require) are answered 420.
     pub option_tags: Vec<String>,
-    /// URI schemes that a Request-URI may have, in lower case; others are answered 416.
+    /// URI schemes that a Request-URI may have, in lower case; others are answered 416. None at all: any scheme.
     pub uri_schemes: Vec<String>,
     /// Media types that a body may have; others are answered 415. None at all: any type.
     pub content_types: Vec<Accept>,
@@ -309,7 +309,8 @@ fn check_method(method: &Method, policy: &RequestPolicy) -> Result<(), Finding> 
 
 fn check_scheme(uri: &Uri, policy: &RequestPolicy) -> Result<(), Finding> {
     let scheme = uri.as_str().split(':').next().unwrap_or("");
-    if policy.uri_schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
+    let any = policy.uri_schemes.is_empty();
+    if any || policy.uri_schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
         return Ok(());
     }
     Err(Finding::new(StatusCode::UNSUPPORTED_URI_SCHEME, "the URI scheme is not supported"))

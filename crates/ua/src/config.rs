@@ -78,6 +78,9 @@ pub struct Config {
     pub event_packages: Vec<String>,
     /// When registrations, publications and subscriptions are refreshed and tried again.
     pub refresh: crate::RefreshPolicy,
+    /// URI schemes of Request-URIs that are worked on (416 for others): `sip`, `sips`, `tel`; empty: any. A function that
+    /// knows a way to other addresses asks for any.
+    pub uri_schemes: Vec<String>,
     /// Body types that a user agent takes (`type/subtype`, `type/*`, `*/*`; 415 for others); empty: any.
     pub accept: Vec<String>,
     /// What it does at the border of the trust domain (RFC 3325). By default nothing: its function does.
@@ -121,6 +124,7 @@ impl Config {
             supported: Vec::new(),
             event_packages: Vec::new(),
             refresh: crate::RefreshPolicy::default(),
+            uri_schemes: ["sip", "sips", "tel"].map(String::from).to_vec(),
             accept: Vec::new(),
             identity: crate::IdentityPolicy::default(),
             session_timer: None,

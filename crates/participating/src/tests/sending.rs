@@ -201,6 +201,9 @@ pub(super) fn fetched(content_type: &str, octets: &'static [u8]) -> Reply {
     Reply::Fetched(Ok(FetchedObject { content_type, octets: Bytes::from_static(octets) }))
 }
 
+/// What becomes of questions.
+type Happens<'a> = &'a dyn Fn(&mut Bench, &[QueryId]);
+
 /// Two references and a text between them.
 const TWO: &str = "Content-Type: multipart/mixed; boundary=bb
 
@@ -299,7 +302,7 @@ fn content_that_does_not_come_ends_the_message() {
     let wrong = |bench: &mut Bench, ids: &[QueryId]| {
         bench.reply(ids[0], Reply::Preferences(Ok(Arc::new(Preferences::default()))));
     };
-    let happenings: [&dyn Fn(&mut Bench, &[QueryId]); 2] = [&silent, &wrong];
+    let happenings: [Happens<'_>; 2] = [&silent, &wrong];
     for happens in happenings {
         let mut bench = Bench::new();
         bench.datagram(sent_by_alice("", &cpim(TWO)));

@@ -146,6 +146,8 @@ fn methods_schemes_and_hops() {
     for policy in [RequestPolicy::user_agent(), RequestPolicy::proxy()] {
         let request = request_of("MESSAGE nobody:x", &LINES, "");
         assert_eq!(finding(&request, &policy).status, StatusCode::UNSUPPORTED_URI_SCHEME);
+        let any = RequestPolicy { uri_schemes: Vec::new(), ..policy.clone() };
+        assert_eq!(validate_request(&request, &any), Ok(()));
         assert_eq!(validate_request(&request_of("MESSAGE TEL:+1", &LINES, ""), &policy), Ok(()));
     }
     let mut lines = LINES;

@@ -19,6 +19,7 @@ pub(super) fn policy(config: &Config) -> RequestPolicy {
         Role::Proxy => RequestPolicy::proxy(),
     };
     policy.methods.clone_from(&config.allow);
+    policy.uri_schemes.clone_from(&config.uri_schemes);
     policy.option_tags.clone_from(&config.supported);
     if config.session_timer.is_some() {
         policy.option_tags.push("timer".into());

@@ -72,6 +72,20 @@ fn bad_requests_get_the_answer_that_they_deserve() {
 }
 
 #[test]
+fn schemes_are_as_configured() {
+    for (schemes, status) in [(&[][..], "200"), (&["mailto"][..], "200"), (&["sip"][..], "416")] {
+        let uri_schemes = schemes.iter().copied().map(String::from).collect();
+        let mut net = Net::new([config(1), Config { uri_schemes, ..config(2) }]);
+        net.script(1, polite());
+        net.inject(1, address(1), edited("sip:user2@10.0.0.2", "mailto:user2@example.com"));
+        net.run(Duration::from_secs(1));
+        let answer = String::from_utf8(net.wire[0].bytes.to_vec()).unwrap();
+        assert!(answer.starts_with(&format!("SIP/2.0 {status} ")), "{schemes:?}: {answer}");
+        net.run_to_quiet();
+    }
+}
+
+#[test]
 fn a_body_of_a_type_that_is_not_accepted_gets_415() {
     let mut net = Net::new([
         config(1),
