@@ -342,7 +342,7 @@ impl ParticipatingFunction {
     }
 
     /// A 2xx came: what is to be recorded is, and the 2xx waits for that.
-    // req: 8.2.1.1-9.i.a, 6.5.1-onMSG200-2, 8.5-1, 8.5-2, 8.5-3
+    // req: 8.2.1.1-9.i.a, 6.5.1-onMSG200-2
     #[expect(clippy::too_many_arguments, reason = "a message, its answer, and how it was delivered")]
     fn delivered(
         &mut self,
