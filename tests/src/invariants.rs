@@ -184,8 +184,10 @@ fn requests(story: &Story) -> impl Iterator<Item = &TraceEntry> {
 
 /// P12, E8: what goes to a device of the far side names the user and the device of an anonymous sender nowhere.
 pub fn nobody_learns_who_is_anonymous(story: &Story) -> Result<(), String> {
-    let outside: BTreeSet<&str> = story.arena.devices.values().map(|device| device.name.as_str()).collect();
     for sending in story.sendings.iter().filter(|sending| sending.plan.anonymous) {
+        // To the user's own devices it may come back, forwarded.
+        let others = story.arena.devices.iter().filter(|((user, _), _)| *user != sending.plan.from.0);
+        let outside: BTreeSet<&str> = others.map(|(_, device)| device.name.as_str()).collect();
         let sender = story.arena.plan.users[sending.plan.from.0].name;
         let canaries = [sender.to_owned(), crate::model::arena::instance(sending.plan.from)];
         let id = sending.sent.message_id.as_bytes();

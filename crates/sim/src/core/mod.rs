@@ -14,8 +14,8 @@
 //! | client A → core | `<C;lr;orig>`: the Service-Route of A's registration | P-Preferred-Identity, P-Preferred-Service |
 //! | core → PF-A | `<PF-A;lr>, <C;lr;after=orig>` | P-Asserted-Identity; P-Served-User of A with `sescase=orig;regstate=reg` |
 //! | PF-A → core | `<C;lr;after=orig>` | P-Asserted-Service in place of P-Preferred-Service |
-//! | core → PF-B | `<PF-B;lr>, <C;lr;after=term>` | P-Served-User of B with `sescase=term;regstate=reg` or `unreg` |
-//! | PF-B → core | `<C;lr;after=term>` | one request for each device: see below |
+//! | core → PF-B | `<PF-B;lr>, <C;lr;after=term;of=1>` | P-Served-User of B with `sescase=term;regstate=reg` or `unreg` |
+//! | PF-B → core | `<C;lr;after=term;of=1>` | one request for each device: see below |
 //! | core → client B | none (or B's Path) | Request-URI is the registered contact, P-Called-Party-ID what it was before |
 //!
 //! ## What a Participating Function does with it
@@ -33,6 +33,7 @@
 //!   The core delivers it on the flow from which that device registered. A device that is not there (any more), or
 //!   that did not register the ICSI asked for, gives 480. With an address-of-record and no `+sip.instance` the core
 //!   forks to every device that registered the ICSI, itself.
+//!   With another user's address as Request-URI the request is forwarded: that user's function is asked next.
 //! * For an INVITE it proxies with Record-Route to stay in the dialog. What comes inside the dialog carries Route values of
 //!   the dialog alone (no `after`, no P-Served-User): the PF takes off its own and passes on to the next.
 //! * A request that a PF makes by itself (a notification on behalf of its user) goes to the core with

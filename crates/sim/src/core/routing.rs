@@ -112,9 +112,17 @@ impl SipIpCore {
         }
         request.headers_mut().remove(&HeaderName::PServedUser);
         match own.and_then(|own| own.param("after")) {
-            Some("term") => self.deliver(request),
+            Some("term") if !self.is_forwarded(&request, own) => self.deliver(request),
             _ => self.terminating(request),
         }
+    }
+
+    /// Whether the Participating Function of a user gave the request another user's address: that user's services come
+    /// next (3GPP TS 24.229 §5.4.3.3).
+    fn is_forwarded(&self, request: &Request, own: Option<&SipUri>) -> bool {
+        let of = own.and_then(|own| own.param("of")).and_then(|of| of.parse::<usize>().ok());
+        let target = self.user(request.uri());
+        of.is_some() && target.is_some() && of != target
     }
 
     /// A registered device asks: say who it is, then its user's services, then the other side.
@@ -167,9 +175,13 @@ impl SipIpCore {
         }
     }
 
-    /// The way back from a Participating Function.
-    fn after_service(&self, case: &str) -> Uri {
-        Uri::Sip(self.service_uri().clone().with_param("lr", None).with_param("after", Some(case)))
+    /// The way back from the Participating Function of a user; from the terminating one it says whose that was.
+    fn after_service(&self, case: SessionCase, user: usize) -> Uri {
+        let back = self.service_uri().clone().with_param("lr", None).with_param("after", Some(case.token()));
+        Uri::Sip(match case {
+            SessionCase::Orig => back,
+            SessionCase::Term => back.with_param("of", Some(&user.to_string())),
+        })
     }
 
     fn to_service(
@@ -181,7 +193,7 @@ impl SipIpCore {
     ) -> Way {
         let Some(state) = self.users.get(user) else { return Err(StatusCode::NOT_FOUND) };
         let participating = participating.clone().with_param("lr", None);
-        let routes = [Route::new(Uri::Sip(participating)), Route::new(self.after_service(case.token()))];
+        let routes = [Route::new(Uri::Sip(participating)), Route::new(self.after_service(case, user))];
         request.headers_mut().set_typed_list(&routes);
         let served = match case {
             SessionCase::Orig => request

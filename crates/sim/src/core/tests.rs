@@ -79,6 +79,8 @@ enum Addressing {
     Instance,
     ContactAddress,
     LeftToTheCore,
+    /// What is for Bob goes to Alice; everything else as with instances.
+    BobToAlice,
 }
 
 /// A Participating Function that passes on, following the core's description.
@@ -95,6 +97,12 @@ impl Relay {
         let pass = |request| Branch { request, destination: Destination::Routed };
         if !terminating || self.addressing == Addressing::LeftToTheCore {
             return vec![pass(request.clone())];
+        }
+        let bob = request.uri().to_string() == "sip:bob@home.test";
+        if self.addressing == Addressing::BobToAlice && bob {
+            let mut request = request.clone();
+            request.set_uri(Uri::parse("sip:alice@home.test").unwrap());
+            return vec![pass(request)];
         }
         let to_device = |device: &ContactAddr| {
             let mut request = request.clone();

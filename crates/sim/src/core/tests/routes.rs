@@ -303,3 +303,17 @@ fn a_run_of_whole_nodes_replays() {
         assert_ne!(run(3, transport), run(4, transport));
     }
 }
+
+/// What the function of a user sends on to another user's address goes through that user's function first.
+#[test]
+fn what_is_forwarded_goes_to_the_other_users_function() {
+    let mut town = Town::new(1, Addressing::BobToAlice, Transport::Udp);
+    town.register_all();
+    let response = town.ask(town.carol, message("sip:carol@home.test", BOB));
+    assert_eq!(response.status(), StatusCode::OK);
+    let served = |request: &Request| one::<PServedUser>(request).map(|served| served.uri().to_string());
+    let asked = town.got(town.pf_a, &Method::Message);
+    assert_eq!(asked.iter().map(served).collect::<Vec<_>>(), [Some(ALICE.to_owned())]);
+    assert_eq!(town.got(town.alice, &Method::Message).len(), 1);
+    assert!(town.got(town.bob[0], &Method::Message).is_empty());
+}
