@@ -152,12 +152,16 @@ impl Server {
     }
 }
 
-/// Requests without an answer.
+/// Requests without an answer: all that come from outside are the core's; what the function sends of its own is over with
+/// its answer, since links are streams.
 fn under_way(nodes: &mut Nodes, now: Now) -> usize {
-    let open = |holdings: cpm_ua::Holdings| holdings.unanswered.saturating_add(holdings.client_transactions);
-    let core = nodes.first(now, |node| node.command(now, |_, ports| open(ports.sip.holdings())));
+    let core = nodes.first(now, |node| node.command(now, |_, ports| ports.sip.holdings().unanswered));
     let function = nodes.second(now, |node| {
-        node.command(now, |function, ports| open(ports.sip.holdings()).saturating_add(function.pending()))
+        node.command(now, |function, ports| {
+            let holdings = ports.sip.holdings();
+            let open = holdings.unanswered.saturating_add(holdings.client_transactions);
+            open.saturating_add(function.pending())
+        })
     });
     core.saturating_add(function)
 }
