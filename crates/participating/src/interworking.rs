@@ -89,7 +89,7 @@ pub(crate) fn read_isf_answer(response: &Response) -> IsfAnswer {
 
 /// Puts into an object for the message store how it was delivered (TS 8.5.4-C). Of a short message the correlator is the
 /// beginning of its text: an interworking function gives one for multimedia messages alone.
-// req: 6.5.1-onMSG200-2, 8.5.4-C, 8.5.4-C.1, 8.5.4-C.1.a.i, 8.5.4-C.2, 8.5.4-C.2.a.i, N-p1.1
+// req: 6.5.1-onMSG200-2, 8.5.4-A.1, 8.5.4-C, 8.5.4-C.1, 8.5.4-C.1.a.i, 8.5.4-C.2, 8.5.4-C.2.a.i, N-p1.1
 pub(crate) fn mark(object: &mut StoredObject, marks: &Marks, cpim: Option<&CpimMessage>) {
     let by_sms = marks.context.as_deref().is_some_and(|context| context.eq_ignore_ascii_case(BY_SMS));
     object.message_context = marks.context.clone();

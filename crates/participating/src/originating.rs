@@ -43,7 +43,7 @@ pub(crate) enum Stage {
         held: Option<(ProxyId, Box<Response>)>,
     },
     /// It was delivered, with this answer, and is being recorded.
-    Recording { answer: Box<Response>, held: Option<ProxyId>, query: QueryId },
+    Recording { answer: Box<Response>, held: Option<ProxyId> },
     /// A step is being done.
     Moving,
 }
@@ -178,7 +178,7 @@ impl ParticipatingFunction {
                 let uid = if let Reply::ObjectStored(Ok(uid)) = reply { Some(uid) } else { None };
                 self.answer_sender(now, ports, &work, held, *answer, uid);
             }
-            (Stage::Recording { answer, held, .. }, Happening::Timer) => {
+            (Stage::Recording { answer, held }, Happening::Timer) => {
                 self.answer_sender(now, ports, &work, held, *answer, None);
             }
             (stage, _) => {
@@ -372,11 +372,11 @@ impl ParticipatingFunction {
             interworking::mark(&mut object, &marks, cpim.as_ref());
         }
         let asker = crate::work::Asker::Work(work.id);
-        let query = self.ask(now, ports, asker, Query::StoreObject(Box::new(object)));
+        self.ask(now, ports, asker, Query::StoreObject(Box::new(object)));
         // What was delivered is answered in time.
         let last = ports.sip.deadline(work.id).map(|at| at.as_micros().saturating_sub(LAST_MOMENT));
         self.works.set_timer(work.id, last.map(Instant::from_micros));
-        work.stage = Stage::Recording { answer: Box::new(answer), held, query }.of();
+        work.stage = Stage::Recording { answer: Box::new(answer), held }.of();
         self.works.put(work);
     }
 

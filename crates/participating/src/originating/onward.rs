@@ -2,7 +2,7 @@
 
 use crate::external::{ExternalFault, FetchLimits, with_content};
 use crate::identity::{Foreign, Sender};
-use crate::policy::Policy;
+use crate::policy::{ForeignSender, Policy};
 use crate::service::assert_service;
 use crate::work::Work;
 use crate::{body, checks};
@@ -106,11 +106,16 @@ pub(super) fn check(
     if !checks::service_of_sender(policy, facts.service) {
         return Err(Refused::forbidden(Reason::NotAllowed));
     }
-    // What says who it is from has to be readable, and is looked at before anything is fetched for it.
-    body::cpim_of(&work.request)?;
-    let mut headers = work.request.headers().clone();
-    let mut cpim = facts.cpim.as_deref().cloned();
-    settle(policy, work, &mut headers, cpim.as_mut()).map(drop)
+    // What says who it is from has to be readable.
+    if facts.cpim.is_none() {
+        body::cpim_of(&work.request)?;
+    }
+    if policy.foreign_sender == ForeignSender::Refuse {
+        let mut headers = work.request.headers().clone();
+        let mut cpim = facts.cpim.as_deref().cloned();
+        settle(policy, work, &mut headers, cpim.as_mut())?;
+    }
+    Ok(())
 }
 
 /// TS 8.2.1.1-4: what expired is not delivered (RFC 3428 §7 leaves that to policy), and its sender hears so.
@@ -142,7 +147,7 @@ fn settle(
 
 /// The message as it goes on: with the content that it referred to, its sender's identity and no other, the time at which
 /// it came (TS 5.2-p11), and the service that its sender preferred, asserted.
-// req: 8.2.1.1-5.b, 8.2.1.1-5.c, 8.2.1.1-7.i, 8.2.1.1-7.i.1, 8.2.1.1-8, 5.2-p11.2
+// req: 8.2.1.1-5.b, 8.2.1.1-5.c, 8.2.1.1-7.i, 8.2.1.1-7.i.1, 8.2.1.1-8
 pub(super) fn prepare(
     policy: &Policy,
     work: &Work,

@@ -170,7 +170,6 @@ fn messages_of_four_features_are_served() {
 }
 
 /// TS 5.2-p11: whatever the client said.
-// req: 5.2-p11.2
 #[test]
 fn the_time_of_a_message_is_when_it_came() {
     let mut bench = Bench::new();
