@@ -1,11 +1,12 @@
 //! The CPM Participating Function of OMA CPM Conversation Functions 2.1 (section 8), as logic that a
 //! [`cpm_core::Node`] drives.
 //!
-//! It serves its users in both roles, as the SIP/IP core asks it to (P-Served-User, RFC 5502). So far: third-party
-//! registration (8.1.1), and passing on pager-mode messages with their notifications and the sessions of large messages, as
-//! a SIP proxy: originating it turns P-Preferred-Service into P-Asserted-Service (8.2.1.1-7), terminating it forks to the
-//! devices of its user that registered the feature (8.3.1.1) and says 480 when there is none. Its answer is the far
-//! side's final response. MSRP runs end to end.
+//! It serves its users in both roles, as the SIP/IP core asks it to (P-Served-User, RFC 5502). So far: registration (8.1),
+//! and pager-mode messages with their notifications. Originating (8.2.1.1) it puts in what the sender left in its message
+//! store, lets nobody write in the name of another, says when a message came, asserts the service, sends what the core
+//! cannot deliver to the interworking function, and records with a Message-UID. Terminating (8.3.1.1) it forks to the
+//! devices of its user that registered the feature and says 480 when there is none. The sessions of large messages it
+//! passes on as a SIP proxy; MSRP runs end to end.
 //!
 //! ```
 //! use cpm_base::Seed;

@@ -172,9 +172,7 @@ impl ParticipatingFunction {
             (Stage::Interworking { onward, held }, Happening::Response(answer)) => {
                 self.isf_answered(now, ports, work, onward, held, answer.ok());
             }
-            (Stage::Recording { answer, held, query }, Happening::Reply(replied, reply))
-                if replied == query =>
-            {
+            (Stage::Recording { answer, held }, Happening::Reply(_, reply)) => {
                 let uid = if let Reply::ObjectStored(Ok(uid)) = reply { Some(uid) } else { None };
                 self.answer_sender(now, ports, &work, held, *answer, uid);
             }
