@@ -271,6 +271,7 @@ impl Client {
             Some(Purpose::Bye) => self.bye_answered(now, ports, transaction, Some(response)),
             None => {}
         }
+        self.launch_waiting(now, ports);
         self.send_reports(now, ports);
     }
 
@@ -287,6 +288,7 @@ impl Client {
             Some(Purpose::Bye) => self.bye_answered(now, ports, transaction, None),
             None => {}
         }
+        self.launch_waiting(now, ports);
         self.send_reports(now, ports);
     }
 
@@ -332,7 +334,7 @@ impl Function for Client {
             self.written(now, ports, &written);
         }
         if core::mem::take(&mut self.launch_due) {
-            self.launch_waiting(now, ports);
+            self.release_held(now, ports);
         }
         self.sending_timeout(now, ports);
         self.receiving_timeout(now, ports);

@@ -112,6 +112,7 @@ impl Client {
     pub fn cancel_message(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, id: SentId) -> bool {
         if self.outbox.get(&id).is_some_and(|outgoing| outgoing.stage != outgoing::Stage::UnderWay) {
             self.finished(now, ports, id, Err(Failure::Cancelled));
+            self.launch_waiting(now, ports);
             return true;
         }
         let invite = self.sending.iter().find_map(|large| match large.stage {

@@ -11,6 +11,7 @@ use cpm_core::{Ports, Written, disposition};
 use cpm_cpim::DispositionRequest;
 use cpm_sip::{Expires, Method, Response, Uri};
 use cpm_ua::{Destination, TransactionFailure};
+use std::collections::BTreeSet;
 
 /// What the records of sent messages are called, before their IMDN Message-ID.
 pub(crate) const SENT_KEY: &str = "client/sent/";
@@ -37,7 +38,9 @@ pub(crate) struct Outgoing {
 pub(crate) enum Stage {
     /// The store has not confirmed it.
     Storing,
-    /// It is kept, from an earlier life or because the endpoint takes no new work.
+    /// It is from an earlier life, and the client is not registered yet.
+    Held,
+    /// It is kept, and goes out when another to the same address is answered, or when there is room for it.
     Waiting,
     /// It is on the wire.
     UnderWay,
@@ -120,38 +123,80 @@ impl Client {
             |outgoing: &&Outgoing| outgoing.stage == Stage::Storing && outgoing.sent.message_id == message_id;
         let waits = self.outbox.values().find(storing).map(|outgoing| outgoing.sent.id);
         match (waits, written.result) {
-            (Some(id), Ok(())) => self.launch(now, ports, id),
+            (Some(id), Ok(())) => self.set_stage(id, Stage::Waiting),
             // What was perhaps kept all the same may not go out in a later life: the user hears that it failed.
             (Some(id), Err(_)) => self.finished(now, ports, id, Err(Failure::NotStored)),
-            (None, Ok(())) => {}
-            (None, Err(_)) => self.metrics.count("client.state_not_stored"),
+            (None, Ok(())) => return,
+            (None, Err(_)) => return self.metrics.count("client.state_not_stored"),
+        }
+        self.launch_waiting(now, ports);
+    }
+
+    fn set_stage(&mut self, id: SentId, stage: Stage) {
+        if let Some(outgoing) = self.outbox.get_mut(&id) {
+            outgoing.stage = stage;
         }
     }
 
-    /// Sends what waits, as far as there is room.
+    /// What an earlier life left may go out.
+    pub(crate) fn release_held(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
+        for outgoing in self.outbox.values_mut().filter(|outgoing| outgoing.stage == Stage::Held) {
+            outgoing.stage = Stage::Waiting;
+        }
+        self.launch_waiting(now, ports);
+    }
+
+    /// Sends what waits and may go out.
     pub(crate) fn launch_waiting(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
-        let waiting = self.outbox.values().filter(|outgoing| outgoing.stage == Stage::Waiting);
-        let waiting: Vec<SentId> = waiting.map(|outgoing| outgoing.sent.id).collect();
-        for id in waiting {
-            self.launch(now, ports, id);
+        loop {
+            let mut over = false;
+            for id in self.launchable() {
+                over |= self.launch(now, ports, id);
+            }
+            // Behind one that is over, another may go.
+            if !over {
+                return;
+            }
         }
     }
 
-    fn launch(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, id: SentId) {
-        let Some(mut outgoing) = self.outbox.remove(&id) else { return };
+    /// What may go out: of MESSAGE requests one at a time to each address (RFC 3428 §8), in the order of their commands.
+    fn launchable(&self) -> Vec<SentId> {
+        if !self.outbox.values().any(|outgoing| outgoing.stage == Stage::Waiting) {
+            return Vec::new();
+        }
+        let target = |outgoing: &Outgoing| self.target(&outgoing.sent.to).map(Uri::key);
+        let under_way = self.transactions.values().filter_map(|purpose| match purpose {
+            Purpose::Pager(id) => self.outbox.get(id).and_then(target),
+            Purpose::Report(report) => Some(report.target().key()),
+            Purpose::Bye => None,
+        });
+        let mut taken: BTreeSet<String> = under_way.collect();
+        let mut launchable = Vec::new();
+        for (id, outgoing) in &self.outbox {
+            let free = outgoing.sent.large || target(outgoing).is_none_or(|target| taken.insert(target));
+            if free && outgoing.stage == Stage::Waiting {
+                launchable.push(*id);
+            }
+        }
+        launchable
+    }
+
+    /// Sends a message. Returns whether it is over because it cannot be.
+    fn launch(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, id: SentId) -> bool {
+        let Some(mut outgoing) = self.outbox.remove(&id) else { return false };
         let launched = match outgoing.lifetime(now) {
             Err(expired) => Err(NotNow::Never(expired)),
             Ok(lifetime) if outgoing.sent.large => self.launch_large(now, ports, &outgoing, lifetime),
             Ok(lifetime) => self.launch_pager(now, ports, &outgoing, lifetime),
         };
-        outgoing.stage = match launched {
-            Ok(()) => Stage::UnderWay,
-            Err(_) => Stage::Waiting,
-        };
-        self.outbox.insert(id, outgoing);
-        if let Err(NotNow::Never(why)) = launched {
-            self.finished(now, ports, id, Err(why));
+        if launched.is_ok() {
+            outgoing.stage = Stage::UnderWay;
         }
+        self.outbox.insert(id, outgoing);
+        let Err(NotNow::Never(why)) = launched else { return false };
+        self.finished(now, ports, id, Err(why));
+        true
     }
 
     // req: 7.2.1.1-7, 7.2.1.1-14, 7.2.1.1-15, 7.2.1.1-16

@@ -277,7 +277,7 @@ impl Client {
         }
         let service = self.registration.service_stands;
         ports.host.event(ClientEvent::Registered { expires: bindings.expires, associated, service });
-        self.launch_waiting(now, ports);
+        self.release_held(now, ports);
     }
 }
 

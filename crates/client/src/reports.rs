@@ -51,6 +51,13 @@ pub(crate) struct PendingReport {
     request: Request,
 }
 
+impl PendingReport {
+    /// The Request-URI that it goes to.
+    pub(crate) fn target(&self) -> &Uri {
+        self.request.uri()
+    }
+}
+
 impl Receipt {
     /// `None` when nobody can be told: the originator is not known, or the message has no id.
     pub(crate) fn new(facts: &Facts, cpim: &CpimMessage, own: &BTreeSet<String>) -> Option<Receipt> {

@@ -245,7 +245,7 @@ fn read_outgoing(record: &mut RecordReader<'_>, sent: &SentMessage) -> Result<Ou
         expires: lives.then_some(seconds),
         content,
         cpim: Bytes::copy_from_slice(record.bytes()?),
-        stage: Stage::Waiting,
+        stage: Stage::Held,
     })
 }
 

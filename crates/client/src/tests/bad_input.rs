@@ -173,7 +173,7 @@ fn memory_is_bounded() {
     for n in 0..200 {
         rig.deliver(Incoming::message(n, cpim(&format!("m{n}"), "display", "Hi")).bytes());
         rig.deliver(Incoming::invite(1000 + n, &offer("actpass", "")).bytes());
-        let message = NewMessage::text(uri("sip:bob@198.51.100.1"), "Hi").with_reports();
+        let message = NewMessage::text(uri(&format!("sip:bob{n}@198.51.100.1")), "Hi").with_reports();
         let sent = rig.command(|client, now, ports| client.send_message(now, ports, message));
         assert_eq!(sent.map_err(|refused| refused.why).err(), (n >= 50).then_some(SendRefusal::Busy));
     }

@@ -1,7 +1,9 @@
 //! TS 7.2.1.1 and 7.2.1.3: pager mode messages on their way out.
 
 use super::harness::*;
-use crate::{ClientEvent, Failure, MAX_PAGER, NewMessage, ReceivedId, ReceivedMessage, SendRefusal};
+use crate::{
+    ClientEvent, Failure, MAX_PAGER, NewMessage, ReceivedId, ReceivedMessage, SendRefusal, SentMessage,
+};
 use bytes::Bytes;
 use cpm_core::{ContributionId, ConversationId};
 use cpm_sip::{Method, Request};
@@ -254,4 +256,62 @@ fn no_two_messages_share_an_id() {
         list.dedup();
         assert_eq!(list.len(), 50);
     }
+}
+
+/// One MESSAGE at a time to each address (RFC 3428 §8), and in the order of the commands: also when the store confirms them
+/// in another, and when one of them comes to nothing.
+// req: 7.2.1.1-p1
+#[test]
+fn messages_to_one_address_go_one_after_another() {
+    let mut rig = Rig::new();
+    rig.auto_state = None;
+    let sent: Vec<SentMessage> = (0..4).map(|n| rig.send(text(&n.to_string()))).collect();
+    let other = rig.send(NewMessage::text(uri("sip:carol@198.51.100.1"), "hi"));
+    rig.state_queries.make_contiguous().reverse();
+    let id_of = |request: &Request| parse_cpim(request.body()).imdn_message_id().unwrap().unwrap();
+    rig.reply_state(Ok(()));
+    // Carol's does not wait for Bob's.
+    let hers = rig.next_request(Method::Message);
+    assert_eq!(id_of(&hers), other.message_id);
+    for _ in 0..3 {
+        rig.reply_state(Ok(()));
+        rig.quiet();
+    }
+    // The first of all is not kept: it fails, and the others follow.
+    rig.reply_state(Err(cpm_core::StoreError::Failed));
+    assert_eq!(rig.next_event(), ClientEvent::SendFailed { id: sent[0].id, why: Failure::NotStored });
+    for (n, expected) in sent.iter().enumerate().skip(1) {
+        let request = rig.next_request(Method::Message);
+        assert_eq!(id_of(&request), expected.message_id);
+        assert!(rig.sent.is_empty(), "the next one waits");
+        match n {
+            1 => rig.answer(&request, "200 OK", "", ""),
+            2 => rig.answer(&request, "486 Busy Here", "", ""),
+            _ => rig.advance(secs(33)),
+        }
+        rig.sent
+            .retain(|message| message.as_request().is_some_and(|again| id_of(again) != expected.message_id));
+    }
+    assert_eq!(rig.events.len(), 3 + 1, "{:?}", rig.events);
+    rig.auto_state = Some(Ok(()));
+    while !rig.state_queries.is_empty() {
+        rig.reply_state(Ok(()));
+    }
+    rig.at_rest();
+}
+
+/// One that waits can be stopped, and holds nobody up.
+#[test]
+fn one_that_waits_behind_another_can_be_stopped() {
+    let mut rig = Rig::new();
+    let sent: Vec<SentMessage> = (0..3).map(|n| rig.send(text(&n.to_string()))).collect();
+    let first = rig.next_request(Method::Message);
+    rig.quiet();
+    assert!(!rig.command(|client, now, ports| client.cancel_message(now, ports, sent[0].id)));
+    assert!(rig.command(|client, now, ports| client.cancel_message(now, ports, sent[1].id)));
+    assert_eq!(rig.next_event(), ClientEvent::SendFailed { id: sent[1].id, why: Failure::Cancelled });
+    rig.quiet();
+    rig.answer(&first, "200 OK", "", "");
+    let third = rig.next_request(Method::Message);
+    assert_eq!(parse_cpim(third.body()).imdn_message_id().unwrap().as_deref(), Some(&*sent[2].message_id));
 }
