@@ -157,11 +157,14 @@ fn asserted_service(request: &Request) -> AssertedService {
     }
 }
 
-/// Privacy that hides who somebody is (RFC 3323 §4.2, RFC 3325 §9.3), or an anonymous From (RFC 3323 §4.1.1.3).
+/// Privacy that hides who somebody is (RFC 3323 §4.2, RFC 3325 §9.3), or one that nobody can read; or an anonymous From
+/// (RFC 3323 §4.1.1.3).
 fn is_anonymous(request: &Request) -> bool {
-    let privacy = request.typed::<Privacy>().ok().flatten();
-    let asked =
-        privacy.is_some_and(|privacy| ["id", "user", "header"].iter().any(|value| privacy.contains(value)));
+    let asked = match request.typed::<Privacy>() {
+        Ok(privacy) => privacy
+            .is_some_and(|privacy| ["id", "user", "header"].iter().any(|value| privacy.contains(value))),
+        Err(_) => true,
+    };
     let from = request.typed::<From>().ok().flatten();
     asked || from.is_some_and(|from| cpm_ua::is_anonymous(from.uri()))
 }

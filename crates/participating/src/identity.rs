@@ -117,13 +117,35 @@ pub(crate) fn hide(headers: &mut Headers) {
         headers.remove(&HeaderName::From);
         headers.copy_from(&before, &HeaderName::From);
     }
-    headers.remove(&HeaderName::PServedUser);
+    for name in [
+        HeaderName::PServedUser,
+        // They say who was authenticated, or where somebody is.
+        HeaderName::Authorization,
+        HeaderName::ProxyAuthorization,
+        HeaderName::Identity,
+        HeaderName::Geolocation,
+        HeaderName::HistoryInfo,
+    ] {
+        headers.remove(&name);
+    }
+    for name in unknown_in(headers) {
+        headers.remove(&name);
+    }
     let agent = before.get(&HeaderName::UserAgent).and_then(|value| value.to_text());
     if let Some(release) = agent.and_then(|agent| Release::find(&agent))
         && let Ok(agent) = UserAgent::new(&release.to_string())
     {
         headers.push_typed(&agent);
     }
+}
+
+/// Fields that nobody here knows, Remote-Party-ID and the like: who wants to be nobody does without them.
+fn unknown_in(headers: &Headers) -> Vec<HeaderName> {
+    let about_the_body =
+        |name: &str| name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
+    let unknown =
+        |name: &&HeaderName| matches!(name, HeaderName::Other(other) if !about_the_body(other.as_str()));
+    headers.iter().map(|(name, _)| name).filter(unknown).cloned().collect()
 }
 
 /// An anonymous request asks that what is asserted stays in the core (RFC 3325 §9.3), unless it says `none`.

@@ -56,6 +56,22 @@ fn alone_or_beside_a_list() {
     }
 }
 
+/// What came encoded goes on as it is meant.
+#[test]
+fn an_encoding_is_undone() {
+    let encoded = "RnJvbTogPHNpcDphQHg+DQoNCkNvbnRlbnQtVHlwZTogdGV4dC9wbGFpbg0KDQpoaQ==";
+    let body = format!(
+        "--b\nContent-Type: message/cpim\nContent-Transfer-Encoding: base64\nX: y\n\n{encoded}\n--b--\n"
+    );
+    let mut request = request("multipart/mixed; boundary=b", &body);
+    let cpim = cpim_of(&request).unwrap().unwrap();
+    assert_eq!(cpim.from().unwrap().unwrap().uri, "sip:a@x");
+    set_cpim(&mut request, &cpim).unwrap();
+    let expected =
+        "--b\nContent-Type: message/cpim\nX: y\n\nFrom: <sip:a@x>\n\nContent-Type: text/plain\n\nhi\n--b--\n";
+    assert_eq!(request.body(), &expected.replace('\n', "\r\n"));
+}
+
 #[test]
 fn what_is_no_single_readable_message() {
     assert_eq!(cpim_of(&request("text/plain", "hi")), Ok(None));

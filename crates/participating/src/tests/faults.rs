@@ -8,6 +8,7 @@ use cpm_sip::{HeaderName, Method, StatusCode};
 use proptest::prelude::*;
 use std::time::Duration;
 
+/// Threat E1: whoever is no part of the core asserts nothing here, and reaches nobody.
 #[test]
 fn strangers_get_403_and_nothing_goes_out() {
     let mut bench = Bench::new();
