@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cpm_base::{DateTime, FlowId, FlowInfo, Instant, Now, Protocol, Seed, Transport, Trust};
 use cpm_core::outside::{ObjectUid, Preferences};
 use cpm_core::{Action, Node, Query, Reply};
-use cpm_participating::{ParticipatingConfig, ParticipatingFunction, Recording};
+use cpm_participating::{ParticipatingConfig, ParticipatingFunction, Recording, RegSubscription};
 use cpm_sip::{Frame, Limits, Message, Request, Response, StatusCode, StreamFramer, Uri, parse_datagram};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -45,12 +45,36 @@ struct Case {
 
 const CASES: [Case; 8] = [
     Case { name: "terminating", originating: false, preferences: None, recording: false, udp: false },
-    Case { name: "terminating, preferences", originating: false, preferences: Some(""), recording: false, udp: false },
-    Case { name: "terminating, three rules", originating: false, preferences: Some(RULES), recording: false, udp: false },
-    Case { name: "terminating, recorded", originating: false, preferences: None, recording: true, udp: false },
+    Case {
+        name: "terminating, preferences",
+        originating: false,
+        preferences: Some(""),
+        recording: false,
+        udp: false,
+    },
+    Case {
+        name: "terminating, three rules",
+        originating: false,
+        preferences: Some(RULES),
+        recording: false,
+        udp: false,
+    },
+    Case {
+        name: "terminating, recorded",
+        originating: false,
+        preferences: None,
+        recording: true,
+        udp: false,
+    },
     Case { name: "originating", originating: true, preferences: None, recording: false, udp: false },
     Case { name: "originating, recorded", originating: true, preferences: None, recording: true, udp: false },
-    Case { name: "terminating, over UDP", originating: false, preferences: None, recording: false, udp: true },
+    Case {
+        name: "terminating, over UDP",
+        originating: false,
+        preferences: None,
+        recording: false,
+        udp: true,
+    },
     Case { name: "originating, over UDP", originating: true, preferences: None, recording: false, udp: true },
 ];
 
@@ -73,6 +97,7 @@ impl Hands {
         let mut config = ParticipatingConfig::new(own);
         config.policy.preferences = case.preferences.is_some();
         config.policy.recording = if case.recording { Recording::Always } else { Recording::Never };
+        config.policy.reg_subscription = RegSubscription::WhenNotTold;
         let node = ParticipatingFunction::node(config, Seed::new([7; 32])).expect("a configuration");
         let rules = case.preferences.unwrap_or_default().as_bytes();
         let preferences = Preferences::from_documents(rules, b"", b"", &cpm_xml::Limits::default());
@@ -193,22 +218,25 @@ fn message(serial: u64, case: Case) -> String {
         (false, udp) => ("bob", "term", if udp { "UDP" } else { "TCP" }),
     };
     let transport = if case.udp { "" } else { ";transport=tcp" };
+    // What goes on over UDP stays below 1,300 octets (RFC 3261 §18.1.1).
+    let before =
+        format!("Via: SIP/2.0/TCP 192.0.2.31:5060;branch=z9hG4bK-client-{serial};received=192.0.2.31\n");
+    let before = if case.udp { "" } else { &before };
     let head = format!(
         "MESSAGE sip:bob@example.com SIP/2.0
 Via: SIP/2.0/{over} 192.0.2.10:5060;branch=z9hG4bK-bench-{serial}
-Via: SIP/2.0/TCP 192.0.2.31:5060;branch=z9hG4bK-client-{serial};received=192.0.2.31
-Max-Forwards: 68
+{before}Max-Forwards: 68
 Route: <sip:pf.example.com;lr>
 Route: <sip:192.0.2.10:5060{transport};lr;odi={serial}>
 From: <sip:alice@example.com>;tag=a{serial}
 To: <sip:bob@example.com>
 Call-ID: k3m9t7w2q5x8z1c4v6b0n2j4{serial}
 CSeq: 1 MESSAGE
-P-Asserted-Identity: \"Alice\" <sip:alice@example.com>
+P-Asserted-Identity: <sip:alice@example.com>
 P-Asserted-Service: urn:urn-7:3gpp-service.ims.icsi.oma.cpm.msg
 P-Served-User: <sip:{user}@example.com>;sescase={session};regstate=reg
 Accept-Contact: *;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.msg\";require;explicit
-User-Agent: CPM-client/OMA2.1 bench
+User-Agent: CPM-client/OMA2.1
 Conversation-ID: f81d4fae-7dec-11d0-a765-00a0c91e6bf6
 Contribution-ID: abcdef00-1234-4678-90ab-cdef01234567
 Content-Type: message/cpim
@@ -264,9 +292,13 @@ fn main() {
             hands.serial += 1;
             first.push(Bytes::from(message(hands.serial, case)));
         }
-        let mut allocated = measure(|| drop(hands.goes_in(std::mem::take(&mut first))));
+        let mut allocated = measure(|| {
+            hands.goes_in(std::mem::take(&mut first));
+        });
         answers.extend(hands.came_out().iter().filter_map(Message::as_request).map(ok));
-        allocated += measure(|| drop(hands.goes_in(answers)));
+        allocated += measure(|| {
+            hands.goes_in(answers);
+        });
         println!(
             "{:<28} {:>12.2} {:>14.0} {:>12.0} {:>12.0}",
             case.name,
