@@ -1,6 +1,7 @@
 //! The CPIM message in the body of a request: alone, or a part beside a list of recipients (TS 7.2.1.1-9).
 
 use crate::leaves::replace_leaves;
+use bytes::Bytes;
 use cpm_cpim::{CpimError, CpimMessage, Leniency, Limits};
 use cpm_mime::{ContentType, MimeError, Part};
 use cpm_sip::{HeaderName, HeaderText, Request};
@@ -38,6 +39,10 @@ impl From<MimeError> for BodyFault {
 /// There is one that cannot be read, or there are several.
 pub(crate) fn cpim_of(request: &Request) -> Result<Option<CpimMessage>, BodyFault> {
     let Some(body) = body_of(request)? else { return Ok(None) };
+    // Nearly always it is alone.
+    if body.content_type()?.is("message/cpim") {
+        return read_cpim(body.body);
+    }
     let mut found = Vec::new();
     replace_leaves(&body, &cpm_mime::Limits::DEFAULT, |leaf| {
         if leaf.content_type()?.is("message/cpim") {
@@ -48,7 +53,11 @@ pub(crate) fn cpim_of(request: &Request) -> Result<Option<CpimMessage>, BodyFaul
     let (Some(octets), 0..=1) = (found.first(), found.len()) else {
         return if found.is_empty() { Ok(None) } else { Err(BodyFault::Several) };
     };
-    let read = CpimMessage::parse(octets.clone(), &Limits::default(), &Leniency::field());
+    read_cpim(octets.clone())
+}
+
+fn read_cpim(octets: Bytes) -> Result<Option<CpimMessage>, BodyFault> {
+    let read = CpimMessage::parse(octets, &Limits::default(), &Leniency::field());
     read.map(|(message, _)| Some(message)).map_err(BodyFault::Cpim)
 }
 

@@ -83,12 +83,13 @@ impl Facts {
             return Err(unreadable(StatusCode::FORBIDDEN, why));
         }
         let (content, cpim) = content_of(request);
+        let wishes = request.typed_list::<AcceptContact>().map_err(bad)?;
         Ok(Facts {
             role,
             served: served.uri().clone(),
             originators: asserted.iter().map(|identity| identity.uri().clone()).collect(),
-            feature: feature_of(request).map_err(bad)?,
-            extra_strings: has_extra_strings(request),
+            feature: feature_of(&wishes),
+            extra_strings: has_extra_strings(&wishes),
             service: asserted_service(request),
             anonymous: is_anonymous(request),
             content,
@@ -134,8 +135,7 @@ fn id<T, E>(request: &Request, name: &HeaderName, parse: impl Fn(&str) -> Result
 }
 
 /// What Accept-Contact asks for beside CPM and one device.
-fn has_extra_strings(request: &Request) -> bool {
-    let wishes = request.typed_list::<AcceptContact>().unwrap_or_default();
+fn has_extra_strings(wishes: &[AcceptContact]) -> bool {
     wishes.iter().any(|wish| {
         wish.params().iter().any(|(name, _)| {
             !name.eq_ignore_ascii_case(ICSI_REF)

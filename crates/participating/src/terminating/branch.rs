@@ -14,9 +14,8 @@ const INSTANCE: &str = "+sip.instance";
 pub(crate) fn for_devices(request: &Request, feature: CpmFeature) -> Request {
     let mut copy = request.clone();
     assert_service(&mut copy);
-    drop_instances(copy.headers_mut());
+    let wishes = drop_instances(copy.headers_mut());
     // Readings C9: one that names the service and insists on it.
-    let wishes = copy.typed_list::<AcceptContact>().unwrap_or_default();
     if !wishes.iter().any(|wish| insists_on(wish, feature))
         && let Some(wish) = insisting(ICSI_REF, &feature.encoded())
     {
@@ -63,14 +62,15 @@ pub(super) fn set_uid(request: &mut Request, uid: Option<ObjectUid>) {
 }
 
 /// A device that the sender's side named is none of ours to aim at (readings C8). Nothing is written anew when there is
-/// none.
-fn drop_instances(headers: &mut Headers) {
-    let wishes = headers.typed_list::<AcceptContact>().unwrap_or_default();
-    let names_instance = |wish: &AcceptContact| wish.params().contains(INSTANCE);
-    if wishes.iter().any(names_instance) {
-        let others: Vec<AcceptContact> = wishes.into_iter().filter(|wish| !names_instance(wish)).collect();
-        headers.set_typed_list(&others);
+/// none. Returns what is left.
+fn drop_instances(headers: &mut Headers) -> Vec<AcceptContact> {
+    let mut wishes = headers.typed_list::<AcceptContact>().unwrap_or_default();
+    let before = wishes.len();
+    wishes.retain(|wish| !wish.params().contains(INSTANCE));
+    if wishes.len() < before {
+        headers.set_typed_list(&wishes);
     }
+    wishes
 }
 
 fn insists_on(wish: &AcceptContact, feature: CpmFeature) -> bool {

@@ -41,7 +41,7 @@ fn a_release_that_is_not_taken_is_132_before_anybody_is_asked() {
 // req: 8.3.1.1-2, 6.4.2-T1-119
 #[test]
 fn anonymity_that_is_not_allowed_is_119() {
-    let anonymous = ["Privacy: id\n", "Privacy: header;id\n", "Privacy: user\n", ""];
+    let anonymous = ["Privacy: id\n", "Privacy: header;id\n", "Privacy: user\n", "Privacy: ;\n", ""];
     for privacy in anonymous {
         let mut octets = pager("1", "term", &format!("{WISH}{privacy}"));
         if privacy.is_empty() {
