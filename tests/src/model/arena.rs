@@ -81,6 +81,9 @@ fn client_config(plan: &Plan, id: DeviceId) -> ClientConfig {
     config.settings.delivery_reports = device.delivery_reports;
     config.settings.display_reports = device.display_reports;
     config.settings.strangers = Strangers::Report;
+    config.settings.strangers = Strangers::Report;
+    // How few a minute they may be is not what is asked here.
+    config.limits.max_reports_per_minute = 1_000;
     if !device.pager {
         config.features.retain(|feature| *feature != cpm_core::feature::CpmFeature::PagerMessage);
     }
@@ -284,7 +287,7 @@ impl Arena {
         self.world.heal();
         self.world.set_default_link(Link::perfect());
         self.world.set_query_delay(Duration::from_millis(1)..Duration::from_millis(1));
-        self.world.set_query_trouble(cpm_sim::QueryTrouble::default());
+        self.world.end_query_trouble();
         for a in self.nodes() {
             for b in self.nodes() {
                 self.world.set_link(a, b, Link::perfect());

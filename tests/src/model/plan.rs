@@ -126,7 +126,7 @@ pub const INTERWORKING: bool = true;
 pub const RECORDING: bool = true;
 pub const POLICIES: bool = true;
 pub const SEEN: bool = false;
-pub const RESTARTS: bool = false;
+pub const RESTARTS: bool = true;
 pub const FUNCTION_RESTARTS: bool = true;
 
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];

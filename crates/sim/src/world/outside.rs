@@ -154,6 +154,12 @@ impl<E: fmt::Debug + 'static> World<E> {
         self.slot_mut(node.into()).outside.faults.entry(kind).or_default().extend(faults);
     }
 
+    /// No query goes wrong any more, neither those that were to ([`World::fail_queries`]) nor by chance.
+    pub fn end_query_trouble(&mut self) {
+        self.query_trouble = QueryTrouble::default();
+        self.nodes.iter_mut().for_each(|slot| slot.outside.faults.clear());
+    }
+
     /// The next store queries of a node fail in this way, one for each entry.
     pub fn fail_stores(&mut self, node: impl Into<NodeId>, faults: &[StoreError]) {
         let faults: Vec<_> = faults.iter().map(|fault| QueryFault::Store(*fault)).collect();

@@ -147,6 +147,10 @@ fn each_kind_of_query_fails_as_it_is_told() {
         peer(&world, a).replies[before..],
         [Reply::ObjectStored(Ok(uid(2))), Reply::ObjectStored(Ok(uid(2)))]
     );
+    world.fail_queries(a, QueryKind::StoreObject, &[QueryFault::Lost]);
+    world.end_query_trouble();
+    assert!(ask(&mut world, a, m("5")).is_some());
+    world.fail_queries(a, QueryKind::Preferences, &[QueryFault::Fetch(FetchError::Failed)]);
     let failed = ask(&mut world, a, Query::Preferences(bob()));
     assert_eq!(failed, Some(Reply::Preferences(Err(FetchError::Failed))));
     assert!(matches!(ask(&mut world, a, Query::Preferences(bob())), Some(Reply::Preferences(Ok(_)))));
