@@ -112,7 +112,7 @@ impl Client {
 
     /// Sends what is due, as long as there is room for more transactions: a crowd of senders that do not answer may not
     /// make this client hold ever more of them.
-    // req: 5.4.1-p1, 5.4-via-i
+    // req: 5.4.1-p1, 5.4-p6, 5.4-via-i
     pub(crate) fn send_reports(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
         if self.reports_held {
             return;

@@ -87,11 +87,29 @@ impl Rig {
         Rig::restored_bare(change, 7, Vec::new())
     }
 
+    /// What the store holds.
+    pub(super) fn records(&self) -> Vec<Record> {
+        let received = self.received_records.iter().cloned().map(Record::Received);
+        let state = self.state_kept.iter().cloned().map(Record::State);
+        cpm_core::standing(received.chain(state))
+    }
+
     /// The next life of this client, from what its store holds; nothing is remembered but the time.
     pub(super) fn restart(self, change: impl FnOnce(&mut ClientConfig)) -> Rig {
-        let received = self.received_records.into_iter().map(Record::Received);
-        let records = received.chain(self.state_kept.into_iter().map(Record::State));
-        let mut rig = Rig::restored_bare(change, self.life + 1, cpm_core::standing(records));
+        let records = self.records();
+        self.restart_with(records, change)
+    }
+
+    /// The next life, when the store holds this.
+    pub(super) fn restart_with(self, records: Vec<Record>, change: impl FnOnce(&mut ClientConfig)) -> Rig {
+        let mut rig = Rig::restored_bare(change, self.life + 1, records.clone());
+        for record in records {
+            match record {
+                Record::Received(received) => rig.received_records.push(received),
+                Record::State(state) => rig.state_kept.push(state),
+                other => panic!("{other:?}"),
+            }
+        }
         rig.now = self.now;
         rig.flow(SIP, Protocol::Sip, Transport::Udp, CORE, Trust::Core);
         rig

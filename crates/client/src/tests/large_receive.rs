@@ -206,6 +206,31 @@ fn the_whole_way() {
     answered.rig.quiet();
 }
 
+/// A large message is found among the objects of the user's store as a short one is, and says until when it is of use.
+// req: 7.2.2.2-noUID-a, 7.2.2.2-noUID-b, C.1.5-p1
+#[test]
+fn what_a_large_message_is_known_by() {
+    let invite = Incoming::invite(1, &offer("actpass", "a=msrp-cema\r\n")).with("Message-Expires", "60");
+    let (mut answered, flow) = Answered::of(Rig::new(), invite).bound();
+    let chunk = answered.whole("tid00001", "msg1", big("Hi ").as_bytes());
+    answered.rig.stream(flow, chunk);
+    let message = answered.rig.next_received();
+    assert_eq!(message.expires, Some(cpm_base::DateTime::parse("2026-11-21T10:01:00Z").unwrap()));
+    let bob = cpm_core::outside::Folder::Peer("sip:bob@example.org".to_owned());
+    let object = crate::MessageKeys {
+        conversation: message.conversation.clone(),
+        contribution: message.contribution.clone(),
+        message_uid: Some("9".to_owned()),
+        message_id: message.message_id.clone(),
+        ..crate::MessageKeys::new(bob)
+    };
+    let client = answered.rig.node.function();
+    assert_eq!(client.match_received(&object), Some(message.id));
+    assert_eq!(client.match_received(&object.clone().with_message_id("other")), None);
+    let carol = cpm_core::outside::Folder::Peer("sip:carol@example.org".to_owned());
+    assert_eq!(client.match_received(&crate::MessageKeys { folder: carol, ..object }), None);
+}
+
 // req: 7.2.2.2-p6.2
 #[test]
 fn the_bye_names_the_message_in_the_store() {
@@ -231,6 +256,10 @@ fn the_bye_names_the_message_in_the_store() {
     assert_eq!(answered.rig.next_received().message_uid.as_deref(), Some("4711"));
     answered.rig.quiet();
     answered.rig.at_rest();
+    // It is kept: the message is found by it in the next life.
+    let rig = answered.rig.restart(|_| {});
+    let object = crate::MessageKeys::new(cpm_core::outside::Folder::Peer("sip:bob@example.org".to_owned()));
+    assert_eq!(rig.node.function().match_received(&object.with_message_uid("4711")), Some(id));
 }
 
 // req: 7.2.2.2-p5.2

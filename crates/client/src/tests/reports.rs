@@ -48,7 +48,7 @@ fn check_report(report: &Request, notification: &Notification) {
     assert_eq!(document.notifications().collect::<Vec<_>>(), [notification]);
 }
 
-// req: 5.4-via-i, 5.4-p3, 5.4-p4, 5.4-p7, 5.4-gen-1.b.i, 5.4.1-p1, 5.4.1-1, 5.4.1-2, 5.4.1-2.a.i, 5.4.1-2.a.ii
+// req: 5.4-p6, 5.4-via-i, 5.4-p3, 5.4-p4, 5.4-p7, 5.4-gen-1.b.i, 5.4.1-p1, 5.4.1-1, 5.4.1-2, 5.4.1-2.a.i, 5.4.1-2.a.ii
 // req: 5.4.1-2.a.iii, 5.4.1-2.a.iv.a, 5.4.1-2.a.v, 5.4.1-p2, 7.2.2.3-3
 #[test]
 fn a_delivery_notification() {
@@ -521,4 +521,81 @@ fn as_many_sent_messages_are_remembered_as_configured() {
     let expected =
         [disposition(sent[1].id, Disposition::Delivered), disposition(sent[2].id, Disposition::Delivered)];
     assert_eq!(ids, expected);
+}
+
+/// Several documents in one message: each counts for itself, and one that cannot be read hides no other.
+// req: 5.4.5-p2, 5.4-rcv-1, 5.4-rcv-2, 5.4-p8
+#[test]
+fn aggregated_notifications() {
+    let mut rig = Rig::new();
+    let mut sent = Vec::new();
+    for _ in 0..2 {
+        sent.push(rig.send(NewMessage::text(uri("sip:bob@example.org"), "Hi").with_reports()));
+    }
+    rig.sent.clear();
+    rig.events.clear();
+    let part = |document: &str| format!("--x\r\nContent-Type: message/imdn+xml\r\n\r\n{document}\r\n");
+    let documents = [
+        part(&imdn(&sent[0].message_id, DELIVERED)),
+        part("<imdn"),
+        part(&imdn(&sent[0].message_id, DISPLAYED)),
+        "--x\r\nContent-Type: text/plain\r\n\r\nhello\r\n".to_owned(),
+        part(&imdn(&sent[1].message_id, DISPLAYED)),
+        part(&imdn("nobody-s", DELIVERED)),
+    ];
+    let body = cpim_imdn("i1", &format!("{}--x--\r\n", documents.concat())).replace(
+        "message/imdn+xml\r\nContent-Disposition",
+        "multipart/mixed;boundary=x\r\nContent-Disposition",
+    );
+    rig.deliver(Incoming::message(1, body).bytes());
+    rig.next_response(200);
+    let events: Vec<ClientEvent> = rig.events.drain(..).collect();
+    let expected = [
+        disposition(sent[0].id, Disposition::Delivered),
+        disposition(sent[0].id, Disposition::Displayed),
+        disposition(sent[1].id, Disposition::Displayed),
+    ];
+    assert_eq!(events, expected);
+    let counted = |name| rig.node.function().metrics().get(name);
+    assert_eq!((counted("client.report_unreadable"), counted("client.report_unknown")), (1, 1));
+}
+
+/// Threat E5: what nobody but a From vouches for says nothing, though it names the recipient.
+#[test]
+fn a_report_that_the_core_does_not_vouch_for_is_refused() {
+    for (allowed, trust, asserted, counts) in [
+        (false, cpm_base::Trust::Core, true, true),
+        (false, cpm_base::Trust::Core, false, false),
+        (false, cpm_base::Trust::Outside, true, false),
+        (true, cpm_base::Trust::Core, false, true),
+    ] {
+        let mut rig = Rig::bare(|config| config.settings.unasserted_senders = allowed);
+        rig.flow(SIP, cpm_base::Protocol::Sip, cpm_base::Transport::Udp, CORE, trust);
+        let sent = rig.send(NewMessage::text(uri("sip:bob@example.org"), "Hi").with_reports());
+        rig.sent.clear();
+        let incoming = Incoming::message(1, cpim_imdn("i1", &imdn(&sent.message_id, DELIVERED)));
+        let incoming = if asserted { incoming } else { incoming.without("P-Asserted-Identity") };
+        rig.deliver(incoming.bytes());
+        rig.next_response(200);
+        let told = rig.events.iter().any(|event| matches!(event, ClientEvent::Disposition { .. }));
+        assert_eq!(told, counts, "{allowed} {trust:?} {asserted}");
+        assert_eq!(counted(&rig, "client.report_not_from_a_recipient"), u64::from(!counts));
+    }
+}
+
+/// What a notification said is known in the next life, by its record alone: it is told once.
+// req: 5.4.3-p2
+#[test]
+fn what_was_told_stays_told_after_a_restart() {
+    let (mut rig, id, message_id) = one_sent();
+    // The store has the notification, and never hears that it changed what is known of the message.
+    rig.auto_state = Some(Err(cpm_core::StoreError::Full));
+    told(&mut rig, 1, &message_id, DELIVERED);
+    assert_eq!(rig.next_event(), disposition(id, Disposition::Delivered));
+    let mut rig = rig.restart(|_| {});
+    told(&mut rig, 2, &message_id, DELIVERED);
+    rig.quiet();
+    assert_eq!(counted(&rig, "client.report_repeated"), 1);
+    told(&mut rig, 3, &message_id, DISPLAYED);
+    assert_eq!(rig.next_event(), disposition(id, Disposition::Displayed));
 }

@@ -60,6 +60,34 @@ fn what_was_asked_is_told_once() {
 }
 
 #[test]
+fn what_was_told_in_an_earlier_life_is_not_told_again() {
+    let mut owed = owed();
+    let id = owed.received(message("m")).unwrap();
+    owed.told_before(id, Happened::Delivered);
+    // A failure after a delivery is none, in whichever life it was delivered.
+    assert_eq!(owed.happened(id, Happened::Failed), 0);
+    assert_eq!(owed.happened(id, Happened::Displayed), 1);
+    assert_eq!(sent(&mut owed, |_| true), ["m displayed"]);
+    let other = owed.received(message("n")).unwrap();
+    owed.told_before(other, Happened::Displayed);
+    assert_eq!(owed.happened(other, Happened::Displayed), 1);
+    assert_eq!(sent(&mut owed, |_| true), ["n delivered"]);
+}
+
+#[test]
+fn one_who_may_not_be_told_more_holds_nobody_else_up() {
+    let mut owed = owed();
+    for (sender, id) in [("sip:a@x", "1"), ("sip:b@x", "2"), ("sip:a@x", "3")] {
+        let id = owed.received(OwedMessage { sender: sender.to_owned(), ..message(id) }).unwrap();
+        owed.happened(id, Happened::Delivered);
+    }
+    let due = owed.next_to(|peer, _| peer != "sip:a@x").unwrap();
+    assert_eq!((due.to.as_str(), due.message_id.as_str()), ("sip:b@x", "2"));
+    assert!(owed.next_to(|peer, _| peer != "sip:a@x").is_none());
+    assert_eq!(owed.next_to(|_, _| true).unwrap().message_id, "1");
+}
+
+#[test]
 fn what_was_shown_was_delivered() {
     let mut owed = owed();
     let id = owed.received(message("m")).unwrap();
