@@ -51,6 +51,11 @@ pub struct Limits {
     pub max_references: usize,
     /// Octets of all that is fetched for one message. Default 64 KiB; more is answered 513.
     pub max_fetched_bytes: usize,
+    /// Messages of which is remembered what was told of them (TS 8.3.4). Default 65,536; with more, those that would be
+    /// forgotten first are.
+    pub max_dispositions: usize,
+    /// Notifications on behalf of users that are owed. Default 16,384; one more is not made.
+    pub max_owed: usize,
     /// SUBSCRIBEs to the registration of users in a second. Default 100, at least 1; more wait for the next second.
     pub max_subscribes_per_second: u32,
 }
@@ -64,6 +69,8 @@ impl Default for Limits {
             max_work: 65_536,
             max_references: 8,
             max_fetched_bytes: 65_536,
+            max_dispositions: 65_536,
+            max_owed: 16_384,
             max_subscribes_per_second: 100,
         }
     }

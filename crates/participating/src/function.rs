@@ -2,6 +2,7 @@
 
 use crate::Connectivity;
 use crate::config::ParticipatingConfig;
+use crate::dispositions::Dispositions;
 use crate::facts::{Facts, Unreadable};
 use crate::reg_event::RegEvents;
 use crate::registrations::Registrations;
@@ -75,6 +76,7 @@ pub struct ParticipatingFunction {
     pub(crate) state: StateWriter,
     /// What another node kept, until the time is known.
     restored: Vec<StateRecord>,
+    pub(crate) dispositions: Dispositions,
     /// MESSAGEs under way.
     pub(crate) works: Works,
     /// INVITEs that were passed on and have no final response yet; each leaves with its
@@ -95,6 +97,7 @@ impl ParticipatingFunction {
             reg_events: RegEvents::default(),
             held_registers: Vec::new(),
             restored: Vec::new(),
+            dispositions: Dispositions::default(),
             works: Works::default(),
             relayed: BTreeMap::new(),
             metrics: Metrics::default(),
@@ -171,7 +174,7 @@ impl ParticipatingFunction {
     /// How many requests are under way.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.relayed.len().saturating_add(self.works.len())
+        self.relayed.len().saturating_add(self.works.len()).saturating_add(self.dispositions.waiting())
     }
 
     /// Counters of the function itself.
@@ -254,7 +257,7 @@ impl ParticipatingFunction {
     }
 
     /// Something happened to a MESSAGE under way.
-    fn goes_on(
+    pub(crate) fn goes_on(
         &mut self,
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,
@@ -279,6 +282,7 @@ impl ParticipatingFunction {
     ) {
         match asker {
             Asker::Work(work) => self.goes_on(now, ports, work, Happening::Reply(id, reply)),
+            Asker::Nobody => {}
         }
     }
 
@@ -409,6 +413,7 @@ impl ParticipatingFunction {
         work: &Work,
         status: Option<StatusCode>,
     ) {
+        self.dispositions.is_over(work, status);
         let (role, method) = (work.facts.role, Method::Message);
         ports.host.event(match status {
             Some(status) => ParticipatingEvent::Handled { role, method, status },
@@ -482,6 +487,7 @@ impl Function for ParticipatingFunction {
             Input::Reply(id, reply) => self.question_answered(now, ports, id, reply),
             Input::Msrp(_) => {}
         }
+        self.end_dispositions(now, ports);
     }
 
     fn handle_timeout(&mut self, now: Now, ports: &mut Ports<'_, ParticipatingEvent>) {
@@ -497,16 +503,23 @@ impl Function for ParticipatingFunction {
         while let Some(id) = self.works.rang(now.mono) {
             self.goes_on(now, ports, id, Happening::Timer);
         }
+        self.send_owed(now, ports);
+        self.end_dispositions(now, ports);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
         if !self.restored.is_empty() {
             return Some(Instant::ZERO);
         }
-        [self.next_user_alarm(), self.state.next_timeout(), self.works.next_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.next_user_alarm(),
+            self.state.next_timeout(),
+            self.works.next_timeout(),
+            self.dispositions.next_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }
 
@@ -516,7 +529,7 @@ impl ParticipatingFunction {
         for record in std::mem::take(&mut self.restored) {
             if record.key.starts_with(crate::registrations::PREFIX) {
                 self.take_up_user(now, ports, &record);
-            } else {
+            } else if !self.take_up_disposition(now, ports, &record) {
                 self.metrics.count("pf.record_unreadable");
             }
         }
@@ -526,6 +539,8 @@ impl ParticipatingFunction {
     fn written(&mut self, now: Now, ports: &mut Ports<'_, ParticipatingEvent>, written: &Written) {
         if written.key.starts_with(crate::registrations::PREFIX) && !written.goes_on {
             self.user_stored(now, ports, &written.key, written.result);
+        } else if Self::is_disposition_record(&written.key) && !written.goes_on {
+            self.disposition_written(now, ports, &written.key, written.result.is_ok());
         }
     }
 
@@ -549,11 +564,18 @@ impl ParticipatingFunction {
             Event::ProxyFinal { proxy, response, .. } => self.far_side_answered(now, ports, proxy, response),
             Event::ProxyEnded { proxy, .. } => self.ended(now, ports, proxy),
             Event::Response { transaction, response } => {
+                let status = Some(response.status());
+                if self.owed_answered(now, ports, transaction, status) {
+                    return;
+                }
                 if let Some(work) = self.works.transaction_over(transaction) {
                     self.goes_on(now, ports, work, Happening::Response(Ok(response)));
                 }
             }
             Event::TransactionFailed { transaction, why } => {
+                if self.owed_answered(now, ports, transaction, None) {
+                    return;
+                }
                 if let Some(work) = self.works.transaction_over(transaction) {
                     self.goes_on(now, ports, work, Happening::Response(Err(why)));
                 }

@@ -24,6 +24,7 @@ mod checks;
 mod config;
 mod connectivity;
 pub mod decision;
+mod dispositions;
 mod external;
 mod facts;
 mod function;

@@ -44,6 +44,8 @@ pub(crate) enum Stage {
     },
     /// It was delivered, with this answer, and is being recorded.
     Recording { answer: Box<Response>, held: Option<ProxyId> },
+    /// It was taken, with this answer, which waits for so many writes.
+    Remembering { answer: Box<Response>, held: Option<ProxyId>, writes: usize },
     /// A step is being done.
     Moving,
 }
@@ -89,9 +91,24 @@ impl ParticipatingFunction {
         let wanted = onward::check(&self.config.policy, &work, now.wall, until)
             .and_then(|()| self.stored_content_of(&work.facts));
         match wanted {
-            Ok(urls) => self.ask_for(now, ports, work, urls, until),
+            Ok(urls) => {
+                if let Some(work) = self.disposition_arrives(now, ports, work) {
+                    self.ask_for(now, ports, work, urls, until);
+                }
+            }
             Err(Refused { status, why }) => self.refuse_work(now, ports, &work, status, Some(&why)),
         }
+    }
+
+    /// It tells something new after all.
+    pub(crate) fn originating_sets_out(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: Box<Work>,
+    ) {
+        let until = checks::expires_at(&work.request, &work.facts, now.wall);
+        self.ask_for(now, ports, work, Vec::new(), until);
     }
 
     fn fetch_limits(&self) -> FetchLimits {
@@ -175,6 +192,13 @@ impl ParticipatingFunction {
             (Stage::Recording { answer, held }, Happening::Reply(_, reply)) => {
                 let uid = if let Reply::ObjectStored(Ok(uid)) = reply { Some(uid) } else { None };
                 self.answer_sender(now, ports, &work, held, *answer, uid);
+            }
+            (Stage::Remembering { answer, held, writes }, Happening::Written) => {
+                if writes > 1 {
+                    work.stage = Stage::Remembering { answer, held, writes: writes.saturating_sub(1) }.of();
+                    return self.works.put(work);
+                }
+                self.answer_sender(now, ports, &work, held, *answer, None);
             }
             (Stage::Recording { answer, held }, Happening::Timer) => {
                 self.answer_sender(now, ports, &work, held, *answer, None);
@@ -363,6 +387,11 @@ impl ParticipatingFunction {
             None
         };
         let Some(mut object) = object else {
+            let writes = self.remember_told(now, ports, &work);
+            if writes > 0 {
+                work.stage = Stage::Remembering { answer: Box::new(answer), held, writes }.of();
+                return self.works.put(work);
+            }
             return self.answer_sender(now, ports, &work, held, answer, None);
         };
         if let Some(marks) = marks {

@@ -57,6 +57,19 @@ pub struct Policy {
     /// `methods` and `+g.3gpp.smsip`.
     pub capabilities: Vec<String>,
 
+    // --- Notifications (TS 8.2.4, 8.2.5, 8.3.4).
+    /// How long it is remembered what was told of a message (TS 8.3.4-2.b), from the last time on; at least 1 min. Default
+    /// 24 h.
+    pub disposition_life: Duration,
+    /// Whether the sender of a message is told on behalf of its recipient what became of it, when that was asked for and no
+    /// device can tell (TS 8.2.5). Default yes.
+    pub tell_on_behalf: bool,
+    /// Releases `(major, minor)` of clients that make no delivery notifications about pager messages (TS 8.2.5-2). Default:
+    /// none.
+    pub releases_without_imdn: Vec<(u16, u16)>,
+    /// How long it is tried to send a notification on behalf of a user; at least 1 min. Default 24 h.
+    pub owed_life: Duration,
+
     // --- Originating (TS 8.2).
     /// Whether a user who sends may be anonymous (TS 8.2.1.1-3). Default yes.
     pub anonymity_originating: bool,
@@ -117,6 +130,10 @@ impl Default for Policy {
             registration_stored_first: false,
             primary: vec![PrimaryMark::Param { name: "+g.3gpp.smsip".to_owned(), value: None }],
             capabilities: vec!["methods".to_owned(), "+g.3gpp.smsip".to_owned()],
+            disposition_life: Duration::from_secs(24 * 3_600),
+            tell_on_behalf: true,
+            releases_without_imdn: Vec::new(),
+            owed_life: Duration::from_secs(24 * 3_600),
             anonymity_originating: true,
             barred: BTreeSet::new(),
             foreign_sender: ForeignSender::Rewrite,
@@ -303,6 +320,13 @@ impl Policy {
         }
         if !refuses(self.too_large) {
             return wrong("too_large", "only 4xx, 5xx and 6xx refuse");
+        }
+        let minute = Duration::from_secs(60);
+        if self.disposition_life < minute {
+            return wrong("disposition_life", "less than 1 min");
+        }
+        if self.owed_life < minute {
+            return wrong("owed_life", "less than 1 min");
         }
         if self.reg_expires < 60 {
             return wrong("reg_expires", "less than 60 s");

@@ -79,11 +79,6 @@ pub(crate) struct RegEvents {
 }
 
 impl RegEvents {
-    /// How many SUBSCRIBEs and awake subscriptions there are.
-    pub(crate) fn len(&self) -> usize {
-        self.subscribes.len().saturating_add(self.subscriptions.len())
-    }
-
     /// When the next SUBSCRIBE may be sent.
     pub(crate) fn next_timeout(&self, per_second: u32) -> Option<Instant> {
         let next = if self.sent < per_second { self.since } else { self.since.plus(SECOND) };

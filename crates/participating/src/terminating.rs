@@ -6,6 +6,7 @@ pub(crate) mod branch;
 mod delivery;
 
 use crate::decision::{self, Decision, DeliveryRequest, Outcome, Verdict, decide};
+use crate::dispositions::behalf::{self, Told};
 use crate::facts::Facts;
 use crate::interworking::{self, Marks};
 use crate::policy::WithoutPreferences;
@@ -49,6 +50,10 @@ pub(crate) struct Plan {
     referring: Option<CpimMessage>,
     /// What the interworking function said of it.
     marks: Option<Marks>,
+    /// No device that gets it makes notifications of its own (TS 8.2.5-2).
+    without_imdn: bool,
+    /// Its sender was told on behalf of the user what became of it.
+    told: bool,
 }
 
 impl Plan {
@@ -78,6 +83,19 @@ impl ParticipatingFunction {
         if let Some(refused) = decision::refused_at_once(&asked, &self.config.policy) {
             return self.carry_out(now, ports, work, refused, Vec::new());
         }
+        if let Some(work) = self.disposition_arrives(now, ports, work) {
+            self.terminating_sets_out(now, ports, work);
+        }
+    }
+
+    /// It is for the user, and tells something new: whom it goes to.
+    pub(crate) fn terminating_sets_out(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: Box<Work>,
+    ) {
+        let asked = delivery_request(&work.facts, now);
         let skipped = self.config.policy.skipped;
         let none_counts = asked.extra_strings && skipped.preferences && skipped.blacklist;
         if !self.config.policy.preferences || none_counts {
@@ -178,7 +196,16 @@ impl ParticipatingFunction {
     ) {
         self.metrics.count(decision.why.counter());
         let outcome = decision.outcome.clone();
-        let plan = Plan { decision, devices, asked_to_keep: false, uid: None, referring: None, marks: None };
+        let plan = Plan {
+            decision,
+            devices,
+            asked_to_keep: false,
+            uid: None,
+            referring: None,
+            marks: None,
+            without_imdn: false,
+            told: false,
+        };
         match outcome {
             Outcome::Refuse(reason) => {
                 let why = reason.map(|reason| reason.text());
@@ -189,7 +216,7 @@ impl ParticipatingFunction {
                 self.metrics.count("pf.deferral_wanted");
                 self.refuse_work(now, ports, &work, StatusCode::TEMPORARILY_UNAVAILABLE, None);
             }
-            Outcome::Store => match store_query(&work, None) {
+            Outcome::Store => match store_query(&work, None, false) {
                 Some(query) => {
                     self.ask(now, ports, Asker::Work(work.id), query);
                     work.stage = crate::work::Stage::Terminating(Stage::Storing(Box::new(plan)));
@@ -215,10 +242,15 @@ impl ParticipatingFunction {
         mut plan: Plan,
     ) {
         let refers = plan.wants_references() && plan.referring.is_none() && has_media(&work.facts);
-        let records = plan.decision.record && !delivery::is_recorded_after(plan.decision.interworking);
+        // TS 8.3.5: of notifications, those that were delivered.
+        let is_message = work.facts.content == Content::Message;
+        let after = delivery::is_recorded_after(plan.decision.interworking);
+        let records = plan.decision.record && is_message && !after;
+        plan.without_imdn = self.no_device_tells(&plan);
+        plan.told = plan.without_imdn && self.may_tell_on_behalf(&work.facts, Told::Delivered);
         if !plan.asked_to_keep
             && (records || refers)
-            && let Some(query) = store_query(&work, None)
+            && let Some(query) = store_query(&work, None, plan.told)
         {
             plan.asked_to_keep = true;
             self.ask(now, ports, Asker::Work(work.id), query);
@@ -293,6 +325,18 @@ impl ParticipatingFunction {
         self.send_out(now, ports, work, plan);
     }
 
+    /// Whether none of the devices that get it makes notifications of its own.
+    fn no_device_tells(&self, plan: &Plan) -> bool {
+        let devices = plan.devices.iter().zip(&plan.decision.devices);
+        let mut chosen = devices
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Selected { .. }))
+            .map(|(device, _)| device)
+            .peekable();
+        plan.decision.outcome == Outcome::Deliver
+            && chosen.peek().is_some()
+            && chosen.all(|device| self.lacks_notifications(device))
+    }
+
     fn count_kept(&mut self, kept: bool) {
         self.metrics.count(if kept { "pf.recorded" } else { "pf.not_recorded" });
     }
@@ -315,8 +359,11 @@ fn delivery_request(facts: &Facts, now: Now) -> DeliveryRequest {
 
 /// TS 8.5.1: the message for the message store, with what the interworking function said of it.
 // req: 8.3.1.1-5, 8.5.1-A, 8.5.1-B
-fn store_query(work: &Work, marks: Option<&Marks>) -> Option<Query> {
-    let mut object = recording::stored_object(&work.request, &work.facts, &work.facts.originators)?;
+// req: 8.2.5-b2
+fn store_query(work: &Work, marks: Option<&Marks>, told: bool) -> Option<Query> {
+    let answered = told.then(|| behalf::without_delivery_requests(&work.request, &work.facts)).flatten();
+    let request = answered.as_ref().unwrap_or(&work.request);
+    let mut object = recording::stored_object(request, &work.facts, &work.facts.originators)?;
     if let Some(marks) = marks {
         interworking::mark(&mut object, marks, work.facts.cpim.as_deref());
     }

@@ -4,6 +4,7 @@
 pub(crate) mod bench;
 mod delivery;
 mod dialogs;
+mod dispositions;
 mod faults;
 mod originating;
 mod recorded;
@@ -11,3 +12,8 @@ mod reg_event;
 mod registration;
 mod sending;
 mod terminating;
+
+/// Names of requests, which an endpoint alone gives out.
+pub(crate) fn request_ids(count: usize) -> Vec<cpm_ua::RequestId> {
+    bench::request_ids(count)
+}

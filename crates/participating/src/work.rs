@@ -45,6 +45,8 @@ pub(crate) enum Happening {
     Answered(ProxyId, Response),
     /// The final response to a request that was sent for it, or none.
     Response(Result<Response, TransactionFailure>),
+    /// Something that it waits for was written, or could not be.
+    Written,
     /// Its timer rang.
     Timer,
     /// Nobody waits for its answer any more; nothing was sent.
@@ -56,6 +58,8 @@ pub(crate) enum Happening {
 pub(crate) enum Asker {
     /// A MESSAGE under way.
     Work(WorkId),
+    /// Nobody: the reply changes nothing.
+    Nobody,
 }
 
 /// A question that the host has not answered.

@@ -3,6 +3,7 @@
 
 use super::{Plan, Stage, store_query};
 use crate::decision::{self, Interworking, Outcome, Tried, Verdict};
+use crate::dispositions::behalf::Told;
 use crate::interworking::{self, IsfAnswer, Marks};
 use crate::terminating::branch;
 use crate::work::{Asker, Happening, Work};
@@ -24,11 +25,24 @@ pub(crate) struct Delivery {
     isf: Option<TransactionId>,
     /// It has, and did not take it.
     isf_error: Option<Response>,
+    /// Before the answer goes to the sender, this many writes have to end.
+    settling: Option<(Final, usize)>,
+    /// A device, or the interworking function, has it.
+    taken: bool,
     /// The sender has its answer, or waits for none any more.
     answered: bool,
     /// Who has not answered until now is not waited for.
     patience_over: bool,
     tried: Tried,
+}
+
+/// The final response that the sender of a message gets.
+#[derive(Debug)]
+enum Final {
+    /// That of a device.
+    Taken(ProxyId, Response),
+    /// That nobody took it.
+    Error(Response),
 }
 
 impl Delivery {
@@ -39,6 +53,8 @@ impl Delivery {
             held: None,
             isf: None,
             isf_error: None,
+            settling: None,
+            taken: false,
             answered: false,
             patience_over: false,
             tried: Tried::default(),
@@ -47,7 +63,9 @@ impl Delivery {
 
     /// Something may still come that matters.
     fn is_waiting(&self) -> bool {
-        self.isf.is_some() || (self.proxy.is_some() && !self.answered && !self.patience_over)
+        self.isf.is_some()
+            || self.settling.is_some()
+            || (self.proxy.is_some() && !self.answered && !self.patience_over)
     }
 }
 
@@ -131,8 +149,7 @@ impl ParticipatingFunction {
             Happening::Answered(proxy, response) => {
                 delivery.proxy = None;
                 if response.status().is_success() {
-                    self.release(now, ports, &work, proxy, response);
-                    delivery.answered = true;
+                    self.device_took_it(now, ports, &work, &mut delivery, proxy, response);
                 } else {
                     delivery.held = Some((proxy, response));
                 }
@@ -149,11 +166,71 @@ impl ParticipatingFunction {
                 if !core::mem::replace(&mut delivery.answered, true) {
                     self.tell_handled(ports, &work, None);
                 }
-                (delivery.proxy, delivery.held) = (None, None);
+                (delivery.proxy, delivery.held, delivery.settling) = (None, None, None);
+            }
+            Happening::Written => {
+                if let Some((answer, left)) = delivery.settling.take() {
+                    match left.saturating_sub(1) {
+                        0 => self.settled(now, ports, &work, &mut delivery, answer),
+                        left => delivery.settling = Some((answer, left)),
+                    }
+                }
             }
             Happening::Reply(..) => {}
         }
         self.wait_or_give_up(now, ports, work, delivery);
+    }
+
+    /// A device took it. Before its sender hears so, what was told is remembered, and what has to be told on behalf of the
+    /// user is owed.
+    // req: 8.2.5-2, 8.3.4-2.a.iv
+    fn device_took_it(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: &Work,
+        delivery: &mut Delivery,
+        proxy: ProxyId,
+        response: Response,
+    ) {
+        delivery.taken = true;
+        let mut writes = self.remember_told(now, ports, work);
+        let reached = delivery.plan.decision.outcome == Outcome::Deliver;
+        if reached && self.answered_without_notifications(&response, delivery.plan.without_imdn) {
+            writes = writes.saturating_add(self.tell_on_behalf(now, ports, work, Told::Delivered));
+        }
+        self.settle(now, ports, work, delivery, Final::Taken(proxy, response), writes);
+    }
+
+    /// Answers the sender when so many writes have ended.
+    fn settle(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: &Work,
+        delivery: &mut Delivery,
+        answer: Final,
+        writes: usize,
+    ) {
+        match writes {
+            0 => self.settled(now, ports, work, delivery, answer),
+            writes => delivery.settling = Some((answer, writes)),
+        }
+    }
+
+    fn settled(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: &Work,
+        delivery: &mut Delivery,
+        answer: Final,
+    ) {
+        match answer {
+            Final::Taken(proxy, response) => self.release(now, ports, work, proxy, response),
+            Final::Error(response) => self.answer_originator(now, ports, work, delivery, response),
+        }
+        delivery.answered = true;
     }
 
     /// TS 6.5.1.
@@ -170,6 +247,7 @@ impl ParticipatingFunction {
         match interworking::read_isf_answer(&response) {
             IsfAnswer::Delivered(marks) => {
                 delivery.plan.marks = Some(marks);
+                delivery.taken = true;
                 if !core::mem::replace(&mut delivery.answered, true) {
                     let response = interworking::for_sender(&work.request, &response);
                     self.answer_originator(now, ports, work, delivery, response);
@@ -192,7 +270,7 @@ impl ParticipatingFunction {
             return self.works.put(work);
         }
         if delivery.answered {
-            return self.record_at_last(now, ports, work, delivery.plan);
+            return self.record_at_last(now, ports, work, delivery.plan, delivery.taken);
         }
         self.undelivered(now, ports, work, delivery);
     }
@@ -226,9 +304,11 @@ impl ParticipatingFunction {
                 }
                 Remedy::Error => error_of(&work.request, &delivery),
             };
-            self.answer_originator(now, ports, &work, &mut delivery, response);
-            delivery.answered = true;
-            return self.record_at_last(now, ports, work, delivery.plan);
+            // req: 8.2.5-1
+            let writes = self.tell_on_behalf(now, ports, &work, Told::Failed);
+            delivery.plan.told |= writes > 0;
+            self.settle(now, ports, &work, &mut delivery, Final::Error(response), writes);
+            return self.wait_or_give_up(now, ports, work, delivery);
         }
     }
 
@@ -266,14 +346,17 @@ impl ParticipatingFunction {
         ports: &mut Ports<'_, ParticipatingEvent>,
         mut work: Box<Work>,
         plan: Plan,
+        taken: bool,
     ) {
         self.works.set_timer(work.id, None);
         let marked = plan.marks.as_ref().is_some_and(|marks| *marks != Marks::default());
-        let wanted = if plan.kept() { marked } else { plan.decision.record };
+        // TS 8.3.5: of notifications, those that were delivered.
+        let counts = taken || work.facts.content == Content::Message;
+        let wanted = if plan.kept() { marked } else { plan.decision.record && counts };
         if !wanted {
             return;
         }
-        let Some(query) = store_query(&work, plan.marks.as_ref()) else { return };
+        let Some(query) = store_query(&work, plan.marks.as_ref(), plan.told) else { return };
         self.ask(now, ports, Asker::Work(work.id), query);
         work.stage = crate::work::Stage::Terminating(Stage::RecordedAtLast);
         self.works.put(work);

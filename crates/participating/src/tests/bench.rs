@@ -410,3 +410,21 @@ pub(super) fn header(headers: &cpm_sip::Headers, name: &HeaderName) -> String {
 pub(super) fn lines(headers: &cpm_sip::Headers, name: &HeaderName) -> Vec<String> {
     headers.get_all(name).map(|value| value.to_text().unwrap().into_owned()).collect()
 }
+
+/// Names of requests that an endpoint gave out.
+pub(super) fn request_ids(count: usize) -> Vec<cpm_ua::RequestId> {
+    let mut endpoint = cpm_ua::Endpoint::new(cpm_ua::Config::proxy(Seed::new([3; 32]), "")).unwrap();
+    let now = Now::new(Instant::ZERO, DateTime::UNIX_EPOCH);
+    endpoint.handle_accepted(now, CORE, flow(Transport::Udp, "192.0.2.10:5060", Trust::Core));
+    for n in 0..count {
+        endpoint.handle_datagram(now, CORE, pager(&format!("id{n}"), "term", "").into());
+    }
+    let mut ids = Vec::new();
+    while let Some(action) = endpoint.poll_action() {
+        if let cpm_ua::Action::Event(cpm_ua::Event::Request { id, .. }) = action {
+            ids.push(id);
+        }
+    }
+    assert_eq!(ids.len(), count);
+    ids
+}

@@ -169,18 +169,33 @@ fn what_nobody_can_get_is_recorded_all_the_same() {
     bench.rest();
 }
 
-/// Notifications are kept where the message is that they are about, and have no number (readings G3).
-// req: 8.3.1.1-5, 8.3.1.1-6
+/// Notifications are kept when they were delivered, where the message is that they are about, and have no number (readings
+/// G3).
+// req: 8.3.1.1-5, 8.3.1.1-6, 8.3.5-p4.2, 8.3.5-p5
 #[test]
 fn a_notification_is_recorded_without_a_number() {
     let mut bench = bob_with(&[PHONE], |_| ());
     bench.answer = recording;
     bench.datagram(notification("1"));
-    let (id, query) = bench.asked();
+    let request = bench.request();
+    assert_eq!(uid(&request), [""; 0]);
+    assert!(bench.queries.is_empty(), "not before it is delivered");
+    bench.datagram(answer(&request, "200 OK", "x", "", ""));
+    assert_eq!(bench.labels(), ["200 MESSAGE"]);
+    let (_, query) = bench.asked();
     let object = object(query);
     assert_eq!((object.kind, object.folder), (ObjectKind::Disposition, Folder::OfMessage("about-1".into())));
-    bench.reply(id, kept(7));
-    assert_eq!(uid(&bench.request()), [""; 0]);
+}
+
+// req: 8.3.5-p4.2
+#[test]
+fn a_notification_that_nobody_took_is_not_recorded() {
+    let mut bench = bob_with(&[PHONE], |_| ());
+    bench.answer = recording;
+    bench.datagram(notification("1"));
+    let request = bench.request();
+    bench.datagram(answer(&request, "480 Temporarily Unavailable", "x", "", ""));
+    assert_eq!((bench.labels(), bench.queries.len()), (vec!["480 MESSAGE".to_owned()], 0));
 }
 
 /// A message with a picture.
