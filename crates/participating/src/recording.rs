@@ -79,6 +79,7 @@ fn folder_of(
     others: &[Uri],
     hidden: bool,
 ) -> Option<Folder> {
+    // req: 8.3.5-p5
     if kind == ObjectKind::Disposition
         && let Some(about) = facts.cpim.as_deref().and_then(message_it_is_about)
     {

@@ -339,7 +339,7 @@ impl ParticipatingFunction {
 
     /// What is still to be recorded when all is over: what went to the interworking function, with what that said of it
     /// (TS 6.5.1, 8.5.4), and what nobody took (step 5 comes before step 8).
-    // req: 8.3.1.1-5, 6.5.1-onMSG200-2
+    // req: 8.3.1.1-5, 6.5.1-onMSG200-2, 8.3.5-p4.2
     fn record_at_last(
         &mut self,
         now: Now,

@@ -223,7 +223,6 @@ fn what_is_remembered_has_a_limit() {
     );
 }
 
-// req: 8.3.5-p1
 #[test]
 fn nobody_there_is_480() {
     let mut bench = Bench::new();
@@ -377,6 +376,18 @@ fn nothing_is_told_that_was_not_asked_for() {
     silent(asking("1", "negative-delivery", &(route("a") + &route("b") + &route("a"))), |_| ());
     let many: String = (0..9).map(|n| route(&format!("h{n}"))).collect();
     silent(asking("1", "negative-delivery", &many), |_| ());
+}
+
+// req: 8.2.5-p4
+#[test]
+fn each_message_is_told_of_by_itself() {
+    let mut bench = of(with_core(|_| ()));
+    nobody(&mut bench, 2);
+    for branch in ["1", "2"] {
+        bench.datagram(asking(branch, "negative-delivery", ""));
+        let (_, imdn) = notification(&told(&mut bench, 480));
+        assert_eq!(imdn.message_id, format!("m-{branch}"));
+    }
 }
 
 // req: 5.4.1-2.a.i.a
