@@ -40,6 +40,9 @@ impl<V> ByAge<V> {
     /// Adds one, and gives its number.
     pub(crate) fn add(&mut self, value: V) -> u64 {
         let number = self.next();
+        if self.young.len() == self.young.capacity() {
+            self.young.reserve_exact((self.young.len() / 2).max(2));
+        }
         self.young.push_back(Some(value));
         self.length = self.length.saturating_add(1);
         self.tidy();
@@ -123,6 +126,27 @@ impl<V> ByAge<V> {
         if self.young.capacity() > KEPT {
             self.young = VecDeque::new();
         }
+    }
+}
+
+/// What waits, oldest first. It grows by half: a burst of events would cost twice its memory else.
+#[derive(Debug)]
+pub(crate) struct Waiting<T>(VecDeque<T>);
+
+impl<T> Waiting<T> {
+    pub(crate) const fn new() -> Self {
+        Waiting(VecDeque::new())
+    }
+
+    pub(crate) fn push_back(&mut self, value: T) {
+        if self.0.len() == self.0.capacity() {
+            self.0.reserve_exact((self.0.len() / 2).max(2));
+        }
+        self.0.push_back(value);
+    }
+
+    pub(crate) fn pop_front(&mut self) -> Option<T> {
+        self.0.pop_front()
     }
 }
 

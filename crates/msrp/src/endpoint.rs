@@ -20,7 +20,7 @@ use cpm_base::{
 };
 use memchr::memmem;
 
-use crate::by_age::{Ascending, ByAge};
+use crate::by_age::{Ascending, ByAge, Waiting};
 use crate::event::{
     AbortReason, Action, AskedId, Event, Fault, FaultKind, IncomingId, LostReason, Matching, RelayId,
     RelayLoss, RequestId, Role, SendFailure, SessionConfig, SessionError, SessionId, SessionOptions,
@@ -166,7 +166,7 @@ pub struct Endpoint {
     dashes: memmem::Finder<'static>,
     answers: ByAge<Answer>,
     timers: Timers<Timer>,
-    actions: VecDeque<Action>,
+    actions: Waiting<Action>,
     last_id: u64,
 }
 
@@ -211,7 +211,7 @@ impl Endpoint {
             dashes: memmem::Finder::new(b"-------"),
             answers: ByAge::new(),
             timers: Timers::new(),
-            actions: VecDeque::new(),
+            actions: Waiting::new(),
             last_id: 0,
         })
     }

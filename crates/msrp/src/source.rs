@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem::Finder;
 
 use crate::event::Body;
@@ -46,6 +46,10 @@ impl Pieces {
         self.front = self.others.pop_front();
     }
 
+    fn back_mut(&mut self) -> Option<&mut Bytes> {
+        self.others.back_mut().or(self.front.as_mut())
+    }
+
     fn len(&self) -> usize {
         usize::from(self.front.is_some()).saturating_add(self.others.len())
     }
@@ -68,6 +72,17 @@ pub(crate) struct Source {
     total: Option<u64>,
     /// No more comes.
     ended: bool,
+}
+
+/// Pieces that are shorter are put together, until they are so long.
+const SHORT: usize = 512;
+const TOGETHER: usize = 2048;
+
+/// A short piece that others can be put to.
+fn own(octets: &[u8]) -> Bytes {
+    let mut own = BytesMut::with_capacity(octets.len().saturating_mul(4));
+    own.extend_from_slice(octets);
+    own.freeze()
 }
 
 /// What may be written now.
@@ -106,8 +121,24 @@ impl Source {
     }
 
     fn put(&mut self, octets: Bytes) {
-        if !octets.is_empty() {
-            self.pieces.push_back(octets);
+        if octets.is_empty() {
+            return;
+        }
+        if self.ended || octets.len() >= SHORT {
+            return self.pieces.push_back(octets);
+        }
+        // Places and owners of many short pieces would cost more than their octets (threats B7).
+        let last = self.pieces.back_mut().filter(|last| last.len() < TOGETHER);
+        let Some(last) = last else { return self.pieces.push_back(own(&octets)) };
+        match core::mem::take(last).try_into_mut() {
+            Ok(mut together) => {
+                together.extend_from_slice(&octets);
+                *last = together.freeze();
+            }
+            Err(not_ours) => {
+                *last = not_ours;
+                self.pieces.push_back(own(&octets));
+            }
         }
     }
 

@@ -176,7 +176,6 @@ pub(crate) fn response(
 
 /// The same with its paths as they are written.
 pub(crate) fn short_response(out: &mut Vec<u8>, transaction: &[u8], status: Status, paths: &str) {
-    out.reserve(paths.len().saturating_add(ROOM));
     out.extend_from_slice(b"MSRP ");
     out.extend_from_slice(transaction);
     if status == Status::OK {

@@ -24,6 +24,10 @@ pub(super) struct Buffer {
 /// Up to this many octets a buffer keeps its memory when it is empty.
 const KEPT: usize = 1024;
 
+/// What a response mostly needs, and the steps in which a buffer of many grows.
+const ROOM: usize = 320;
+const STEP: usize = 2048;
+
 impl Buffer {
     pub(super) fn is_empty(&self) -> bool {
         self.octets.is_empty()
@@ -35,6 +39,15 @@ impl Buffer {
 
     /// To append to.
     pub(super) fn end(&mut self) -> &mut Vec<u8> {
+        &mut self.octets
+    }
+
+    /// The same, with room for what is mostly written. It grows by steps: a connection that owes many answers has no twice
+    /// as much room.
+    pub(super) fn end_with_room(&mut self) -> &mut Vec<u8> {
+        if self.octets.capacity().saturating_sub(self.octets.len()) < ROOM {
+            self.octets.reserve_exact(if self.octets.is_empty() { ROOM } else { STEP });
+        }
         &mut self.octets
     }
 

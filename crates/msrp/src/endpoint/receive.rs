@@ -37,18 +37,18 @@ pub(super) struct Reply {
 #[derive(Clone, Copy)]
 struct Ident {
     octets: [u8; 32],
-    length: usize,
+    length: u8,
 }
 
 impl Ident {
     fn new(text: &[u8]) -> Option<Ident> {
         let mut octets = [0; 32];
         octets.get_mut(..text.len())?.copy_from_slice(text);
-        Some(Ident { octets, length: text.len() })
+        Some(Ident { octets, length: u8::try_from(text.len()).ok()? })
     }
 
     fn as_bytes(&self) -> &[u8] {
-        self.octets.get(..self.length).unwrap_or_default()
+        self.octets.get(..usize::from(self.length)).unwrap_or_default()
     }
 }
 
@@ -392,7 +392,7 @@ impl Endpoint {
     pub(super) fn control(&mut self, now: Now, flow: FlowId, write: impl FnOnce(&mut Vec<u8>)) {
         let max = self.limits.max_output;
         let Some(connection) = self.connections.get_mut(&flow) else { return };
-        write(connection.control.end());
+        write(connection.control.end_with_room());
         match LimitExceeded::check("msrp.max_output", connection.control.len(), max) {
             Ok(()) => self.wants_write(flow),
             Err(limit) => {
