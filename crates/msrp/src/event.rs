@@ -404,7 +404,8 @@ pub enum Event {
         /// [Content-Type](Head::content_type) are there. It is a slice of what was read; [`Head::detached`] is to keep.
         head: Head,
     },
-    /// Octets of it, as they come: a position may come twice, unless [`Overlap::FirstStands`] was set.
+    /// Octets of it, as they come: a position may come twice, unless [`Overlap::FirstStands`] was set. After
+    /// [`Endpoint::pause`](crate::Endpoint::pause) those still come that were read before it.
     Data {
         /// Which message.
         transfer: IncomingId,

@@ -207,7 +207,7 @@ mod tests {
     }
 
     proptest! {
-        /// Threats B6: the model is an array that is written to.
+        /// Threat B6: the model is an array that is written to.
         #[test]
         fn the_last_chunk_stands(chunks in proptest::collection::vec((0usize..200, 0usize..40), 1..40)) {
             let (mut message, mut model) = (Reassembly::new(1000), vec![None; 300]);

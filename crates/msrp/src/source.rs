@@ -345,7 +345,7 @@ mod tests {
     }
 
     proptest! {
-        /// Threats B4: however a body is cut into pieces and whatever it holds of the end-line, what is written in one
+        /// Threat B4: however a body is cut into pieces and whatever it holds of the end-line, what is written in one
         /// chunk never holds it, and nothing is lost.
         #[test]
         fn no_chunk_holds_its_end_line(

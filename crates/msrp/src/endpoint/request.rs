@@ -148,7 +148,9 @@ impl Endpoint {
 
     /// Stops reading a connection: a message that comes in on it cannot be taken on at the moment. What the host brings
     /// all the same is kept, up to [`Limits::max_unread`](crate::Limits::max_unread); it should ask
-    /// [`wants_read`](Endpoint::wants_read) before it reads. Unknown messages are no error.
+    /// [`wants_read`](Endpoint::wants_read) before it reads. Events that wait in the queue already are told all the same:
+    /// [`Event::Data`] may follow a pause, as far as octets were read before it, but no more is read. Unknown messages are
+    /// no error.
     pub fn pause(&mut self, _now: Now, incoming: crate::IncomingId) {
         let Some(message) = self.incoming.get(incoming.0) else { return };
         let Some(flow) = message.flow else { return };

@@ -1,6 +1,7 @@
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::cast_possible_truncation)]
 
 mod added;
+mod guards;
 mod pair;
 mod raw;
 mod relay;

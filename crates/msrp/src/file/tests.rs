@@ -207,7 +207,7 @@ fn an_interrupted_file_goes_on_where_it_ended() {
     assert!(second.disk == file);
 }
 
-/// Threats H4.
+/// Threat H4.
 #[test]
 fn only_the_same_file_is_resumed() {
     let id = |size, hash: Option<u8>, transfer: Option<&str>| FileIdentity {
@@ -225,7 +225,7 @@ fn only_the_same_file_is_resumed() {
     assert_eq!(resume_at(&id(9, None, None), &id(9, None, None), 4), 0);
 }
 
-/// Threats H2.
+/// Threat H2.
 #[test]
 fn a_wrong_size_is_noticed() {
     let file = content(50_000);
@@ -239,7 +239,7 @@ fn a_wrong_size_is_noticed() {
     assert_eq!(shorter.told, [FileEvent::Incomplete { there: 50_000 }]);
 }
 
-/// Threats H3.
+/// Threat H3.
 #[test]
 fn a_wrong_hash_is_no_success() {
     let file = content(50_000);
@@ -315,7 +315,7 @@ proptest! {
         prop_assert_eq!(sink.poll_event(), Some(FileEvent::Complete { size: 400, hash: expected }));
     }
 
-    /// Threats H1.
+    /// Threat H1.
     #[test]
     fn a_name_is_one_component_without_tricks(name in "\\PC{0,300}|(\\.\\./|[a-zA-Z]:|\\\\|[\u{202e}\u{200f}\u{0}\n.]|CON|[a-z]){0,20}") {
         if let Some(safe) = safe_file_name(&name) {
@@ -328,7 +328,7 @@ proptest! {
     }
 }
 
-/// Threats H1.
+/// Threat H1.
 #[test]
 fn known_bad_names() {
     for bad in ["", ".", "..", "../..", "/", "C:", "con", "NUL.txt", "com1.log", "\u{202e}", "a/", "LPT9"] {

@@ -94,7 +94,7 @@ fn nasty_bodies() -> Vec<Vec<u8>> {
     bodies
 }
 
-// threats: B3; interop: 13
+/// Threat B3, interop 13: near misses are body.
 #[test]
 fn only_the_whole_end_line_of_the_own_transaction_ends_a_body() {
     for body in nasty_bodies() {
@@ -157,7 +157,7 @@ fn the_empty_line_may_be_the_one_before_the_end_line() {
     assert_eq!(read_cut(&Limits::default(), &octets), expected);
 }
 
-// threats: B13, B5
+/// Threats B13, B5: told at the first octet that differs; nothing is found again later.
 #[test]
 fn other_protocols_are_told_by_their_first_octets_and_nothing_more_is_read() {
     for text in [
@@ -378,7 +378,7 @@ fn a_lone_lf_ends_no_line_of_a_head_however_it_is_cut() {
     }
 }
 
-/// Threats B3: a response that is like the one before but for its transaction is read as any other, wherever it is cut
+/// Threat B3: a response that is like the one before but for its transaction is read as any other, wherever it is cut
 /// and whatever is wrong with it.
 #[test]
 fn responses_that_resemble_the_one_before_are_read_as_any_other() {

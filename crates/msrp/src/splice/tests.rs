@@ -316,7 +316,7 @@ fn a_body_without_such_a_head_passes_as_it_is() {
     }
 }
 
-/// Threats B11: memory is what the slowest leg lags behind, and that is bounded.
+/// Threat B11: memory is what the slowest leg lags behind, and that is bounded.
 #[test]
 fn the_slowest_leg_slows_the_sender() {
     let mut world = World::new(2, SpliceOptions::default());
@@ -460,4 +460,90 @@ fn many_small_pieces_are_bounded() {
     let start = log.start();
     (0..100).for_each(|_| log.push(Bytes::from_static(b"x")));
     assert_eq!(log.waiting(&start), 100 * 65);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+    /// Legs come, are taken off, lose their session or refuse, at any moment: each that stays gets every octet once, no
+    /// other hears more than its failure, the message is over in the end, and nothing is left of it.
+    #[test]
+    fn legs_may_come_and_go(
+        length in 0usize..20_000,
+        step in 50usize..3000,
+        moves in proptest::collection::vec((0u8..6, 1usize..7, 0usize..12), 0..24),
+    ) {
+        let options =
+            SpliceOptions { mapping: Mapping::First, keep: 1 << 20, buffer: 2048, ..SpliceOptions::default() };
+        let mut world = World::new(6, options);
+        world.legs = vec![(1, None)];
+        world.step = step;
+        let body = cpim(length);
+        world.send(&body, true);
+        for _ in 0..2 {
+            world.step();
+        }
+        // The legs that were there, by receiver: those that have to get it all.
+        let (mut legs, mut stays) = (BTreeMap::from([(LegId(1), 1usize)]), alloc::collections::BTreeSet::from([1usize]));
+        let mut used = stays.clone();
+        for (what, number, turns) in moves {
+            let of = |legs: &BTreeMap<LegId, usize>| legs.iter().find(|(_, n)| **n == number).map(|(id, _)| *id);
+            let splice = world.splice.is_some();
+            match what {
+                0 | 1 if splice && !used.contains(&number) => {
+                    if let Ok(leg) = world.add_leg(number, None) {
+                        legs.insert(leg, number);
+                        used.insert(number);
+                        if world.ends[number].answer == Status::OK {
+                            stays.insert(number);
+                        }
+                    }
+                }
+                2 if splice => {
+                    if let Some(leg) = of(&legs) {
+                        let mut splice = world.splice.take().unwrap();
+                        splice.remove_leg(NOW, &mut world.relay, leg);
+                        splice.remove_leg(NOW, &mut world.relay, leg);
+                        world.splice = Some(splice);
+                        stays.remove(&number);
+                    }
+                }
+                3 if splice => {
+                    let session = world.ends[number].relay_session;
+                    world.relay.handle_closed(NOW, FlowId(number as u64), cpm_base::CloseReason::Failed);
+                    world.relay.close_session(NOW, session);
+                    used.insert(number);
+                    stays.remove(&number);
+                }
+                4 => {
+                    world.ends[number].answer = Status::STOP;
+                    stays.remove(&number);
+                }
+                _ => {}
+            }
+            for _ in 0..turns {
+                world.step();
+            }
+        }
+        world.run();
+        for number in &stays {
+            proptest::prop_assert!(world.ends[*number].messages == [body.clone()], "leg {}", number);
+        }
+        for number in 1..=6 {
+            proptest::prop_assert!(world.ends[number].messages.len() <= 1);
+        }
+        proptest::prop_assert!(world.splice.as_ref().unwrap().is_over());
+        let knows = world.sender_knows();
+        let ends = knows.iter().filter(|told| *told == "sent" || told.starts_with("failed")).count();
+        proptest::prop_assert!(ends == 1 && (stays.is_empty() || knows.contains(&"sent".into())), "{:?}", knows);
+        proptest::prop_assert!(world.relay.wants_read(FlowId(0)));
+        // What each leg heard: one end.
+        let mut ends: BTreeMap<LegId, usize> = BTreeMap::new();
+        for told in &world.told {
+            if let SpliceEvent::LegSent(leg) | SpliceEvent::LegFailed { leg, .. } = told {
+                *ends.entry(*leg).or_default() += 1;
+            }
+        }
+        proptest::prop_assert!(legs.keys().all(|leg| ends.get(leg) == Some(&1)), "{:?} {:?}", legs, ends);
+    }
 }

@@ -89,7 +89,7 @@ fn with(options: SessionOptions) -> Raw {
     raw
 }
 
-/// Threats B6: what was delivered first stands.
+/// Threat B6: what was delivered first stands.
 #[test]
 fn positions_are_delivered_once_where_that_is_wanted() {
     let options = SessionOptions { overlap: Overlap::FirstStands, ..SessionOptions::default() };
@@ -249,7 +249,7 @@ fn a_head_that_stands_still_ends_its_connection() {
     assert_quiet(&raw.endpoint);
 }
 
-/// Threats B11: a host that reads on all the same is stopped.
+/// Threat B11: a host that reads on all the same is stopped.
 #[test]
 fn what_is_paused_waits_within_its_limit() {
     let limits = Limits { max_unread: 4096, ..Limits::default() };

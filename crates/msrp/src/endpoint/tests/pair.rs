@@ -320,7 +320,7 @@ fn replay(pieces: &[&[u8]]) -> (Vec<Bytes>, Vec<u8>) {
     (core::mem::take(&mut side.messages), answers)
 }
 
-// threats: B4
+/// Threat B4: the sender sees to it that no body holds its own end-line.
 #[test]
 fn a_body_that_holds_its_own_end_line_is_sent_under_another_transaction() {
     // The same seed gives the same transaction ids: a first run tells which one a body has to hold.

@@ -123,7 +123,7 @@ impl Raw {
         })
     }
 
-    fn pass(&mut self, seconds: u64) {
+    pub(super) fn pass(&mut self, seconds: u64) {
         self.now = self.now.plus(core::time::Duration::from_secs(seconds));
         self.endpoint.handle_timeout(self.now);
     }
@@ -173,7 +173,7 @@ fn failure_report_says_which_answers_are_wanted() {
     }
 }
 
-// interop: 1
+/// Threat B10, interop 1.
 #[test]
 fn a_report_is_never_answered() {
     let mut raw = Raw::bound();
@@ -208,7 +208,7 @@ fn a_report_is_never_answered() {
     assert!(matches!(raw.events.pop(), Some(Event::Report { status: None, .. })));
 }
 
-// threats: B14
+/// Threat B14: a session-id alone, or nearly right, finds nothing.
 #[test]
 fn sessions_are_found_by_the_whole_uri() {
     let mut raw = Raw::new();
@@ -247,7 +247,7 @@ fn legacy_matching_looks_at_the_session_id_alone() {
     assert!(raw.feed(rewritten).starts_with("MSRP abcd1234 506 "));
 }
 
-// threats: B14
+/// Threat B14: a session stays on its connection and with its peer.
 #[test]
 fn a_second_connection_is_refused_and_a_second_peer_too() {
     let mut raw = Raw::bound();
@@ -264,7 +264,7 @@ fn a_second_connection_is_refused_and_a_second_peer_too() {
     assert!(raw.feed(text).starts_with("MSRP abcd1234 200 "));
 }
 
-// threats: B14
+/// Threat B14: nobody else binds.
 #[test]
 fn only_the_negotiated_peer_binds() {
     // An offer that was forked: two know our URI, one gave the answer that was taken.
@@ -325,7 +325,7 @@ fn unknown_methods_and_unreadable_heads_are_answered_and_the_next_message_works(
     assert!(raw.request("abcd1236", "SEND", "Message-ID: m1234\r\n", Some("fine"), '$').contains(" 200 "));
 }
 
-// threats: B1, B5, P5
+/// Threats B1, B5, P5: after an error in the framing nothing is found again in what follows; others are not touched.
 #[test]
 fn after_lost_framing_nothing_is_read_and_others_go_on() {
     let mut raw = Raw::bound();
@@ -353,7 +353,7 @@ fn after_lost_framing_nothing_is_read_and_others_go_on() {
     assert_eq!(raw.events[0], Event::Bound { session: other });
 }
 
-// threats: B12
+/// Threat B12: connections and sessions that nobody binds end.
 #[test]
 fn what_is_never_bound_ends() {
     let mut raw = Raw::new();
@@ -422,7 +422,7 @@ fn the_last_chunk_defines_the_length() {
     assert_quiet(&raw.endpoint);
 }
 
-// threats: B6
+/// Threat B6: chunks have to agree on the length.
 #[test]
 fn chunks_that_contradict_one_another_drop_the_message() {
     let cases: [&[(&str, &str, char)]; 4] = [
@@ -449,7 +449,7 @@ fn chunks_that_contradict_one_another_drop_the_message() {
     }
 }
 
-// threats: B8
+/// Threat B8: it is the sum that is limited.
 #[test]
 fn the_sum_of_a_message_is_limited_however_it_comes() {
     let small = |config: &mut SessionConfig| config.max_message = 100;
@@ -478,7 +478,7 @@ fn the_sum_of_a_message_is_limited_however_it_comes() {
     assert_eq!(raw.feed(rest.to_string()), "", "one answer each");
 }
 
-// threats: B7
+/// Threat B7: open messages and gaps are counted.
 #[test]
 fn open_messages_and_gaps_are_limited() {
     let mut raw = Raw::bound();
@@ -500,7 +500,7 @@ fn open_messages_and_gaps_are_limited() {
     assert!(matches!(raw.fault(), Some(FaultKind::Limit(limit)) if limit.limit == "msrp.max_gaps"));
 }
 
-// threats: B9
+/// Threat B9: what stands still goes, and so does who sends nothing for ever.
 #[test]
 fn messages_that_stand_still_and_endless_empty_chunks_end() {
     let mut raw = Raw::bound();
@@ -654,7 +654,7 @@ fn an_answer_may_come_before_the_chunk_is_written() {
     }
 }
 
-// threats: B11
+/// Threat B11: answers that nobody reads are bounded.
 #[test]
 fn a_peer_that_reads_nothing_is_not_waited_for() {
     let mut raw = Raw::with(Limits { max_output: 4096, ..Limits::default() }, |_| {});
