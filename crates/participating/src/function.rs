@@ -248,7 +248,8 @@ impl ParticipatingFunction {
         if self.works.len() >= self.config.limits.max_work {
             self.metrics.count("pf.too_much_work");
             self.answer(now, ports, id, busy(&request));
-            return;
+            let (role, status) = (facts.role, StatusCode::SERVICE_UNAVAILABLE);
+            return ports.host.event(ParticipatingEvent::Handled { role, method: Method::Message, status });
         }
         match facts.role {
             ServedRole::Originating => self.originating(now, ports, id, request, facts),

@@ -1,12 +1,11 @@
 //! The CPM Participating Function of OMA CPM Conversation Functions 2.1 (section 8), as logic that a
 //! [`cpm_core::Node`] drives.
 //!
-//! It serves its users in both roles, as the SIP/IP core asks it to (P-Served-User, RFC 5502). So far: registration (8.1),
-//! and pager-mode messages with their notifications. Originating (8.2.1.1) it puts in what the sender left in its message
-//! store, lets nobody write in the name of another, says when a message came, asserts the service, sends what the core
-//! cannot deliver to the interworking function, and records with a Message-UID. Terminating (8.3.1.1) it forks to the
-//! devices of its user that registered the feature and says 480 when there is none. The sessions of large messages it
-//! passes on as a SIP proxy; MSRP runs end to end.
+//! It serves its users in both roles, as the SIP/IP core asks it to (P-Served-User, RFC 5502): their registration (8.1),
+//! pager-mode messages and disposition notifications that they send (8.2.1.1) and are sent (8.3.1.1), with the message
+//! store, user preferences and the interworking function by queries and requests of its own. Large messages pass as through
+//! a SIP proxy; their MSRP runs end to end. What the service provider decides is in [`Policy`]; what is done with a message,
+//! and why, says [`decision::decide`].
 //!
 //! ```
 //! use cpm_base::Seed;

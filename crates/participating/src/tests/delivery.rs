@@ -4,5 +4,6 @@
 mod errors;
 mod host;
 mod interworking;
+mod orders;
 mod steps;
 mod store;

@@ -347,6 +347,7 @@ fn messages_under_way_are_limited() {
     let response = bench.response();
     assert_eq!(response.status().as_u16(), 503);
     assert_eq!(header(response.headers(), &HeaderName::RetryAfter), "5");
+    assert_eq!(bench.events.last(), Some(&handled(503)));
     assert_eq!((bench.node.function().pending(), bench.queries.len()), (2, 2));
     bench.rest();
     bench.datagram(pager("4", "term", WISH));
