@@ -271,8 +271,9 @@ impl Client {
             Some(Purpose::Bye) => self.bye_answered(now, ports, transaction, Some(response)),
             None => {}
         }
-        self.launch_waiting(now, ports);
+        // Notifications come first: they are few.
         self.send_reports(now, ports);
+        self.launch_waiting(now, ports);
     }
 
     fn lost(
@@ -288,8 +289,9 @@ impl Client {
             Some(Purpose::Bye) => self.bye_answered(now, ports, transaction, None),
             None => {}
         }
-        self.launch_waiting(now, ports);
+        // Notifications come first: they are few.
         self.send_reports(now, ports);
+        self.launch_waiting(now, ports);
     }
 
     fn handle_reply(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, query: QueryId, reply: Reply) {

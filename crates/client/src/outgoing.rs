@@ -166,12 +166,7 @@ impl Client {
             return Vec::new();
         }
         let target = |outgoing: &Outgoing| self.target(&outgoing.sent.to).map(Uri::key);
-        let under_way = self.transactions.values().filter_map(|purpose| match purpose {
-            Purpose::Pager(id) => self.outbox.get(id).and_then(target),
-            Purpose::Report(report) => Some(report.target().key()),
-            Purpose::Bye => None,
-        });
-        let mut taken: BTreeSet<String> = under_way.collect();
+        let mut taken = self.message_targets(Uri::key);
         let mut launchable = Vec::new();
         for (id, outgoing) in &self.outbox {
             let free = outgoing.sent.large || target(outgoing).is_none_or(|target| taken.insert(target));
@@ -180,6 +175,16 @@ impl Client {
             }
         }
         launchable
+    }
+
+    /// Where MESSAGE requests are under way to.
+    pub(crate) fn message_targets(&self, key: impl Fn(&Uri) -> String) -> BTreeSet<String> {
+        let under_way = self.transactions.values().filter_map(|purpose| match purpose {
+            Purpose::Pager(id) => self.outbox.get(id).and_then(|outgoing| self.target(&outgoing.sent.to)),
+            Purpose::Report(report) => Some(report.target()),
+            Purpose::Bye => None,
+        });
+        under_way.map(key).collect()
     }
 
     /// Sends a message. Returns whether it is over because it cannot be.

@@ -110,7 +110,8 @@ impl Client {
         route.iter().all(|hop| key_of(&hop.uri).is_some_and(|key| seen.insert(key)))
     }
 
-    /// Sends what is due, as long as there is room for more transactions: a crowd of senders that do not answer may not
+    /// Sends what is due, one MESSAGE at a time to each address (RFC 3428 §8), as long as there is room for more
+    /// transactions: a crowd of senders that do not answer may not
     /// make this client hold ever more of them.
     // req: 5.4.1-p1, 5.4-p6, 5.4-via-i
     pub(crate) fn send_reports(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
@@ -119,15 +120,17 @@ impl Client {
         }
         self.report_rate.pass(now.mono);
         let too_many = Cell::new(false);
+        let mut busy = self.message_targets(Uri::address_key);
         while self.transactions.len() < self.config.limits.max_reports {
             let rate = &self.report_rate;
             let open = |peer: &str, way| {
                 let allowed = rate.allows(peer);
                 too_many.set(too_many.get() || !allowed);
-                way == Way::Message && allowed
+                way == Way::Message && allowed && !busy.contains(peer)
             };
             let Some(due) = self.owed.next_to(open) else { break };
             self.report_rate.count(now.mono, &due.to);
+            busy.insert(due.to.clone());
             match self.report_request(&due) {
                 Some(request) => {
                     self.transmit_report(now, ports, PendingReport { due: due.id, about: due, request })
@@ -256,9 +259,11 @@ impl Client {
     }
 
     pub(crate) fn reports_timeout(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
+        let mut busy = self.message_targets(Uri::key);
         while self.waiting_reports.front().is_some_and(|(due, _)| *due <= now.mono) {
             let Some((_, report)) = self.waiting_reports.pop_front() else { return };
-            if self.transactions.len() < self.config.limits.max_reports {
+            let room = self.transactions.len() < self.config.limits.max_reports;
+            if room && busy.insert(report.target().key()) {
                 self.transmit_report(now, ports, report);
             } else {
                 self.waiting_reports.push_back((now.mono.plus(RETRY_AFTER), report));

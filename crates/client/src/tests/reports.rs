@@ -118,7 +118,9 @@ fn reports_that_nobody_answers_are_bounded() {
     let mut rig = Rig::with(|config| config.limits.max_reports = 2);
     let mut reports = Vec::new();
     for n in 0..4 {
-        arrived(&mut rig, &Incoming::message(n, cpim(&format!("m{n}"), "positive-delivery", "Hi")));
+        let sender = format!("<sip:bob{n}@example.org>");
+        let incoming = Incoming::message(n, cpim(&format!("m{n}"), "positive-delivery", "Hi"));
+        arrived(&mut rig, &incoming.with("P-Asserted-Identity", &sender));
         if n < 2 {
             reports.push(rig.next_request(Method::Message));
         }
@@ -133,6 +135,29 @@ fn reports_that_nobody_answers_are_bounded() {
         rig.answer(&report, "200 OK", "", "");
     }
     rig.at_rest();
+}
+
+/// One MESSAGE at a time to each address, whatever it carries (RFC 3428 §8).
+#[test]
+fn notifications_and_messages_to_one_address_take_turns() {
+    let mut rig = Rig::new();
+    let mine = NewMessage::text(uri("sip:bob@example.org"), "mine");
+    rig.send(mine.clone());
+    let first = rig.next_request(Method::Message);
+    arrived(&mut rig, &Incoming::message(1, cpim("m1", "positive-delivery", "Hi")));
+    arrived(&mut rig, &Incoming::message(2, cpim("m2", "positive-delivery", "Hi")));
+    rig.send(mine);
+    assert!(rig.sent.is_empty());
+    let mut last = first;
+    for about in [Some("m1"), Some("m2"), None] {
+        rig.answer(&last, "200 OK", "", "");
+        last = rig.next_request(Method::Message);
+        assert!(rig.sent.is_empty());
+        match about {
+            Some(about) => assert_eq!(document(&last).message_id, about),
+            None => assert!(String::from_utf8_lossy(last.body()).ends_with("mine")),
+        }
+    }
 }
 
 #[test]
