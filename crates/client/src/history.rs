@@ -2,7 +2,7 @@
 
 use crate::inbound::{leniency, seen_key};
 use crate::received::{self, HistoryEntry, Shape};
-use crate::received_state::{Facts, KEY_PREFIX, Since};
+use crate::received_state::{Facts, KEY_PREFIX, Since, notifications};
 use crate::reports::disposition;
 use crate::{Client, ClientConfig};
 use bytes::Bytes;
@@ -60,13 +60,14 @@ impl Client {
                 entries.push(HistoryEntry::Message { message: Box::new(message), read: since.read });
                 continue;
             }
-            for document in stored.documents() {
-                let from = stored.facts.origin.sender_text();
-                for disposition in document.notifications().filter_map(disposition) {
-                    let about = document.message_id.clone();
-                    if told.insert((about.clone(), disposition, from.clone())) {
-                        entries.push(HistoryEntry::Report { about, disposition, from: from.clone() });
-                    }
+            let from = stored.facts.origin.sender_text();
+            let documents = stored.documents();
+            let news = notifications(&documents).filter(|(place, _, _)| stored.facts.news.contains(place));
+            for (_, document, notification) in news {
+                let Some(disposition) = disposition(notification) else { continue };
+                let about = document.message_id.clone();
+                if told.insert((about.clone(), disposition, from.clone())) {
+                    entries.push(HistoryEntry::Report { about, disposition, from: from.clone() });
                 }
             }
         }
@@ -105,8 +106,9 @@ impl Client {
             self.seen.remember(key);
         }
         if cpim.is_imdn() {
-            for document in stored.documents() {
-                for notification in document.notifications() {
+            let documents = stored.documents();
+            for (place, document, notification) in notifications(&documents) {
+                if facts.news.contains(&place) {
                     self.judge(&facts.origin, &document.message_id, notification);
                 }
             }

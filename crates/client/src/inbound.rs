@@ -45,8 +45,15 @@ pub(crate) struct Arrival {
 #[derive(Debug)]
 enum Content {
     Message,
-    /// Disposition notifications; none when it names no disposition that is known (TS 5.4-rcv-4).
+    /// Disposition notifications; none when no disposition is named that is known (TS 5.4-rcv-4).
     Notifications(Vec<Imdn>),
+}
+
+/// What was read of an arrival.
+struct Read {
+    cpim: CpimMessage,
+    message_id: Option<String>,
+    content: Content,
 }
 
 /// The acknowledgement that is owed for an arrival.
@@ -134,9 +141,51 @@ impl Client {
         octets: Bytes,
         answer: Answer,
     ) -> Result<(), Unacceptable> {
+        let Read { cpim, message_id, content } = self.understand(octets.clone())?;
+        // Threat G4: a copy is what has the same asserted sender, conversation and Message-ID (TS 7.2.1.1, Table 2).
+        let key = message_id.as_ref().map(|id| seen_key(&origin, id));
+        if key.as_ref().is_some_and(|key| self.seen.contains(key)) {
+            // Of what is kept and was shown: acknowledged again, nothing else.
+            self.metrics.count("client.duplicate");
+            self.acknowledge(now, ports, &answer);
+            return Ok(());
+        }
+        let waiting: usize = self.storing.values().map(|arrival| arrival.answers.len()).sum();
+        if waiting >= self.config.limits.max_storing {
+            return Err(Unacceptable::NoResources);
+        }
+        if let Some(arrival) = self.storing.values_mut().find(|it| key.is_some() && it.key == key) {
+            // Of what is being kept: it is one with that, so that nothing stands twice in the store.
+            arrival.answers.push(answer);
+            self.metrics.count("client.duplicate");
+            return Ok(());
+        }
+        let news = match &content {
+            Content::Notifications(documents) => self.news(&origin, documents),
+            Content::Message => Vec::new(),
+        };
+        if let (Content::Notifications(documents), true) = (&content, news.is_empty()) {
+            // Nothing changes by it: it is acknowledged, and nobody's store is filled by it.
+            self.report_nothing(now, ports, &origin, documents);
+            self.acknowledge(now, ports, &answer);
+            return Ok(());
+        }
+        let facts = self.facts(now, origin, &cpim, news, matches!(answer, Answer::Large(_)));
+        let record = record(&facts, message_id, octets);
+        let query = ports.host.query(Query::Store(Record::Received(record.clone())));
+        self.keep_numbers(now, ports);
+        let deadline = now.mono.plus(STORE_PATIENCE);
+        let answers = vec![answer];
+        let arrival = Arrival { facts, record, cpim, content, answers, key, late_uid: None, deadline };
+        self.storing.insert(query, arrival);
+        Ok(())
+    }
+
+    /// Reads a CPIM message as far as it has to be understood.
+    fn understand(&mut self, octets: Bytes) -> Result<Read, Unacceptable> {
         let malformed = |error: &dyn core::fmt::Display| Unacceptable::Malformed(error.to_string());
         let limits = cpm_cpim::Limits::default();
-        let (cpim, tolerated) = CpimMessage::parse(octets.clone(), &limits, &leniency(&self.config))
+        let (cpim, tolerated) = CpimMessage::parse(octets, &limits, &leniency(&self.config))
             .map_err(|error| malformed(&error))?;
         if !tolerated.is_empty() {
             self.metrics.count("client.cpim_tolerated");
@@ -156,37 +205,25 @@ impl Client {
         } else {
             Content::Message
         };
-        // Threat G4: a copy is what has the same asserted sender, conversation and Message-ID (TS 7.2.1.1, Table 2).
-        let key = message_id.as_ref().map(|id| seen_key(&origin, id));
-        if key.as_ref().is_some_and(|key| self.seen.contains(key)) {
-            // Of what is kept and was shown: acknowledged again, nothing else.
-            self.metrics.count("client.duplicate");
-            self.acknowledge(now, ports, &answer);
-            return Ok(());
+        Ok(Read { cpim, message_id, content })
+    }
+
+    /// Notifications that say nothing new.
+    fn report_nothing(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        origin: &Origin,
+        documents: &[Imdn],
+    ) {
+        if documents.is_empty() {
+            self.metrics.count("client.report_ignored");
         }
-        let waiting = self.storing.values_mut().find(|arrival| key.is_some() && arrival.key == key);
-        if let Some(arrival) = waiting {
-            // Of what is being kept: it is one with that, so that nothing stands twice in the store.
-            arrival.answers.push(answer);
-            self.metrics.count("client.duplicate");
-            return Ok(());
-        }
-        if self.storing.len() >= self.config.limits.max_storing {
-            return Err(Unacceptable::NoResources);
-        }
-        let facts = self.facts(now, origin, &cpim, matches!(answer, Answer::Large(_)));
-        let record = record(&facts, message_id, octets);
-        let query = ports.host.query(Query::Store(Record::Received(record.clone())));
-        self.keep_numbers(now, ports);
-        let deadline = now.mono.plus(STORE_PATIENCE);
-        let answers = vec![answer];
-        let arrival = Arrival { facts, record, cpim, content, answers, key, late_uid: None, deadline };
-        self.storing.insert(query, arrival);
-        Ok(())
+        self.notified(now, ports, origin, documents);
     }
 
     /// What is to be known of a message that arrives now.
-    fn facts(&mut self, now: Now, origin: Origin, cpim: &CpimMessage, large: bool) -> Facts {
+    fn facts(&mut self, now: Now, origin: Origin, cpim: &CpimMessage, news: Vec<u32>, large: bool) -> Facts {
         let (tell, ask, delivery) = self.decide_receipts(&origin, cpim);
         Facts {
             id: self.number_received(),
@@ -196,6 +233,7 @@ impl Client {
             tell,
             ask,
             delivery,
+            news,
             origin,
         }
     }
@@ -237,9 +275,6 @@ impl Client {
             self.seen.remember(key.clone());
         }
         match &arrival.content {
-            Content::Notifications(documents) if documents.is_empty() => {
-                self.metrics.count("client.report_ignored");
-            }
             Content::Notifications(documents) => self.notified(now, ports, &arrival.facts.origin, documents),
             Content::Message => self.show(now, ports, &arrival),
         }

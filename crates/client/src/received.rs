@@ -122,8 +122,7 @@ pub enum HistoryEntry {
         /// When the user read it.
         read: Option<DateTime>,
     },
-    /// A disposition notification that arrived, the first of those that say the same. Whether it says anything about a
-    /// message of the user is not judged again.
+    /// A disposition notification that said something new of a message of the user.
     Report {
         /// IMDN Message-ID of the message that it is about.
         about: String,

@@ -8,6 +8,7 @@ use cpm_base::record::{RecordError, RecordReader, RecordWriter};
 use cpm_core::ReceivedRecord;
 use cpm_core::feature::{CpmFeature, CpmService};
 use cpm_sip::Uri;
+use cpm_xml::imdn::{Imdn, Notification};
 
 const FACTS: [u8; 4] = *b"RCVF";
 const SINCE: [u8; 4] = *b"RCVS";
@@ -34,6 +35,9 @@ pub(crate) struct Facts {
     pub(crate) ask: bool,
     /// A delivery notification is owed.
     pub(crate) delivery: bool,
+    /// Of a message with notifications: the places of those that said something new of a message of ours, in the order of
+    /// its documents. The others are nothing (threat E5).
+    pub(crate) news: Vec<u32>,
     pub(crate) origin: Origin,
 }
 
@@ -72,6 +76,10 @@ impl Facts {
         record.option(origin.reply_to.as_ref().map(Uri::as_str));
         record.text(&origin.feature().icsi());
         record.option(origin.service.map(CpmService::urn).as_deref());
+        record.count(self.news.len());
+        for place in &self.news {
+            record.u32(*place);
+        }
         record.finish()
     }
 
@@ -90,6 +98,7 @@ impl Facts {
         let reply_to = read_uri(record.option()?)?;
         let feature = CpmFeature::from_icsi(record.text()?).ok_or(RecordError::Value("feature"))?;
         let service = record.option()?.map(CpmService::from_icsi);
+        let news = (0..record.count()?).map(|_| record.u32()).collect::<Result<Vec<u32>, RecordError>>()?;
         record.finish()?;
         let origin = Origin {
             originator,
@@ -107,13 +116,20 @@ impl Facts {
             message_uid: stored.message_uid.clone(),
             expires,
         };
-        Ok(Facts { id, token, arrived, large, tell, ask, delivery, origin })
+        Ok(Facts { id, token, arrived, large, tell, ask, delivery, news, origin })
     }
 
     /// The name of what happened since.
     pub(crate) fn key(&self) -> String {
         format!("{KEY_PREFIX}{}/{}", self.id.0, self.token)
     }
+}
+
+/// Each notification in documents, with its place among all of them.
+pub(crate) fn notifications(documents: &[Imdn]) -> impl Iterator<Item = (u32, &Imdn, &Notification)> {
+    let all =
+        documents.iter().flat_map(|imdn| imdn.notifications().map(move |notification| (imdn, notification)));
+    (0u32..).zip(all).map(|(place, (imdn, notification))| (place, imdn, notification))
 }
 
 /// The message that a name is about.
@@ -181,6 +197,7 @@ mod tests {
             tell: true,
             ask: false,
             delivery: true,
+            news: vec![0, 7],
             origin: Origin {
                 originator: Some(uri("sip:bob@example.org")),
                 authenticated: true,

@@ -4,7 +4,7 @@ use crate::client::Purpose;
 use crate::compose::{Envelope, set_cpim};
 use crate::origin::Origin;
 use crate::pager::message_uid;
-use crate::received_state::Facts;
+use crate::received_state::{Facts, notifications};
 use crate::{Client, ClientEvent, Disposition, SentId};
 use bytes::Bytes;
 use core::cell::Cell;
@@ -291,38 +291,51 @@ impl Client {
         origin: &Origin,
         documents: &[Imdn],
     ) {
-        for document in documents {
-            for notification in document.notifications() {
-                let verdict = self.judge(origin, &document.message_id, notification);
-                let news = matches!(verdict, Verdict::News(_));
-                if !news {
-                    self.metrics.count(counter(verdict));
-                    continue;
-                }
-                let id = self.sent.number(&document.message_id).map(SentId);
-                match (id, disposition(notification)) {
-                    (Some(id), Some(disposition)) => {
-                        let from = origin.sender_text();
-                        ports.host.event(ClientEvent::Disposition { id, disposition, from });
-                    }
-                    _ => self.metrics.count("client.report_ignored"),
-                }
-                self.told(now, ports, &document.message_id, verdict);
+        for (_, document, notification) in notifications(documents) {
+            let verdict = self.judge(origin, &document.message_id, notification);
+            if !matches!(verdict, Verdict::News(_)) {
+                self.metrics.count(counter(verdict));
+                continue;
             }
+            let id = self.sent.number(&document.message_id).map(SentId);
+            match (id, disposition(notification)) {
+                (Some(id), Some(disposition)) => {
+                    let from = origin.sender_text();
+                    ports.host.event(ClientEvent::Disposition { id, disposition, from });
+                }
+                _ => self.metrics.count("client.report_ignored"),
+            }
+            self.told(now, ports, &document.message_id, verdict);
         }
     }
 
-    /// What a notification means. Who says so is whom the core asserts; others prove nothing (threat E5).
+    /// The places of the notifications that say something new of a message of ours. Nothing changes before they are kept.
+    pub(crate) fn news(&self, origin: &Origin, documents: &[Imdn]) -> Vec<u32> {
+        let is_news = |document: &Imdn, notification: &Notification| {
+            let from = self.reporter(origin, &document.message_id)?;
+            let verdict = self.sent.weigh(Some(&from), &document.message_id, notification);
+            matches!(verdict, Verdict::News(_)).then_some(())
+        };
+        let news = notifications(documents).filter(|(_, imdn, what)| is_news(imdn, what).is_some());
+        news.map(|(place, _, _)| place).collect()
+    }
+
+    /// What a notification means, and from now on it counts.
     pub(crate) fn judge(&mut self, origin: &Origin, about: &str, notification: &Notification) -> Verdict {
-        if !origin.authenticated && !self.config.settings.unasserted_senders {
-            return Verdict::NotARecipient;
+        match self.reporter(origin, about) {
+            Some(from) => self.sent.report(Some(&from), about, notification),
+            None => Verdict::NotARecipient,
         }
-        // The address that the message went to may be any of those that the core knows its recipient by. Who hides is
-        // nobody whom it went to.
-        let mut keys = origin.sender_keys();
+    }
+
+    /// Who speaks of a message. Who says so is whom the core asserts; others prove nothing (threat E5). The address that
+    /// the message went to may be any of those that the core knows its recipient by. Who hides is nobody whom it went to.
+    fn reporter(&self, origin: &Origin, about: &str) -> Option<String> {
+        if !origin.authenticated && !self.config.settings.unasserted_senders {
+            return None;
+        }
         let known = origin.sender_keys().find(|key| self.sent.progress(about, key).is_some());
-        let from = known.or_else(|| keys.next()).unwrap_or_default();
-        self.sent.report(Some(&from), about, notification)
+        known.or_else(|| origin.sender_keys().next()).or_else(|| Some(String::new()))
     }
 }
 

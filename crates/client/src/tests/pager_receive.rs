@@ -196,6 +196,11 @@ fn only_so_many_wait_for_the_store() {
     rig.next_received();
     rig.deliver(Incoming::message(4, cpim("m3", "", "Hi")).bytes());
     assert_eq!(rig.stores.len(), 2);
+    // Copies of one that waits count as well.
+    for n in 5..=6 {
+        rig.deliver(Incoming::message(n, cpim("m2", "", "Hi")).bytes());
+        rig.next_response(480);
+    }
 }
 
 /// A store that never replies: the client forgets, and goes on.

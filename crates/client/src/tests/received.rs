@@ -347,6 +347,45 @@ fn an_object_of_the_message_store_finds_its_message() {
     }
 }
 
+/// Threat E5: what changes nothing is not kept, so that the history says nothing that was not judged, and nobody fills the
+/// store with it.
+#[test]
+fn the_history_has_no_forged_reports() {
+    let delivered = "<delivery-notification><status><delivered/></status></delivery-notification>";
+    let displayed = "<display-notification><status><displayed/></status></display-notification>";
+    let mut rig = Rig::new();
+    let sent = rig.send(crate::NewMessage::text(uri("sip:bob@example.org"), "Hi").with_reports());
+    rig.sent.clear();
+    rig.events.clear();
+    let told = |n: u32, notifications: &str| {
+        Incoming::message(n, cpim_imdn(&format!("i{n}"), &imdn(&sent.message_id, notifications)))
+    };
+    let forged = told(1, delivered).with("P-Asserted-Identity", "<sip:mallory@example.net>");
+    let part = |document: &str| format!("--x\r\nContent-Type: message/imdn+xml\r\n\r\n{document}\r\n");
+    // One that counts among those that do not.
+    let documents =
+        [part(&imdn("other", displayed)), part(&imdn(&sent.message_id, delivered))].concat() + "--x--\r\n";
+    let mixed = cpim_imdn("i2", &documents).replace(
+        "message/imdn+xml\r\nContent-Disposition",
+        "multipart/mixed;boundary=x\r\nContent-Disposition",
+    );
+    for (incoming, kept) in
+        [(forged, 0), (Incoming::message(2, mixed), 1), (told(3, delivered), 1), (told(4, displayed), 2)]
+    {
+        rig.deliver(incoming.bytes());
+        rig.next_response(200);
+        assert_eq!(rig.stores.len(), kept);
+    }
+    let expected = [crate::Disposition::Delivered, crate::Disposition::Displayed].map(|disposition| {
+        HistoryEntry::Report {
+            about: sent.message_id.clone(),
+            disposition,
+            from: "sip:bob@example.org".to_owned(),
+        }
+    });
+    assert_eq!(history(rig).0, expected);
+}
+
 // req: 7.2.2.1-3
 #[test]
 fn the_200_says_by_which_address_the_user_is_known() {

@@ -206,30 +206,52 @@ impl Sent {
         verdict
     }
 
-    fn judge(&mut self, from: Option<&str>, message_id: &str, notification: &Notification) -> Verdict {
-        let Some(known) = self.messages.get_mut(message_id) else { return Verdict::Unknown };
-        if !was_asked(&known.asked, notification) {
-            return Verdict::NotAsked;
+    /// What [`Sent::report`] would say; nothing changes. For a function that keeps a notification before it counts.
+    #[must_use]
+    pub fn weigh(&self, from: Option<&str>, message_id: &str, notification: &Notification) -> Verdict {
+        match self.news(from, message_id, notification) {
+            Ok((_, progress)) => Verdict::News(progress),
+            Err(verdict) => verdict,
         }
-        let Some(progress) = progress_of(notification) else { return Verdict::Ignored };
+    }
+
+    fn judge(&mut self, from: Option<&str>, message_id: &str, notification: &Notification) -> Verdict {
+        match self.news(from, message_id, notification) {
+            Ok((recipient, progress)) => {
+                if let Some(known) = self.messages.get_mut(message_id) {
+                    known.recipients.insert(recipient, progress);
+                }
+                Verdict::News(progress)
+            }
+            Err(verdict) => verdict,
+        }
+    }
+
+    /// At which recipient a message is how far by a notification, where that is news.
+    fn news(
+        &self,
+        from: Option<&str>,
+        message_id: &str,
+        notification: &Notification,
+    ) -> Result<(String, Progress), Verdict> {
+        let known = self.messages.get(message_id).ok_or(Verdict::Unknown)?;
+        if !was_asked(&known.asked, notification) {
+            return Err(Verdict::NotAsked);
+        }
+        let progress = progress_of(notification).ok_or(Verdict::Ignored)?;
         let recipient = match from {
             Some(from) => from.to_owned(),
             None => match known.recipients.keys().next() {
                 Some(only) if known.recipients.len() == 1 => only.clone(),
-                _ => return Verdict::NotARecipient,
+                _ => return Err(Verdict::NotARecipient),
             },
         };
-        let strange = !known.recipients.contains_key(&recipient);
-        let full = known.recipients.len() >= self.limits.max_recipients;
-        if strange && (known.closed || full || recipient.len() > self.limits.max_id) {
-            return Verdict::NotARecipient;
-        }
-        let state = known.recipients.entry(recipient).or_insert(Progress::Pending);
-        if *state >= progress {
-            return Verdict::Repeated;
-        }
-        *state = progress;
-        Verdict::News(progress)
+        let Some(state) = known.recipients.get(&recipient) else {
+            let full = known.recipients.len() >= self.limits.max_recipients;
+            let refused = known.closed || full || recipient.len() > self.limits.max_id;
+            return if refused { Err(Verdict::NotARecipient) } else { Ok((recipient, progress)) };
+        };
+        if *state >= progress { Err(Verdict::Repeated) } else { Ok((recipient, progress)) }
     }
 
     /// Whether nothing that was asked for can say more of a message than is known: each of its recipients is as far as

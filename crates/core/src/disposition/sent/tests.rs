@@ -243,7 +243,9 @@ proptest! {
                 }
                 Step::Report(from, id, what) => {
                     let before = from.and_then(|from| stays.progress(id, from));
+                    let weighed = stays.weigh(from, id, &what);
                     let verdict = stays.report(from, id, &what);
+                    prop_assert_eq!(weighed, verdict);
                     prop_assert_eq!(verdict, moves.report(from, id, &what));
                     let after = from.and_then(|from| stays.progress(id, from));
                     prop_assert!(before <= after);
