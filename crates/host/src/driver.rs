@@ -18,6 +18,7 @@ use cpm_core::{Action, Query, QueryId, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -196,11 +197,18 @@ impl<M: Machine> Driver<M> {
         let sweep_every = SWEEP.min(self.config.limits.udp_idle / 2).min(self.config.limits.stream_idle / 2);
         let mut sweep = tokio::time::interval(sweep_every.max(Duration::from_millis(1)));
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // One timer, set anew only when the node's deadline moves.
+        let mut alarm = pin!(sleep_until(tokio::time::Instant::now()));
+        let mut set_for = None;
         loop {
             self.obey();
             self.read_on();
             self.write_on();
             let due = self.node.next_timeout().and_then(|at| self.config.clock.runtime_instant(at));
+            if let Some(at) = due.filter(|at| set_for != Some(*at)) {
+                alarm.as_mut().reset(at);
+                set_for = Some(at);
+            }
             let reading = self.events.len() < self.config.limits.event_backlog;
             tokio::select! {
                 order = orders.recv() => match order {
@@ -219,7 +227,11 @@ impl<M: Machine> Driver<M> {
                     Err(_) => self.events.clear(),
                 },
                 Some(wire) = self.wire_queue.recv(), if reading => self.take_some(wire),
-                () = until(due) => self.node.handle_timeout(self.config.clock.now()),
+                () = alarm.as_mut(), if due.is_some() => {
+                    self.node.handle_timeout(self.config.clock.now());
+                    // It has rung: it is to be set even for the same time again.
+                    set_for = None;
+                }
                 _ = sweep.tick() => self.sweep(),
                 () = tokio::task::yield_now(), if !self.unfinished.is_empty() => {}
             }
@@ -684,13 +696,6 @@ impl<M: Machine> Driver<M> {
                 });
             }
         }
-    }
-}
-
-async fn until(at: Option<tokio::time::Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 

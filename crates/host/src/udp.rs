@@ -4,6 +4,10 @@ use crate::Limits;
 use cpm_base::{FlowId, Instant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How exactly the time of the last use is known: a busy flow is not sorted anew for every datagram.
+const GRAIN: Duration = Duration::from_secs(1);
 
 /// The table of UDP flows of one node. Bounded; the quietest flow makes room.
 #[derive(Debug, Default)]
@@ -37,6 +41,9 @@ impl UdpFlows {
     /// A flow by name; it counts as used now.
     pub(crate) fn touch(&mut self, now: Instant, flow: FlowId) -> Option<UdpFlow> {
         let entry = self.flows.get_mut(&flow)?;
+        if now.since(entry.last_used) < GRAIN {
+            return Some(*entry);
+        }
         self.by_age.remove(&(entry.last_used, flow));
         entry.last_used = now;
         self.by_age.insert((now, flow));
@@ -105,7 +112,6 @@ pub(crate) enum Room {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn peer(port: u16) -> SocketAddr {
         SocketAddr::from(([192, 0, 2, 1], port))

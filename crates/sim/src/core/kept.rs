@@ -71,6 +71,7 @@ impl SipIpCore {
                 if let Some(state) = self.users.get_mut(user).filter(|_| alone) {
                     state.bindings = accepted.before;
                 }
+                self.replaced(user);
                 let status = StatusCode::SERVER_INTERNAL_ERROR;
                 Self::refuse(now, accepted.id, &accepted.request, status, ports);
             }
@@ -105,6 +106,7 @@ impl SipIpCore {
                 self.awaited.insert(peer, user);
             }
         }
+        self.replaced(user);
         self.retell.push((user, kept.register));
         self.retell_at = now.mono;
     }

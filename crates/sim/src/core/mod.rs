@@ -83,6 +83,7 @@
 mod digest;
 mod features;
 mod kept;
+mod places;
 mod reg_event;
 mod registrar;
 mod routing;
@@ -94,6 +95,7 @@ use cpm_core::{Function, Input, NodeConfig, Ports, QueryId};
 use cpm_sip::{ContactAddr, Method, Request, Response, SipUri, StatusCode, To, Uri};
 use cpm_ua::{NotifierEvent, NotifierId, RequestId, TransactionId};
 use digest::Guard;
+use places::Places;
 use reg_event::Watcher;
 use registrar::{Accepted, Binding};
 use std::collections::BTreeMap;
@@ -215,6 +217,7 @@ pub struct SipIpCore {
     random: Random,
     users: Vec<UserState>,
     by_identity: BTreeMap<String, usize>,
+    places: Places,
     flows: BTreeMap<FlowId, FlowInfo>,
     /// Third-party registrations that are not answered: whose they are.
     telling: BTreeMap<TransactionId, usize>,
@@ -255,6 +258,7 @@ impl SipIpCore {
             random,
             users,
             by_identity,
+            places: Places::default(),
             flows: BTreeMap::new(),
             telling: BTreeMap::new(),
             watchers: BTreeMap::new(),
@@ -341,13 +345,17 @@ impl SipIpCore {
                 self.proven.extend(user.map(|user| (flow, user)));
             }
         }
+        if let Some(user) = user {
+            self.replaced(user);
+        }
         self.flows.insert(flow, info);
     }
 
     fn flow_closed(&mut self, flow: FlowId) {
         self.flows.remove(&flow);
         self.proven.remove(&flow);
-        for (user, state) in self.users.iter_mut().enumerate() {
+        for user in self.places.on_flow(flow) {
+            let Some(state) = self.users.get_mut(user) else { continue };
             for binding in state.bindings.iter_mut().filter(|binding| binding.flow == Some(flow)) {
                 binding.flow = None;
                 // Whoever has the address of a closed connection next is somebody else.
@@ -355,6 +363,7 @@ impl SipIpCore {
                     self.awaited.insert(peer, user);
                 }
             }
+            self.replaced(user);
         }
     }
 }
@@ -405,8 +414,7 @@ impl Function for SipIpCore {
 
     fn next_timeout(&self) -> Option<Instant> {
         let told = (!self.retell.is_empty()).then_some(self.retell_at);
-        let expiry = self.users.iter().flat_map(|user| user.bindings.iter()).map(|b| b.expires_at).min();
-        told.into_iter().chain(expiry).min()
+        told.into_iter().chain(self.places.next_expiry()).min()
     }
 }
 

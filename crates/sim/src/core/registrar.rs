@@ -253,6 +253,7 @@ impl SipIpCore {
             }
         }
         let before = std::mem::replace(&mut state.bindings, bindings);
+        self.replaced(wish.user);
         Ok((wish.user, Some(before)))
     }
 
@@ -294,7 +295,7 @@ impl SipIpCore {
 
     /// Takes bindings out whose time is over.
     pub(super) fn let_expire(&mut self, now: Now, ports: &mut CorePorts<'_>) {
-        for user in 0..self.users.len() {
+        for user in self.places.due(now.mono) {
             let Some(state) = self.users.get_mut(user) else { continue };
             let before = state.bindings.len();
             let (proven, awaited) = (&mut self.proven, &mut self.awaited);
@@ -307,6 +308,7 @@ impl SipIpCore {
                 lives
             });
             let after = state.bindings.len();
+            self.replaced(user);
             if after < before {
                 self.bindings_changed(now, user, ports);
             }
@@ -319,10 +321,8 @@ impl SipIpCore {
 
     /// Whose registered device sent a request: by its flow; on another flow by its source address and the user it names.
     pub(super) fn sender(&mut self, flow: FlowId, request: &Request) -> Result<Option<usize>, HeaderError> {
-        if let Some(user) =
-            self.users.iter().position(|user| user.bindings.iter().any(|b| b.flow == Some(flow)))
-        {
-            return Ok(Some(user));
+        if let Some(user) = self.places.on_flow(flow).first() {
+            return Ok(Some(*user));
         }
         let preferred = request.typed_list::<PPreferredIdentity>()?;
         let from = request.typed::<From>()?;
@@ -343,6 +343,7 @@ impl SipIpCore {
         let Some(device) = first else { return false };
         if second.is_none() && device.flow.is_none() {
             (device.flow, device.peer) = (Some(flow), Some(here));
+            self.replaced(user);
         }
         true
     }

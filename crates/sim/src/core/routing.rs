@@ -217,9 +217,7 @@ impl SipIpCore {
     /// To the device whose contact address this is, else to all devices of the user that are what the request asks for.
     fn deliver(&self, request: Request) -> Way {
         let wanted = Wanted::of(&request).map_err(bad_request)?;
-        let all = || self.users.iter().flat_map(|user| user.bindings.iter());
-        let same = |binding: &&Binding| binding.contact.uri().equivalent(request.uri());
-        let devices: Vec<&Binding> = match all().find(same) {
+        let devices: Vec<&Binding> = match self.device_at(request.uri()) {
             Some(device) => vec![device],
             None => {
                 let user = self.user(request.uri()).ok_or(StatusCode::NOT_FOUND)?;
@@ -282,9 +280,7 @@ impl SipIpCore {
         }
         request.headers_mut().pop_first_value(&HeaderName::Route);
         let last = !request.headers().contains(&HeaderName::Route);
-        let target = |binding: &&Binding| binding.contact.uri().equivalent(request.uri());
-        let device = self.users.iter().flat_map(|user| user.bindings.iter()).find(target);
-        let destination = match device {
+        let destination = match self.device_at(request.uri()) {
             Some(device) if last => Self::destination(device),
             _ => Destination::Routed,
         };

@@ -284,6 +284,7 @@ impl Town {
 
     fn settle(&mut self) {
         self.world.run_to_quiescence(Duration::from_secs(200)).unwrap();
+        assert!(self.world.function(self.core).is_none_or(SipIpCore::places_agree));
     }
 
     /// A REGISTER as a phone sends it: with this Contact value, if any, and Expires.
