@@ -43,7 +43,7 @@ pub(super) const FIELDS: &[Field<Policy>] = &[
             them. Empty: any, named or not.",
         get: |policy| {
             let releases = policy.releases.iter().flatten();
-            Value::texts(releases.map(|(major, minor)| format!("{major}.{minor}")))
+            Value::texts(releases.map(release_text))
         },
         set: |policy, value| {
             let releases = list(value, release)?;
@@ -162,6 +162,31 @@ pub(super) const FIELDS: &[Field<Policy>] = &[
         set: |policy, value| list(value, text).map(|names| policy.capabilities = names),
     },
     Field {
+        key: "disposition_seconds",
+        about: "How long it is remembered what was told of a message, in seconds, at least 60.",
+        get: |policy| of_seconds(policy.disposition_life),
+        set: |policy, value| seconds(value, 60).map(|time| policy.disposition_life = time),
+    },
+    Field {
+        key: "tell_on_behalf",
+        about: "Whether the sender of a message is told on behalf of its recipient what became of it, when he asked
+            and no device can tell.",
+        get: |policy| Value::YesNo(policy.tell_on_behalf),
+        set: |policy, value| yes_no(value).map(|yes| policy.tell_on_behalf = yes),
+    },
+    Field {
+        key: "releases_without_imdn",
+        about: "Releases of clients that make no delivery notifications about pager messages, such as \"1.0\".",
+        get: |policy| Value::texts(policy.releases_without_imdn.iter().map(release_text)),
+        set: |policy, value| list(value, release).map(|releases| policy.releases_without_imdn = releases),
+    },
+    Field {
+        key: "owed_seconds",
+        about: "How long it is tried to send a notification on behalf of a user, in seconds, at least 60.",
+        get: |policy| of_seconds(policy.owed_life),
+        set: |policy, value| seconds(value, 60).map(|time| policy.owed_life = time),
+    },
+    Field {
         key: "anonymity_originating",
         about: "Whether a user who sends may be anonymous; otherwise 403 with Warning 119.",
         get: |policy| Value::YesNo(policy.anonymity_originating),
@@ -244,6 +269,12 @@ pub(super) const FIELDS: &[Field<Policy>] = &[
         set: |policy, value| yes_no(value).map(|yes| policy.references = yes),
     },
     Field {
+        key: "reference_seconds",
+        about: "How long such references are good, in seconds.",
+        get: |policy| of_seconds(policy.reference_life),
+        set: |policy, value| seconds(value, 1).map(|time| policy.reference_life = time),
+    },
+    Field {
         key: "undelivered",
         about: "What is done about a message that could not be delivered, in this order: \"interwork\",
             \"defer\" (answered 480: deferral is not built), \"error\".",
@@ -269,6 +300,10 @@ fn release(value: &Value) -> Result<(u16, u16), String> {
     let text = text(value)?;
     let read = text.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
     read.ok_or_else(|| format!("{text:?} is no release such as \"2.1\""))
+}
+
+fn release_text((major, minor): &(u16, u16)) -> String {
+    format!("{major}.{minor}")
 }
 
 pub(super) fn uri(value: &Value) -> Result<Uri, String> {

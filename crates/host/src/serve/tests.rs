@@ -62,6 +62,10 @@ without_devices = "keep"
 registration_stored_first = true
 primary = ["first", "feature:session", "instance:urn:gsma:imei:", "+a", "+b=\"quoted\""]
 capabilities = ["audio"]
+disposition_seconds = 60
+tell_on_behalf = false
+releases_without_imdn = ["1.0"]
+owed_seconds = 61
 anonymity_originating = false
 barred = ["sip:mallory@home.test"]
 foreign_sender = "refuse"
@@ -74,6 +78,7 @@ blacklist = false
 primary_by_interworking = true
 exclusions = [{ content = "disposition", feature = "msg", devices = "secondary" }, { devices = "urn:x" }]
 references = false
+reference_seconds = 9
 undelivered = ["interwork", "error"]
 patience_seconds = 31
 [store]
