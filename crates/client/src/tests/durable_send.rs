@@ -397,3 +397,142 @@ fn records_are_as_many_as_the_limits_allow() {
     let after: Vec<u64> = rig.node.function().sent_messages().map(|sent| sent.id.0).collect();
     assert_eq!(after, last);
 }
+
+/// What happens to a message, step by step, in the first life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The store confirms the oldest write.
+    Kept,
+    /// The network answers the MESSAGE with 200.
+    Answered,
+    /// A notification arrives.
+    Report(&'static str),
+}
+
+/// Killed behind any step: what the store confirmed goes out, once it was answered no more, always as the same message;
+/// what the user was told of it, in events or in the history, is complete; in the end nothing is left.
+#[test]
+fn killed_at_any_step() {
+    use Step::{Answered, Kept, Report};
+    let orders = [
+        vec![Kept, Kept, Answered, Kept, Report(DELIVERED), Kept, Report(DISPLAYED), Kept, Kept],
+        // The store is slow, the network quick.
+        vec![Kept, Kept, Answered, Report(DELIVERED), Report(DISPLAYED), Kept, Kept, Kept],
+        // Notifications overtake the answer.
+        vec![Kept, Kept, Report(DELIVERED), Kept, Report(DISPLAYED), Answered, Kept, Kept],
+    ];
+    for order in orders {
+        for killed in 0..=order.len() {
+            live_and_die(&order, killed);
+        }
+    }
+}
+
+fn live_and_die(order: &[Step], killed: usize) {
+    let context = format!("killed behind {killed} of {order:?}");
+    let mut rig = rig();
+    rig.auto_state = None;
+    let sent = rig.send(text("Hello").with_reports());
+    let (mut message_kept, mut settled, mut answered, mut told) = (false, false, false, Vec::new());
+    let mut wire = Vec::new();
+    for step in &order[..killed] {
+        match step {
+            Step::Kept if rig.state_queries.is_empty() => {}
+            Step::Kept => {
+                let about_it = rig.reply_state(Ok(())).key == key(&sent);
+                settled |= about_it && message_kept;
+                message_kept |= about_it;
+            }
+            Step::Answered => {
+                answered = true;
+                let request: Request = wire.pop().unwrap();
+                rig.answer(&request, "200 OK", "", "");
+            }
+            Step::Report(what) => {
+                rig.deliver(report(what.len() as u32, &sent, what));
+                rig.next_response(200);
+                told.push(*what);
+            }
+        }
+        if !rig.sent.is_empty() {
+            wire.push(rig.next_request(Method::Message));
+            assert!(message_kept, "{context}");
+        }
+    }
+    let mut events: Vec<ClientEvent> = rig.events.drain(..).collect();
+
+    let mut rig = restart(rig);
+    let again = !rig.sent.is_empty();
+    // Whoever was told that it was sent may be told so again; who was not told, and whose message was kept, is not forgotten.
+    assert!(!again || (message_kept && !settled), "{context}");
+    assert!(again || !message_kept || answered || !told.is_empty(), "{context}");
+    if again {
+        let request = rig.next_request(Method::Message);
+        assert_eq!(parse_cpim(request.body()).imdn_message_id().unwrap().as_deref(), Some(&*sent.message_id));
+        assert_eq!(value(request.headers(), "Conversation-ID"), sent.conversation.as_str());
+        assert_eq!(value(request.headers(), "Contribution-ID"), sent.contribution.as_str());
+        rig.answer(&request, "200 OK", "", "");
+    }
+    // What the network had delivered it delivers again where it heard nothing, or twice.
+    for (n, what) in [DELIVERED, DISPLAYED, DELIVERED].into_iter().enumerate() {
+        rig.deliver(report(100 + n as u32, &sent, what));
+        rig.next_response(200);
+    }
+    rig.quiet_but_events();
+    events.extend(rig.events.drain(..));
+    if message_kept {
+        let history = crate::Client::history(&rig.records(), rig.node.function().config());
+        for disposition in [Disposition::Delivered, Disposition::Displayed] {
+            let count = |events: &[ClientEvent]| {
+                let is = |event: &&ClientEvent| matches!(event, ClientEvent::Disposition { disposition: d, .. } if *d == disposition);
+                events.iter().filter(is).count()
+            };
+            assert!(count(&events) <= 1, "{context}: {events:?}");
+            let kept = history.iter().any(
+                |entry| matches!(entry, crate::HistoryEntry::Report { disposition: d, .. } if *d == disposition),
+            );
+            assert!(kept || count(&events) == 1, "{context}: {disposition:?}");
+        }
+    } else {
+        assert_eq!(events, [], "{context}");
+    }
+    assert!(standing(&rig).is_empty(), "{context}: {:?}", standing(&rig));
+    let rig = restart(rig);
+    assert!(rig.sent.is_empty(), "{context}");
+}
+
+proptest::proptest! {
+    /// Whatever a record holds, a client begins.
+    #[test]
+    fn no_record_stops_a_client(
+        octets in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        at in 0usize..400,
+        octet in proptest::prelude::any::<u8>(),
+    ) {
+        let mut rig = rig();
+        rig.send(text("Hello").with_reports());
+        rig.next_request(Method::Message);
+        let good = rig.state.iter().rev().find(|record| record.key.starts_with("client/sent/")).unwrap().value.clone().unwrap();
+        let values = good[14..good.len() - 4].to_vec();
+        let mut changed = values.clone();
+        if let Some(place) = changed.get_mut(at % values.len()) {
+            *place = octet;
+        }
+        // With checksums that are right, so that the values themselves are read.
+        let sealed = |octets: &[u8], kind: [u8; 4]| {
+            let mut record = cpm_base::record::RecordWriter::new(kind, 1);
+            octets.iter().for_each(|octet| { record.u8(*octet); });
+            record.finish()
+        };
+        rig.keep_also(vec![
+            StateRecord::put("client/sent/random", sealed(&octets, *b"CLSN")),
+            StateRecord::put("client/sent/changed", sealed(&changed, *b"CLSN")),
+            StateRecord::put("client/numbers", sealed(&octets, *b"CLNU")),
+        ]);
+        let mut rig = restart(rig);
+        rig.advance(secs(100));
+        rig.sent.clear();
+        rig.events.clear();
+        rig.send(text("and on"));
+    }
+}

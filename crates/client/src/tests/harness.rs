@@ -332,6 +332,12 @@ impl Rig {
         record
     }
 
+    /// Nothing was sent since the last look.
+    #[track_caller]
+    pub(super) fn quiet_but_events(&mut self) {
+        assert!(self.sent.is_empty(), "{:?}", self.sent);
+    }
+
     /// Nothing was said since the last look.
     #[track_caller]
     pub(super) fn quiet(&mut self) {
