@@ -1,7 +1,7 @@
 //! The nodes of the demonstration, each on loopback sockets of its own.
 
 use crate::ladder::Ladder;
-use cpm_base::{Random, Seed};
+use cpm_base::{Random, Seed, Transport};
 use cpm_client::{Client, ClientConfig, ClientEvent, Strangers, contact_uri};
 use cpm_core::{Function, Node};
 use cpm_host::{
@@ -11,6 +11,7 @@ use cpm_host::{
 use cpm_participating::{ParticipatingConfig, ParticipatingEvent, ParticipatingFunction};
 use cpm_sim::{CoreConfig, SipIpCore, User};
 use cpm_sip::{Host, SipUri, Uri};
+use cpm_ua::NextHop;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::sync::mpsc;
 
@@ -108,7 +109,8 @@ impl Nodes {
         at: SocketAddr,
         core: SocketAddr,
     ) -> Result<(), String> {
-        let config = ParticipatingConfig::new(sip_uri(at));
+        let mut config = ParticipatingConfig::new(sip_uri(at));
+        config.outbound = Some(NextHop::Address(Transport::Udp, core));
         let node = ParticipatingFunction::node(config, shared.seed()).map_err(|error| error.to_string())?;
         let running = shared.run(name, node, sockets, vec![core])?;
         self.others.functions.push(running.handle.clone());
