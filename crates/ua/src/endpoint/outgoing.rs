@@ -73,8 +73,8 @@ impl Endpoint {
             Destination::Flow(flow) => Ok(Hop::Flow(*flow)),
             Destination::To(transport, remote) => Ok(to_address(*transport, *remote)),
             Destination::Routed => {
-                let routes = request.typed_list::<Route>().map_err(Refusal::Header)?;
-                match (routes.first(), outbound) {
+                let first = request.typed::<Route>().map_err(Refusal::Header)?;
+                match (first, outbound) {
                     (Some(route), _) => to_uri(route.uri()),
                     (None, Some(NextHop::Address(transport, remote))) => Ok(to_address(*transport, *remote)),
                     (None, Some(NextHop::Uri(uri))) => to_uri(uri),

@@ -14,12 +14,9 @@ pub(super) fn fit_strict_router(request: &mut Request) -> Result<(), HeaderError
 
 /// The Route of a request, where its first hop is a strict router.
 pub(super) fn strict_route(request: &Request) -> Result<Option<Vec<Route>>, HeaderError> {
-    let routes = request.typed_list::<Route>()?;
-    let strict = match routes.first().map(Route::uri) {
-        Some(Uri::Sip(uri)) => !uri.is_loose_router(),
-        _ => false,
-    };
-    Ok(strict.then_some(routes))
+    let first = request.typed::<Route>()?;
+    let strict = first.is_some_and(|first| first.uri().as_sip().is_some_and(|uri| !uri.is_loose_router()));
+    if strict { request.typed_list().map(Some) } else { Ok(None) }
 }
 
 /// Puts a request with this Route into the form that a strict router expects.
