@@ -294,8 +294,8 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
     }
 }
 
-/// A notification is sent again until somebody takes it; a second device of the sender, or a time without the first, is
-/// how it gets lost rightly.
+/// A notification is kept, and sent again until somebody takes it, through crashes and over ways that are cut; a second
+/// device of the sender, or one that left, is how it gets lost rightly.
 fn may_expect_notifications(story: &Story, sending: &Sending) -> bool {
     let from = sending.plan.from;
     if sending.plan.to == NOBODY {

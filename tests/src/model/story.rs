@@ -26,7 +26,7 @@ pub struct Story {
     pub readings: Vec<Reading>,
     /// From here on the messages were sent when everything was good again.
     pub probes_from: usize,
-    /// Devices that crashed, were cut off, or left.
+    /// Devices that left the network, for a while or for good.
     pub unsteady: BTreeSet<DeviceId>,
     dice: Dice,
     log: Vec<String>,
@@ -222,9 +222,6 @@ impl Story {
             self.arena.world.name_of(a),
             self.arena.world.name_of(b)
         ));
-        let hit: Vec<DeviceId> = self.arena.ids();
-        let cut_off = |id: &DeviceId| [a, b].contains(&self.arena.devices[id].handle.id());
-        self.unsteady.extend(hit.into_iter().filter(cut_off));
         self.arena.world.partition(&[a], &[b]);
         if self.dice.one_in(2) {
             self.send();
@@ -270,7 +267,6 @@ impl Story {
 
     fn crash(&mut self) {
         let device = self.device();
-        self.unsteady.insert(device);
         self.note(format!("{} crashes and starts again", self.arena.name(device)));
         let handle = self.arena.devices[&device].handle;
         self.arena.world.crash(handle);
