@@ -4,6 +4,7 @@ use crate::model::compare::{contains, keeps};
 use crate::model::plan::Trouble;
 use crate::model::story::Story;
 use cpm_client::ClientEvent;
+use cpm_core::outside::Direction;
 use cpm_sim::{TraceEntry, What};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -182,7 +183,8 @@ fn requests(story: &Story) -> impl Iterator<Item = &TraceEntry> {
     entries.filter(move |entry| sent(entry.what) && entry.label.contains("MESSAGE"))
 }
 
-/// P12, E8: what goes to a device of the far side names the user and the device of an anonymous sender nowhere.
+/// P12, E8: what goes to a device of the far side, and what is in the message store there, names the user and the device of
+/// an anonymous sender nowhere.
 pub fn nobody_learns_who_is_anonymous(story: &Story) -> Result<(), String> {
     for sending in story.sendings.iter().filter(|sending| sending.plan.anonymous) {
         // To the user's own devices it may come back, forwarded.
@@ -193,12 +195,21 @@ pub fn nobody_learns_who_is_anonymous(story: &Story) -> Result<(), String> {
         let id = sending.sent.message_id.as_bytes();
         for entry in requests(story).filter(|entry| outside.contains(entry.to.as_str())) {
             let Some(octets) = entry.bytes.as_ref().filter(|octets| contains(octets, id)) else { continue };
-            for canary in &canaries {
-                hold(!contains(octets, canary.as_bytes()), || {
-                    format!("{canary} in {}", String::from_utf8_lossy(octets))
-                })?;
-            }
+            nothing_tells(&canaries, octets)?;
+        }
+        let stores = story.arena.functions.iter().flat_map(|function| story.arena.world.objects(*function));
+        let theirs = stores.filter(|kept| {
+            let own = story.arena.plan.address(sending.plan.from.0) == kept.object.user.to_string();
+            kept.object.direction == Direction::Received && !own && contains(&kept.object.object, id)
+        });
+        for kept in theirs {
+            nothing_tells(&canaries, &kept.object.object)?;
         }
     }
     Ok(())
+}
+
+fn nothing_tells(canaries: &[String], octets: &[u8]) -> Result<(), String> {
+    let told = canaries.iter().find(|canary| contains(octets, canary.as_bytes()));
+    hold(told.is_none(), || format!("{told:?} in {}", String::from_utf8_lossy(octets)))
 }
