@@ -125,7 +125,7 @@ pub const INTERWORKING: bool = true;
 /// On the terminating side.
 pub const RECORDING: bool = true;
 pub const POLICIES: bool = true;
-pub const SEEN: bool = false;
+pub const SEEN: bool = true;
 pub const RESTARTS: bool = true;
 pub const FUNCTION_RESTARTS: bool = true;
 
