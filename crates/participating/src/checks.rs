@@ -47,10 +47,15 @@ pub(crate) fn service_of_sender(policy: &Policy, asserted: AssertedService) -> b
     }
 }
 
-/// Whether one of these may not send messages (TS 8.2.1.1-1).
+/// Whether the user who is served, under this name or any asserted one, may not send messages (TS 8.2.1.1-1). A number is
+/// the same as tel and as sip URI.
 // req: 8.2.1.1-1
-pub(crate) fn is_barred(policy: &Policy, originators: &[Uri]) -> bool {
-    !policy.barred.is_empty() && originators.iter().any(|uri| policy.barred.contains(&uri.address_key()))
+pub(crate) fn is_barred(policy: &Policy, facts: &Facts) -> bool {
+    let listed = |uri: &Uri| {
+        policy.barred.contains(&uri.address_key())
+            || uri.telephone().is_some_and(|number| policy.barred.contains(&number.key()))
+    };
+    !policy.barred.is_empty() && (listed(&facts.served) || facts.originators.iter().any(listed))
 }
 
 /// When a MESSAGE is of no use any more: so many seconds after its Date, without one after it came (RFC 3428 §7).

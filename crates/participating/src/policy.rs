@@ -73,7 +73,8 @@ pub struct Policy {
     // --- Originating (TS 8.2).
     /// Whether a user who sends may be anonymous (TS 8.2.1.1-3). Default yes.
     pub anonymity_originating: bool,
-    /// Who may not send messages at all (TS 8.2.1.1-1), by [address key](cpm_sip::Uri::address_key) of any asserted identity.
+    /// Who may not send messages at all (TS 8.2.1.1-1), by [address key](cpm_sip::Uri::address_key) of the served user or of
+    /// any asserted identity; numbers as tel URIs.
     /// Default: nobody is barred.
     pub barred: BTreeSet<String>,
     /// What happens to a From, of the request or of the CPIM message, that is neither one of the asserted identities nor

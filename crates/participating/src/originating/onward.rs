@@ -97,7 +97,7 @@ pub(super) fn check(
         // TS 8.2-b2: event reporting is not served here; a deferred message is fetched, not sent (TS 8.3.1.6.5).
         Some(CpmFeature::SystemMessage | CpmFeature::Deferred) | None => false,
     };
-    if !served || checks::is_barred(policy, &facts.originators) {
+    if !served || checks::is_barred(policy, facts) {
         return Err(Refused::forbidden(Reason::NotAuthorised));
     }
     checks::version(policy, facts.release).map_err(Refused::forbidden)?;

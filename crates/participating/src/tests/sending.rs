@@ -86,6 +86,17 @@ fn what_the_service_provider_does_not_allow() {
     let of = Policy::default;
     let barred = || Policy { barred: [String::from("sip:alice@home.test")].into(), ..of() };
     assert_eq!(refused(barred(), message("")), (403, some("127 Service not authorised")));
+    // Whatever it calls itself today.
+    let by_number = |number: &str| {
+        let asserted = format!("P-Asserted-Identity: {number}");
+        message("").replace("P-Asserted-Identity: <sip:alice@home.test>", &asserted)
+    };
+    assert_eq!(refused(barred(), by_number("<tel:+1-555-0001>")).0, 403);
+    let number = || Policy { barred: [String::from("tel:+15550001")].into(), ..of() };
+    for form in ["<tel:+1-555-0001>", "<sip:+1(555)0001@home.test;user=phone>"] {
+        assert_eq!(refused(number(), by_number(form)).0, 403, "{form}");
+    }
+    goes_on(number(), message(""));
     let other = Policy { barred: [String::from("sip:alice@home.tes")].into(), ..of() };
     goes_on(other, message(""));
 
