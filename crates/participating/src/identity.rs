@@ -162,8 +162,12 @@ fn keep_inside(headers: &mut Headers) {
     }
 }
 
-/// The asserted identities of a message, as far as they can be read.
+/// The asserted identities of a response, as far as they can be read; none, where who answers does not want to be known.
 pub(crate) fn asserted_in(headers: &Headers) -> Vec<Uri> {
+    let hides = |privacy: Privacy| ["id", "user", "header"].iter().any(|value| privacy.contains(value));
+    if headers.typed::<Privacy>().map_or(true, |privacy| privacy.is_some_and(hides)) {
+        return Vec::new();
+    }
     let asserted = headers.typed_list::<PAssertedIdentity>().unwrap_or_default();
     asserted.iter().map(|identity| identity.uri().clone()).collect()
 }

@@ -110,6 +110,22 @@ fn what_was_delivered_is_recorded_and_its_uid_comes_with_the_2xx() {
     }
 }
 
+/// Threat E8: who answers and does not want to be known lends no name to a folder of the sender's.
+#[test]
+fn an_anonymous_answer_names_no_folder() {
+    for (privacy, folder) in [
+        ("", "sip:canary@home.test"),
+        ("Privacy: none\n", "sip:canary@home.test"),
+        ("Privacy: id\n", "sip:bob@home.test"),
+        ("Privacy: id, user\n", "sip:bob@home.test"),
+    ] {
+        let mut bench = wishing();
+        let more = format!("P-Asserted-Identity: <sip:canary@home.test>\n{privacy}");
+        delivered(&mut bench, sent_by_alice("", &cpim(TEXT)), "200 OK", &more);
+        assert_eq!(stored(&mut bench).1.folder, Folder::Peer(folder.to_owned()), "{privacy}");
+    }
+}
+
 /// A failed recording does not turn a delivered message into a failure.
 // req: 8.2.1.1-9.i.b, 8.2.1.1-9.ii
 #[test]
