@@ -11,8 +11,8 @@ use cpm_core::{ContributionId, ConversationId};
 use cpm_cpim::{Address, CpimBuilder, CpimMessage};
 use cpm_mime::{ContentType, ExternalBody, MimeError, Multipart, Part};
 use cpm_sip::{
-    Contact, ContactAddr, HeaderName, HeaderText, Method, NameAddr, PPreferredIdentity, Params, Request,
-    SipUri, TypedHeader, Uri,
+    Contact, ContactAddr, HeaderName, HeaderText, Host, Method, NameAddr, PPreferredIdentity, Params,
+    Request, SipUri, TypedHeader, Uri,
 };
 use cpm_xml::resource_lists::{self, CopyControl, Entry, ResourceLists};
 
@@ -108,7 +108,7 @@ impl Client {
         debug_assert!(set.is_ok(), "the configuration was validated");
         let uri = match gruu {
             Some(gruu) => gruu.clone(),
-            None if anonymous => without_user(&self.config.contact),
+            None if anonymous => without_user(&self.config.contact, self.config.msrp.ip()),
             None => self.config.contact.clone(),
         };
         Contact::Addr(ContactAddr::new(Uri::Sip(uri)).with_params(params))
@@ -251,7 +251,7 @@ fn named(address: &Uri, name: Option<&str>) -> String {
 
 fn anonymous_uri() -> Uri {
     Uri::parse(ANONYMOUS)
-        .unwrap_or_else(|_| Uri::Sip(SipUri::new(cpm_sip::Host::V4(core::net::Ipv4Addr::UNSPECIFIED))))
+        .unwrap_or_else(|_| Uri::Sip(SipUri::new(Host::V4(core::net::Ipv4Addr::UNSPECIFIED))))
 }
 
 /// Languages in order of preference, as Accept-Language has them (RFC 3261 §20.3).
@@ -270,18 +270,27 @@ pub(crate) fn set_cpim(request: &mut Request, cpim: Bytes) {
     request.set_body(cpim);
 }
 
-/// The place without its user.
-fn without_user(uri: &SipUri) -> SipUri {
-    let bare = SipUri::new(uri.host().clone()).with_port(uri.port()).with_secure(uri.is_secure());
-    uri.params().fold(bare, |bare, (name, value)| bare.with_param(name, value))
+/// The place without its user; the name of a host says who has it as well, so that the address that the media tell anyway
+/// stands for it, and of parameters only those that lead there stay.
+fn without_user(uri: &SipUri, media: core::net::IpAddr) -> SipUri {
+    let host = match uri.host() {
+        Host::Name(_) => host_of(media),
+        address => address.clone(),
+    };
+    let bare = SipUri::new(host).with_port(uri.port()).with_secure(uri.is_secure());
+    let leads = |(name, _): &(&str, Option<&str>)| ["transport", "ob"].contains(name);
+    uri.params().filter(leads).fold(bare, |bare, (name, value)| bare.with_param(name, value))
+}
+
+fn host_of(ip: core::net::IpAddr) -> Host {
+    match ip {
+        core::net::IpAddr::V4(ip) => Host::V4(ip),
+        core::net::IpAddr::V6(ip) => Host::V6(ip),
+    }
 }
 
 /// `Contact` URI of a client at an address: what a host passes as [`crate::ClientConfig::contact`].
 #[must_use]
 pub fn contact_uri(user: &str, at: core::net::SocketAddr) -> SipUri {
-    let host = match at.ip() {
-        core::net::IpAddr::V4(ip) => cpm_sip::Host::V4(ip),
-        core::net::IpAddr::V6(ip) => cpm_sip::Host::V6(ip),
-    };
-    SipUri::new(host).with_user(user).with_port(Some(at.port()))
+    SipUri::new(host_of(at.ip())).with_user(user).with_port(Some(at.port()))
 }

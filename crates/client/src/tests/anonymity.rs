@@ -23,7 +23,7 @@ fn named(config: &mut ClientConfig) {
     config.controlling_function = Some(uri("sip:list@198.51.100.1"));
 }
 
-/// With GRUUs, without which the host of a Contact has to be said.
+/// With GRUUs.
 fn rig() -> Rig {
     let mut rig = Rig::with(named);
     rig.command(|client, now, ports| client.register(now, ports)).unwrap();
@@ -141,6 +141,19 @@ fn nor_does_a_large_message() {
         rig.deliver(ask(method, n as u32 + 1));
         assert_eq!(value(rig.next_response(status).headers(), "Server"), "CPM-client/OMA2.1");
     }
+    assert_unknown(&seen_in_sip(&rig));
+
+    // Without GRUUs the device is where its media are.
+    let mut rig = Rig::with(|config| {
+        named(config);
+        config.contact = match uri("sips:canary:pw@canary-phone.lan:5061;transport=tcp;canary=1;ob") {
+            Uri::Sip(uri) => uri,
+            _ => panic!("no SIP URI"),
+        };
+    });
+    rig.send(NewMessage::text(uri(BOB), &"x".repeat(MAX_PAGER)).anonymous(None));
+    let invite = rig.next_request(Method::Invite);
+    assert!(value(invite.headers(), "Contact").starts_with("<sips:192.0.2.1:5061;transport=tcp;ob>;"));
     assert_unknown(&seen_in_sip(&rig));
 
     // What is stopped half way tells no more.
