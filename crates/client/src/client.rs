@@ -20,7 +20,7 @@ use cpm_core::release::Release;
 use cpm_core::warning::refusal;
 use cpm_core::{Function, Input, Node, NodeConfig, Ports, QueryId, Reply, StateWriter, Written};
 use cpm_sip::{HeaderName, HeaderText, Method, Request, Response, StatusCode, Uri};
-use cpm_ua::{DialogId, RequestId, TransactionFailure, TransactionId};
+use cpm_ua::{RequestId, TransactionFailure, TransactionId};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A CPM Client (TS section 7): plain logic that a [`Node`] drives.
@@ -131,6 +131,7 @@ impl Client {
         let mut random = Random::new(seed);
         let product = Release::CLIENT_2_1.with_product(&config.product);
         let mut node = NodeConfig::user_agent(random.fork(), &product);
+        node.sip.anonymous_product = Some(HeaderText::sanitized(&Release::CLIENT_2_1.to_string()));
         node.sip.refresh = config.refresh;
         node.sip.outbound = config.outbound.clone();
         // req: 7.2.1.2-12
@@ -175,17 +176,17 @@ impl Client {
                 (Some(dialog), Method::Bye) => self.ended_by_peer(now, ports, id, dialog, &request),
                 (None, Method::Message) => self.handle_message(now, ports, id, flow, request),
                 (None, Method::Invite) => self.handle_invite(now, ports, id, flow, &request),
-                (_, Method::Options) => self.handle_options(now, ports, id, in_dialog, &request),
+                (_, Method::Options) => self.handle_options(now, ports, id, &request),
                 // A session for one message is never changed (TS 5.1-p1).
                 (Some(_), Method::Invite) => {
-                    self.refuse(now, ports, id, in_dialog, &request, StatusCode::NOT_ACCEPTABLE_HERE)
+                    self.refuse(now, ports, id, &request, StatusCode::NOT_ACCEPTABLE_HERE)
                 }
                 (None, Method::Bye) => {
                     let gone = StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST;
-                    self.refuse(now, ports, id, None, &request, gone);
+                    self.refuse(now, ports, id, &request, gone);
                 }
                 // Nor does anything else travel in its dialog.
-                _ => self.refuse(now, ports, id, in_dialog, &request, StatusCode::FORBIDDEN),
+                _ => self.refuse(now, ports, id, &request, StatusCode::FORBIDDEN),
             },
             Event::Response { transaction, response } => self.answered(now, ports, transaction, &response),
             Event::TransactionFailed { transaction, why } => self.lost(now, ports, transaction, why),
@@ -212,14 +213,13 @@ impl Client {
         now: Now,
         ports: &mut Ports<'_, ClientEvent>,
         id: RequestId,
-        dialog: Option<DialogId>,
         request: &Request,
     ) {
         // req: 6.1.2-p2
         if Origin::read(request, Trust::Outside, now.wall)
             .is_ok_and(|origin| origin.is_for_another_than(&self.config.instance))
         {
-            return self.refuse(now, ports, id, dialog, request, StatusCode::BUSY_HERE);
+            return self.refuse(now, ports, id, request, StatusCode::BUSY_HERE);
         }
         let accept = HeaderText::sanitized("message/cpim, application/sdp");
         let mut response =
@@ -227,7 +227,7 @@ impl Client {
         for method in &ports.sip.config().allow {
             response.headers_mut().push_typed(&cpm_sip::Allow(method.clone()));
         }
-        self.answer_in(now, ports, id, dialog, response);
+        self.answer(now, ports, id, response);
     }
 
     fn refuse(
@@ -235,27 +235,10 @@ impl Client {
         now: Now,
         ports: &mut Ports<'_, ClientEvent>,
         id: RequestId,
-        dialog: Option<DialogId>,
         request: &Request,
         status: StatusCode,
     ) {
-        self.answer_in(now, ports, id, dialog, refusal(request, status, None));
-    }
-
-    /// Answers a request, perhaps of a dialog: in one that an anonymous user of ours began, the product is not named.
-    pub(crate) fn answer_in(
-        &mut self,
-        now: Now,
-        ports: &mut Ports<'_, ClientEvent>,
-        id: RequestId,
-        dialog: Option<DialogId>,
-        mut response: Response,
-    ) {
-        if dialog.is_some_and(|dialog| self.is_anonymous_in(dialog)) {
-            let release = HeaderText::sanitized(&Release::CLIENT_2_1.to_string());
-            response.headers_mut().replace(HeaderName::Server, release);
-        }
-        self.answer(now, ports, id, response);
+        self.answer(now, ports, id, refusal(request, status, None));
     }
 
     fn answered(

@@ -6,7 +6,6 @@ use crate::{Client, NewMessage, SendRefusal};
 use bytes::Bytes;
 use cpm_base::Now;
 use cpm_core::feature::{CpmFeature, CpmService, ICSI_REF};
-use cpm_core::release::Release;
 use cpm_core::{ContributionId, ConversationId};
 use cpm_cpim::{Address, CpimBuilder, CpimMessage};
 use cpm_mime::{ContentType, ExternalBody, MimeError, Multipart, Part};
@@ -56,8 +55,6 @@ impl Client {
         push(HeaderName::From, named(address, name.or(envelope.anonymous.then_some(ANONYMOUS_NAME))));
         if envelope.anonymous {
             push(HeaderName::Privacy, "id".to_owned());
-            // A product of one's own says who sent it; the release alone is what TS Appendix D asks for.
-            push(HeaderName::UserAgent, Release::CLIENT_2_1.to_string());
         } else if let Some(languages) = accept_language(&self.config.languages) {
             // req: 6.4.1-p4
             push(HeaderName::AcceptLanguage, languages);

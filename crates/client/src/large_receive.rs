@@ -407,7 +407,7 @@ impl Client {
     fn give_up(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, large: &LargeIn) {
         self.metrics.count("client.large_given_up");
         self.release(now, ports, large);
-        self.bye(now, ports, large.dialog, 480, "Transmission Failed", false);
+        self.bye(now, ports, large.dialog, 480, "Transmission Failed");
     }
 
     fn release(&self, now: Now, ports: &mut Ports<'_, ClientEvent>, large: &LargeIn) {
@@ -426,7 +426,7 @@ impl Client {
         dialog: DialogId,
         request: &Request,
     ) {
-        self.answer_in(now, ports, id, Some(dialog), Response::for_request(request, StatusCode::OK));
+        self.answer(now, ports, id, Response::for_request(request, StatusCode::OK));
         if let Some(uid) = request.typed::<MessageUid>().ok().flatten() {
             self.stored_by_network(now, ports, dialog, &uid.0.to_string());
         }
@@ -464,7 +464,7 @@ impl Client {
             // Told already: by the answer to our BYE, or by the BYE itself.
             DialogEnd::LocalBye | DialogEnd::RemoteBye => {}
             DialogEnd::NotAcknowledged => {
-                self.bye(now, ports, dialog, 480, "Transmission Failed", false);
+                self.bye(now, ports, dialog, 480, "Transmission Failed");
                 self.over(now, ports, dialog);
             }
             _ => self.over(now, ports, dialog),
@@ -486,7 +486,7 @@ impl Client {
             if large.stage == Stage::Taken {
                 // All is through; the far side forgot its BYE.
                 self.release(now, ports, &large);
-                self.bye(now, ports, large.dialog, 200, "Call completed", false);
+                self.bye(now, ports, large.dialog, 200, "Call completed");
             } else {
                 self.give_up(now, ports, &large);
             }

@@ -133,15 +133,6 @@ impl Client {
         self.sending.len().saturating_add(self.receiving.len())
     }
 
-    /// Whether a dialog is that of a large message of somebody who is not to be known.
-    pub(crate) fn is_anonymous_in(&self, dialog: DialogId) -> bool {
-        self.sending.iter().any(|large| large.dialog == Some(dialog) && self.is_anonymous(large.id))
-    }
-
-    fn is_anonymous(&self, id: SentId) -> bool {
-        self.outbox.get(&id).is_some_and(|outgoing| outgoing.anonymous)
-    }
-
     fn take_sending(&mut self, is: impl Fn(&LargeOut) -> bool) -> Option<LargeOut> {
         let at = self.sending.iter().position(is)?;
         Some(self.sending.swap_remove(at))
@@ -356,8 +347,7 @@ impl Client {
             Err(Failure::BadAnswer(_)) => (488, "Not Acceptable Here"),
             Err(_) => (480, "Transmission Failed"),
         };
-        let anonymous = self.is_anonymous(large.id);
-        let bye = large.dialog.and_then(|dialog| self.bye(now, ports, dialog, cause, text, anonymous));
+        let bye = large.dialog.and_then(|dialog| self.bye(now, ports, dialog, cause, text));
         match bye {
             Some(bye) => {
                 large.deadline = None;

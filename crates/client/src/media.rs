@@ -7,12 +7,11 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use cpm_base::{Now, Transport};
 use cpm_core::Ports;
-use cpm_core::release::Release;
 use cpm_msrp::{Matching, MsrpUri, Role, SessionConfig, SessionId};
 use cpm_sdp::{
     CpmRules, Entity, Limits, MsrpMedia, MsrpTransport, Negotiated, SessionDescription, SessionIds,
 };
-use cpm_sip::{HeaderName, HeaderText, Headers, ReasonHeader};
+use cpm_sip::{Headers, ReasonHeader};
 use cpm_ua::{DialogId, NameQuery, TransactionId};
 
 /// As long as SIP keeps trying (64*T1), and a little more.
@@ -98,7 +97,7 @@ impl Client {
         ports.msrp.open_session(now, config).map_err(|error| error.to_string())
     }
 
-    /// Ends a dialog with a reason (RFC 3326); one in which our user is `anonymous` learns nothing new of him.
+    /// Ends a dialog with a reason (RFC 3326).
     pub(crate) fn bye(
         &mut self,
         now: Now,
@@ -106,12 +105,8 @@ impl Client {
         dialog: DialogId,
         cause: u16,
         text: &str,
-        anonymous: bool,
     ) -> Option<TransactionId> {
         let mut headers = Headers::new();
-        if anonymous {
-            headers.push(HeaderName::UserAgent, HeaderText::sanitized(&Release::CLIENT_2_1.to_string()));
-        }
         if let Ok(reason) = ReasonHeader::new("SIP", cause, Some(text)) {
             headers.push_typed(&reason);
         }

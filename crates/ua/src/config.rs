@@ -70,6 +70,9 @@ pub struct Config {
     pub retry_after: u32,
     /// `User-Agent` of requests and `Server` of responses that do not bring their own.
     pub product: Option<HeaderText>,
+    /// The same where our user is nobody, by From of a request or To of a response (RFC 3323 §4.1.1.3), so that the product
+    /// does not say who it is; `None`: as everywhere.
+    pub anonymous_product: Option<HeaderText>,
     /// Methods that a user agent takes (405 for the others that are known, 501 for unknown ones).
     pub allow: Vec<Method>,
     /// Option tags that a user agent supports (420 for others in `Require`).
@@ -112,6 +115,7 @@ impl Config {
             overload_at: Some(100),
             retry_after: 5,
             product: (!product.is_empty()).then(|| HeaderText::sanitized(product)),
+            anonymous_product: None,
             allow: [
                 Method::Invite,
                 Method::Ack,

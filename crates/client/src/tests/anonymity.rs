@@ -137,7 +137,9 @@ fn nor_does_a_large_message() {
             value(invite.headers(), "Call-ID")
         )
     };
-    for (n, (method, status)) in [("OPTIONS", 200), ("MESSAGE", 403), ("BYE", 200)].into_iter().enumerate() {
+    for (n, (method, status)) in
+        [("OPTIONS", 200), ("INFO", 405), ("MESSAGE", 403), ("BYE", 200)].into_iter().enumerate()
+    {
         rig.deliver(ask(method, n as u32 + 1));
         assert_eq!(value(rig.next_response(status).headers(), "Server"), "CPM-client/OMA2.1");
     }

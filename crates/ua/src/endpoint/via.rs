@@ -237,7 +237,12 @@ impl Endpoint {
 
     /// Says who we are, unless that is said already.
     pub(super) fn add_product(&self, headers: &mut Headers, name: HeaderName) {
-        if let Some(product) = &self.config.product
+        let ours = if name == HeaderName::Server { HeaderName::To } else { HeaderName::From };
+        let product = match &self.config.anonymous_product {
+            Some(product) if names_nobody(headers, &ours) => Some(product),
+            _ => self.config.product.as_ref(),
+        };
+        if let Some(product) = product
             && !headers.contains(&name)
             && (name != HeaderName::Server || !headers.contains(&HeaderName::UserAgent))
         {
@@ -249,4 +254,11 @@ impl Endpoint {
     pub(super) fn add_user_agent(&self, request: &mut Request) {
         self.add_product(request.headers_mut(), <UserAgent as cpm_sip::TypedHeader>::NAME);
     }
+}
+
+/// Whether our end of a message is nobody.
+fn names_nobody(headers: &Headers, ours: &HeaderName) -> bool {
+    const NOBODY: &[u8] = b"@anonymous.invalid";
+    let value = headers.get(ours).map(|value| value.as_bytes());
+    value.is_some_and(|value| value.windows(NOBODY.len()).any(|part| part.eq_ignore_ascii_case(NOBODY)))
 }
