@@ -131,7 +131,7 @@ impl Client {
     pub(crate) fn outgoing_request(&self, method: Method, outgoing: &Outgoing) -> Request {
         let sent = &outgoing.sent;
         let feature = if sent.large { CpmFeature::LargeMessage } else { CpmFeature::PagerMessage };
-        // A controlling function that is no longer configured stands in no record.
+        // Without a controlling function nothing is sent to an ad-hoc group.
         let target = self.target(&sent.to).unwrap_or(&self.config.address);
         self.request(&Envelope {
             method,

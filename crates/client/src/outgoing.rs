@@ -192,6 +192,11 @@ impl Client {
         let Some(mut outgoing) = self.outbox.remove(&id) else { return false };
         let launched = match outgoing.lifetime(now) {
             Err(expired) => Err(NotNow::Never(expired)),
+            // It was configured when the message was taken, in an earlier life.
+            Ok(_) if self.target(&outgoing.sent.to).is_none() => {
+                let why = SendRefusal::NoControllingFunction.to_string();
+                Err(NotNow::Never(Failure::Refused(why)))
+            }
             Ok(lifetime) if outgoing.sent.large => self.launch_large(now, ports, &outgoing, lifetime),
             Ok(lifetime) => self.launch_pager(now, ports, &outgoing, lifetime),
         };

@@ -194,6 +194,23 @@ fn the_next_life_sends_what_was_not_answered() {
     assert!(rig.sent.is_empty(), "the others were answered");
 }
 
+/// Without the controlling function of the earlier life, a group's message has nowhere to go.
+#[test]
+fn the_next_life_may_not_know_the_way() {
+    let mut rig = Rig::with(|config| {
+        config.registrar = None;
+        config.controlling_function = Some(uri("sip:list@198.51.100.1"));
+    });
+    let to = Recipients::AdHoc(vec![uri(BOB)]);
+    let sent = rig.send(NewMessage::text(to, "Hello"));
+    let mut rig = restart(rig);
+    let why = Failure::Refused("no controlling function is configured for ad-hoc groups".to_owned());
+    assert_eq!(rig.next_event(), ClientEvent::SendFailed { id: sent.id, why });
+    rig.quiet();
+    rig.at_rest();
+    assert!(standing(&rig).is_empty());
+}
+
 #[test]
 fn large_messages_too_as_many_as_there_is_room_for() {
     let change = |config: &mut crate::ClientConfig| {
