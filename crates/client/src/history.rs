@@ -27,7 +27,7 @@ impl Stored {
         Ok(Stored { record: record.clone(), facts, cpim })
     }
 
-    /// Key of copies: a store that took a message and whose answer was lost has it twice.
+    /// Key of copies.
     fn key(&self) -> Option<String> {
         self.record.message_id.as_ref().map(|id| seen_key(&self.facts.origin, id))
     }
@@ -39,6 +39,47 @@ impl Stored {
     }
 }
 
+/// The messages that a store holds, each once. A store that took a message and whose answer was lost has it twice, because
+/// its sender sent it again: the one that counts is the one to which something happened since.
+#[derive(Default)]
+struct Standing {
+    messages: Vec<Stored>,
+    places: BTreeMap<String, usize>,
+    /// Records that cannot be read.
+    unreadable: u64,
+    /// The highest number that was given.
+    last_number: u64,
+}
+
+impl Standing {
+    fn of(records: &[Record], since: &BTreeMap<&str, &Bytes>, config: &ClientConfig) -> Standing {
+        let mut standing = Standing::default();
+        for record in records {
+            let Record::Received(record) = record else { continue };
+            match Stored::read(record, config) {
+                Ok(stored) => standing.add(stored, since),
+                Err(_) => standing.unreadable = standing.unreadable.saturating_add(1),
+            }
+        }
+        standing
+    }
+
+    fn add(&mut self, stored: Stored, since: &BTreeMap<&str, &Bytes>) {
+        self.last_number = self.last_number.max(stored.facts.id.0);
+        let changed = |stored: &Stored| since.contains_key(stored.facts.key().as_str());
+        if let Some(key) = stored.key() {
+            if let Some(former) = self.places.get(&key).and_then(|place| self.messages.get_mut(*place)) {
+                if changed(&stored) && !changed(former) {
+                    *former = stored;
+                }
+                return;
+            }
+            self.places.insert(key, self.messages.len());
+        }
+        self.messages.push(stored);
+    }
+}
+
 impl Client {
     /// What arrived, in the records that a store holds ([`cpm_core::standing`]), oldest first: what a user is shown when the
     /// program starts. A message that is stored never comes as an event again, so that this and the events together show
@@ -46,17 +87,12 @@ impl Client {
     #[must_use]
     pub fn history(records: &[Record], config: &ClientConfig) -> Vec<HistoryEntry> {
         let since = changes(records);
-        let (mut seen, mut told) = (BTreeSet::new(), BTreeSet::new());
+        let mut told = BTreeSet::new();
         let mut entries = Vec::new();
-        for record in records {
-            let Record::Received(record) = record else { continue };
-            let Ok(stored) = Stored::read(record, config) else { continue };
-            if stored.key().is_some_and(|key| !seen.insert(key)) {
-                continue;
-            }
+        for stored in Standing::of(records, &since, config).messages {
             if !stored.cpim.is_imdn() {
                 let since = since_of(&since, &stored.facts).unwrap_or_default();
-                let message = received::message(record, &stored.facts, &since, &stored.cpim, config);
+                let message = received::message(&stored.record, &stored.facts, &since, &stored.cpim, config);
                 entries.push(HistoryEntry::Message { message: Box::new(message), read: since.read });
                 continue;
             }
@@ -80,14 +116,12 @@ impl Client {
     pub(crate) fn restore_received(&mut self, records: &[Record]) {
         let since = changes(records);
         let max = self.config.limits.max_received;
-        let received = records.iter().filter(|record| matches!(record, Record::Received(_)));
-        let forgotten = received.clone().count().saturating_sub(max);
-        for record in received.skip(forgotten) {
-            let Record::Received(record) = record else { continue };
-            let restored = Stored::read(record, &self.config);
-            if restored.map(|stored| self.restore_one(&stored, &since)).is_err() {
-                self.metrics.count("client.record_not_restored");
-            }
+        let standing = Standing::of(records, &since, &self.config);
+        self.metrics.add("client.record_not_restored", standing.unreadable);
+        self.numbers.received = self.numbers.received.max(standing.last_number);
+        let forgotten = standing.messages.len().saturating_sub(max);
+        for stored in standing.messages.iter().skip(forgotten) {
+            self.restore_one(stored, &since);
         }
         if self.owed.waiting() > 0 {
             // Who registers is not reached before, and has no route.
@@ -98,11 +132,7 @@ impl Client {
 
     fn restore_one(&mut self, stored: &Stored, since: &BTreeMap<&str, &Bytes>) {
         let Stored { facts, cpim, .. } = stored;
-        self.numbers.received = self.numbers.received.max(facts.id.0);
         if let Some(key) = stored.key() {
-            if self.seen.contains(&key) {
-                return;
-            }
             self.seen.remember(key);
         }
         if cpim.is_imdn() {

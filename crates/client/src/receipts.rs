@@ -42,8 +42,7 @@ impl Client {
         let settings = &self.config.settings;
         let asked = cpim.disposition_notification().unwrap_or_default();
         let stranger = !origin.sender_keys().any(|key| self.config.contacts.contains(&key));
-        let tell = !cpim.is_imdn()
-            && origin.shown().is_some()
+        let tell = origin.shown().is_some()
             && (origin.authenticated || settings.unasserted_senders)
             && cpim.imdn_message_id().is_ok_and(|id| id.is_some())
             && self.route_is_good(cpim)

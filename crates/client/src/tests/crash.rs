@@ -458,3 +458,30 @@ fn a_store_that_forgets_to_answer() {
     world.check();
     assert_eq!(world.told.values().map(Vec::len).sum::<usize>(), 1);
 }
+
+/// As before, with a sender that sends again while the client lives: the copy that was answered and told of is the one that
+/// counts in the next life.
+#[test]
+fn the_copy_that_was_told_of_counts() {
+    let mut world =
+        World::new(Scenario { messages: &[("a", "positive-delivery, display")], reads: true, ..PLAIN }, &[]);
+    let message = Incoming::message(99, cpim("a", "positive-delivery, display", "Hi"));
+    world.node.handle_datagram(world.now, SIP, message.bytes().into());
+    while let Some(action) = world.node.poll_action() {
+        if let Action::Query(_, Query::Store(record)) = action {
+            world.kept.push(record);
+        }
+    }
+    world.now = world.now.plus(secs(200));
+    world.node.handle_timeout(world.now);
+    while world.node.poll_action().is_some() {}
+    world.run();
+    assert_eq!((world.screen.len(), world.told.len(), world.known_as_done().len()), (1, 2, 2));
+    let received = world.kept.iter().filter(|record| matches!(record, Record::Received(_))).count();
+    assert_eq!(received, 2);
+    world.restart();
+    assert_eq!((world.screen.as_slice(), world.read.len()), (&["a".to_owned()][..], 1));
+    world.run();
+    world.check();
+    assert!(world.told.values().all(|copies| copies.len() == 1));
+}

@@ -197,9 +197,14 @@ fn only_so_many_wait_for_the_store() {
     rig.deliver(Incoming::message(4, cpim("m3", "", "Hi")).bytes());
     assert_eq!(rig.stores.len(), 2);
     // Copies of one that waits count as well.
-    for n in 5..=6 {
-        rig.deliver(Incoming::message(n, cpim("m2", "", "Hi")).bytes());
-        rig.next_response(480);
+    let mut rig = Rig::with(|config| config.limits.max_storing = 2);
+    rig.auto_store = None;
+    for (n, id) in [(1, "m1"), (2, "m1"), (3, "m1"), (4, "m2")] {
+        rig.deliver(Incoming::message(n, cpim(id, "", "Hi")).bytes());
+        if n > 2 {
+            rig.next_response(480);
+        }
+        rig.quiet();
     }
 }
 
