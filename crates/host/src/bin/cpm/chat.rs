@@ -6,11 +6,12 @@ mod talk;
 
 use crate::listen::{Signals, address_towards};
 use crate::record;
-use args::Chat as Options;
+use args::{Chat as Options, Told};
 use cpm_auth::{Account, AnswerPolicy, Secret};
 use cpm_base::Transport;
 use cpm_client::{
-    Client, ClientConfig, ClientEvent, NewMessage, ReceivedMessage, SentMessage, Strangers, contact_uri,
+    Client, ClientConfig, ClientEvent, NewMessage, ReceivedId, ReceivedMessage, SentMessage, Strangers,
+    contact_uri,
 };
 use cpm_core::Record;
 use cpm_host::{Clock, HostConfig, Listen, Running, Sockets, Tap, TrustedPeers, seed_from_os, start};
@@ -88,7 +89,12 @@ fn client_config(options: &Options, sip: SocketAddr, msrp: SocketAddr) -> Result
     config.display_name.clone_from(&options.device);
     config.settings.display_reports = !options.no_read;
     // Nobody is asked at the terminal: who uses it wants to see receipts at work.
-    config.settings.strangers = Strangers::Report;
+    config.settings.strangers = match options.strangers {
+        Told::Report => Strangers::Report,
+        Told::Ask => Strangers::Ask,
+        Told::Silent => Strangers::Silent,
+    };
+    config.contacts = options.to.iter().map(Uri::address_key).collect();
     config.product = concat!("cpm/", env!("CARGO_PKG_VERSION")).to_owned();
     Ok(config)
 }
@@ -168,11 +174,23 @@ struct Room<'a> {
     talk: Talk,
     to: Option<Uri>,
     last: Option<Box<ReceivedMessage>>,
+    /// Whom one has written to.
+    contacts: Vec<Uri>,
+    /// Messages whose senders asked, and who has no answer yet.
+    asking: Vec<ReceivedId>,
 }
 
 async fn talk(options: &Options, running: &mut Running<Client>, signals: &mut Signals) -> Result<(), String> {
     let screen = Screen::take()?;
-    let mut room = Room { running, screen, talk: Talk::default(), to: options.to.clone(), last: None };
+    let mut room = Room {
+        running,
+        screen,
+        talk: Talk::default(),
+        to: options.to.clone(),
+        last: None,
+        contacts: options.to.iter().cloned().collect(),
+        asking: Vec::new(),
+    };
     room.screen.show(&format!("registered as {}; /help lists commands\n", options.identity))?;
     loop {
         tokio::select! {
@@ -195,7 +213,14 @@ impl Room<'_> {
         if let Some(text) = self.talk.told(&event) {
             self.screen.show(&text)?;
         }
-        let ClientEvent::Received(message) = event else { return Ok(()) };
+        let message = match event {
+            ClientEvent::Received(message) => message,
+            ClientEvent::ConsentWanted { id, .. } => {
+                self.asking.push(id);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
         if self.to.is_none() {
             self.to.clone_from(&message.reply_to);
         }
@@ -225,6 +250,7 @@ impl Room<'_> {
                 self.to = Some(*uri);
                 return self.screen.show(&now);
             }
+            Line::Allow => return self.allow().await,
             Line::Help => return self.screen.show(HELP),
             Line::Wrong(why) => return self.screen.show(&format!("{why}\n")),
             Line::Nothing | Line::Quit => return Ok(()),
@@ -235,10 +261,29 @@ impl Room<'_> {
         }
     }
 
+    async fn allow(&mut self) -> Result<(), String> {
+        let Some(id) = self.asking.pop() else { return self.screen.show("nobody has asked\n") };
+        let told =
+            self.running.handle.command(move |now, client, ports| client.consent(now, ports, id, true));
+        told.await.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Whom one writes to, one knows.
+    async fn know(&mut self, who: &Uri) -> Result<(), String> {
+        if self.contacts.contains(who) {
+            return Ok(());
+        }
+        self.contacts.push(who.clone());
+        let all = self.contacts.clone();
+        let known = self.running.handle.command(move |_, client, _| client.set_contacts(&all));
+        known.await.map_err(|error| error.to_string())
+    }
+
     async fn say(&mut self, message: NewMessage, text: &str) -> Result<(), String> {
         let Some(to) = message.to.uris().first().cloned() else {
             return self.screen.show("to whom? /to ADDRESS says it\n");
         };
+        self.know(&to).await?;
         let sent = self.running.handle.command(move |now, client, ports| {
             client.send_message(now, ports, message).map_err(|error| error.why.to_string())
         });

@@ -1,7 +1,7 @@
 //! What `cpm chat` takes.
 
 use crate::args::{Record, listening, uri};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use cpm_sip::Uri;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -52,11 +52,23 @@ pub(crate) struct Chat {
     /// Where SIP is taken; by default any port of the address from which the server is reached
     #[arg(long, value_name = "ADDR:PORT", value_parser = listening)]
     pub(crate) bind: Option<SocketAddr>,
+    /// What those learn of their messages to whom you have not written: that they arrived and are read, the same after
+    /// you said /allow, or nothing
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "report")]
+    pub(crate) strangers: Told,
     /// Send no read reports
     #[arg(long)]
     pub(crate) no_read: bool,
     #[command(flatten)]
     pub(crate) record: Record,
+}
+
+/// What somebody is told whom one does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Told {
+    Report,
+    Ask,
+    Silent,
 }
 
 /// An address with or without its port.

@@ -17,6 +17,7 @@ pub(crate) const HELP: &str = "\
     /to ADDRESS    talk with somebody else
     /anon TEXT     say something without your name
     /reply TEXT    answer the last message that came, to whom it came from
+    /allow         tell the last who asked what became of his message
     /help          these lines
     /quit          the end (or Ctrl-D)
     //TEXT         a message that begins with a slash\n";
@@ -32,6 +33,8 @@ pub(crate) enum Line {
     Reply(String),
     /// From now on to somebody else.
     To(Box<Uri>),
+    /// The last who asked learns what became of his message.
+    Allow,
     Help,
     Quit,
     /// No message and no command.
@@ -60,6 +63,7 @@ pub(crate) fn read(line: &str) -> Line {
         "anon" | "reply" if rest.is_empty() => Line::Wrong(format!("/{word}: what?")),
         "anon" => Line::SayAnonymously(rest.to_owned()),
         "reply" => Line::Reply(rest.to_owned()),
+        "allow" => Line::Allow,
         "help" | "?" => Line::Help,
         "quit" | "q" => Line::Quit,
         other => Line::Wrong(format!("/{}: no such command; /help lists them", harmless(other, false))),
@@ -117,6 +121,10 @@ impl Talk {
                 Some(format!("[{number}] {mark} {what} {by}  ({beginning})\n"))
             }
             ClientEvent::Received(message) => Some(arrived(message)),
+            ClientEvent::ConsentWanted { from, .. } => {
+                let from = harmless(from.as_str(), false);
+                Some(format!("{from} asks whether this arrived and is read: /allow tells\n"))
+            }
             ClientEvent::RegistrationFailed(why) => {
                 Some(format!("not registered: {}\n", harmless(&why.to_string(), false)))
             }
@@ -173,6 +181,7 @@ mod tests {
         assert_eq!(read("/anon guess who"), Line::SayAnonymously("guess who".to_owned()));
         assert_eq!(read("/reply yes"), Line::Reply("yes".to_owned()));
         assert_eq!((read("/help"), read("/q"), read("  \t ")), (Line::Help, Line::Quit, Line::Nothing));
+        assert_eq!(read("/allow"), Line::Allow);
         for wrong in ["/to bob", "/to", "/anon", "/reply  ", "/tto x", "/", "/\x1b[2J"] {
             let Line::Wrong(why) = read(wrong) else { panic!("{wrong}") };
             assert!(!why.contains('\x1b'), "{why:?}");

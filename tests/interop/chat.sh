@@ -1,0 +1,74 @@
+# The part of `run` about `cpm chat`: Alice, and Bob with two devices, talk through `cpm serve`; SIPp is the third user; the
+# server dies in between. Sourced by `run`, after serve.sh.
+
+# Starts a chat that reads lines from a pipe; its file descriptor and output go by the name.
+start_chat() { # <name> <file descriptor> <user> <password> <options...>
+    local name=$1 descriptor=$2 user=$3 password=$4
+    shift 4
+    mkfifo "$logs/$name.in"
+    CPM_PASSWORD=$password "$cpm" chat --as "sip:$user@home.test" --server "127.0.0.1:$serve_port" "$@" \
+        <"$logs/$name.in" >"$logs/$name.chat" 2>&1 &
+    chat_pid=$!
+    children+=("$chat_pid")
+    eval "exec $descriptor>\"$logs/$name.in\""
+    shown "chat: $name registers with digest" "$name" 1 "registered as sip:$user@home.test"
+}
+
+# A text is shown so many times, in a while; and not more often.
+shown() { # <what> <name> <times> <text>
+    local tries count=0
+    for tries in $(seq 150); do
+        count=$(grep -cF -- "$4" "$logs/$2.chat")
+        [ "$count" -ge "$3" ] && break
+        sleep 0.1
+    done
+    if [ "$count" -eq "$3" ]; then
+        pass "$1"
+    else
+        fail "$1" "'$4' is there $count times, not $3" "$logs/$2.chat" "$serve_log"
+    fi
+}
+
+chat_checks() {
+    serve_port=$(free_port)
+    serve_page=$(free_port)
+    carol_port=$(free_port)
+    rm -f "$logs/serve.redb"
+    start_serve serve_chat || return
+    local alice bob
+    start_chat alice 5 alice wonderland --to sip:bob@home.test
+    alice=$chat_pid
+    start_chat phone 6 bob builder --device phone
+    bob=$chat_pid
+    start_chat tablet 7 bob builder --device tablet --tcp
+
+    echo "hello from a terminal" >&5
+    shown "chat: a message is on the first device" phone 1 "sip:alice@home.test: hello from a terminal"
+    shown "chat: and on the second" tablet 1 "sip:alice@home.test: hello from a terminal"
+    shown "chat: its sender is told once that it is delivered" alice 1 "[1] ✓ delivered to sip:bob@home.test"
+    shown "chat: and once that it is read" alice 1 "[1] ✓✓ read by sip:bob@home.test"
+    echo "/reply hello yourself" >&6
+    shown "chat: the answer arrives" alice 1 "sip:bob@home.test: hello yourself"
+    echo "/anon guess who" >&5
+    shown "chat: anonymity is refused with its Warning" alice 1 "119 Anonymity not allowed"
+
+    register "chat: a third user registers with SIPp" carol christmas "$carol_port"
+    user "chat: the third user's message is read on both devices" serve_send.xml u1 "$carol_port" -key user carol \
+        -key peer bob -key mark chat
+    shown "chat: it is on the first device once" phone 1 "sip:carol@home.test:"
+    shown "chat: and on the second" tablet 1 "sip:carol@home.test:"
+
+    kill -9 "$serve_pid"
+    wait "$serve_pid" 2>/dev/null
+    start_serve serve_chat_again || return
+    echo "after the crash" >&5
+    shown "chat: the server died and came back: a message is on the first device" phone 1 "sip:alice@home.test: after the crash"
+    shown "chat: and read" alice 1 "✓✓ read by sip:bob@home.test  (after the crash)"
+
+    echo "/quit" >&5
+    exec 6>&- 7>&-
+    wait "$alice" && wait "$bob" && pass "chat: ends in good order" || fail "chat: ends in good order" "exit status $?"
+    exec 5>&-
+    kill "$serve_pid"
+    wait "$serve_pid"
+}
