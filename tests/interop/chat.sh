@@ -53,10 +53,10 @@ chat_checks() {
     shown "chat: anonymity is refused with its Warning" alice 1 "119 Anonymity not allowed"
 
     register "chat: a third user registers with SIPp" carol christmas "$carol_port"
-    user "chat: the third user's message is read on both devices" serve_send.xml u1 "$carol_port" -key user carol \
+    user "chat: the third user's message is taken" chat_send.xml u1 "$carol_port" -key user carol \
         -key peer bob -key mark chat
-    shown "chat: it is on the first device once" phone 1 "sip:carol@home.test:"
-    shown "chat: and on the second" tablet 1 "sip:carol@home.test:"
+    shown "chat: it is on the first device once" phone 1 "sip:carol@home.test: chat: pager text"
+    shown "chat: and on the second" tablet 1 "sip:carol@home.test: chat: pager text"
 
     kill -9 "$serve_pid"
     wait "$serve_pid" 2>/dev/null

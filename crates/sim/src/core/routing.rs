@@ -98,7 +98,9 @@ impl SipIpCore {
 
     fn way(&self, trusted: bool, sender: Option<usize>, mut request: Request, own: Option<&SipUri>) -> Way {
         if let Some(guard) = self.guard.as_ref().filter(|_| !trusted) {
-            guard.take_credentials_out(request.headers_mut(), &HeaderName::ProxyAuthorization);
+            for name in [HeaderName::Authorization, HeaderName::ProxyAuthorization] {
+                guard.take_credentials_out(request.headers_mut(), &name);
+            }
         }
         if is_in_dialog(&request).map_err(bad_request)? {
             return self.in_dialog(request, own, trusted, sender);

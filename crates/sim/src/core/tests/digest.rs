@@ -169,10 +169,15 @@ fn requests_are_of_whom_registered_on_the_flow() {
     // Registered: nothing is asked any more, and the identity is the user's whatever the request says.
     town.register(town.alice, "sip:alice@home.test", 600);
     let before = town.core_events().len();
+    let proof = "Digest username=\"alice\", realm=\"home.test\", nonce=\"n\", uri=\"sip:bob@home.test\", response=\"0123456789abcdef0123456789abcdef\"";
     let spoofed = message("sip:alice@home.test")
+        .with_header(HeaderName::Authorization, HeaderText::new(proof).unwrap())
         .with_typed(&PPreferredIdentity::new(uri("sip:bob@home.test")))
         .with_typed(&PAssertedIdentity::new(uri("sip:bob@home.test")));
     assert_eq!(town.ask(town.alice, spoofed).status(), StatusCode::OK);
+    // What proves her to the core is not for Bob to see.
+    let got = town.got(town.bob[0], &Method::Message).pop().unwrap();
+    assert!(!got.headers().contains(&HeaderName::Authorization));
     let got = town.got(town.bob[0], &Method::Message).pop().unwrap();
     assert_eq!(one::<PAssertedIdentity>(&got).unwrap().uri().as_str(), "sip:alice@home.test");
     assert!(!town.core_events()[before..].iter().any(|event| matches!(event, CoreEvent::Challenged { .. })));
