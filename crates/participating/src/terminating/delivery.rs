@@ -212,7 +212,9 @@ impl ParticipatingFunction {
         answer: Final,
         writes: usize,
     ) {
-        match writes {
+        // What waited for an answer that is none any more still has to end.
+        let before = delivery.settling.take().map_or(0, |(_, left)| left);
+        match writes.saturating_add(before) {
             0 => self.settled(now, ports, work, delivery, answer),
             writes => delivery.settling = Some((answer, writes)),
         }
@@ -248,7 +250,9 @@ impl ParticipatingFunction {
             IsfAnswer::Delivered(marks) => {
                 delivery.plan.marks = Some(marks);
                 delivery.taken = true;
-                if !core::mem::replace(&mut delivery.answered, true) {
+                // Where a device took it already, its answer is on its way.
+                if !delivery.answered && delivery.settling.is_none() {
+                    delivery.answered = true;
                     let response = interworking::for_sender(&work.request, &response);
                     self.answer_originator(now, ports, work, delivery, response);
                 }

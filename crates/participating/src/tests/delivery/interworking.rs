@@ -230,3 +230,37 @@ fn beside_the_store() {
         bench.rest();
     }
 }
+
+/// The answer of a device waits for the record of what is owed on behalf of the user; what the interworking function says
+/// meanwhile does not answer in its place, nor twice.
+// req: 8.3.1.1-p3
+#[test]
+fn a_device_that_took_it_first_answers_though_its_record_comes_late() {
+    for isf_says in ["200 OK", "480 Gone"] {
+        let mut bench = bob_with(&[PHONE], |policy| {
+            isf(policy);
+            policy.releases_without_imdn = vec![(1, 0)];
+        });
+        bench.answer = beside;
+        let body = "From: <sip:alice@home.test>\r\nTo: <sip:bob@home.test>\r\nNS: imdn <urn:ietf:params:imdn>\r\n\
+                    imdn.Message-ID: id-1\r\nDateTime: 2026-11-21T10:00:00Z\r\n\
+                    imdn.Disposition-Notification: positive-delivery\r\n\r\nContent-Type: text/plain\r\n\r\nhello";
+        bench.datagram(carrying("1", "", "message/cpim", body));
+        let (devices, request) = split(&mut bench);
+        bench.store = None;
+        bench.datagram(answer(&devices[0], "200 OK", "b", "Server: CPM-client/OMA1.0\n", ""));
+        bench.nothing_sent();
+        let (id, query) = bench.asked();
+        assert!(matches!(&query, Query::Store(_)), "{query:?}");
+        bench.datagram(answer(&request.unwrap(), isf_says, "i", "", ""));
+        bench.nothing_sent();
+        assert!(bench.events.is_empty(), "{:?}", bench.events);
+        bench.store = Some(Ok(()));
+        bench.reply(id, Reply::Stored(Ok(())));
+        let responses = bench.take_with_flows();
+        let finals: Vec<_> = responses.iter().filter_map(|(_, message)| message.as_response()).collect();
+        assert_eq!(finals.len(), 1);
+        assert_eq!(finals[0].status().as_u16(), 200);
+        assert_eq!(bench.events, [handled(200)]);
+    }
+}
