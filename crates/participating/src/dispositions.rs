@@ -216,14 +216,24 @@ impl ParticipatingFunction {
         let about = facts.message_id().unwrap_or_default();
         let sender = facts.originators.first().map(cpm_sip::Uri::address_key).unwrap_or_default();
         let name = format!("{}{} {sender} {about} {}", owed::PREFIX, facts.served.address_key(), told.name());
-        // At most one for each message, recipient and disposition (threat E6).
-        if self.dispositions.owed.contains(&name) {
-            return 0;
-        }
         if self.dispositions.owed.len() >= self.config.limits.max_owed {
             self.metrics.count("pf.too_many_owed");
             return 0;
         }
+        // At most one for each message, recipient and disposition, however often the message is sent (threat E6).
+        let disposition = match told {
+            Told::Delivered => Disposition::Delivered,
+            Told::Failed => Disposition::Failed,
+        };
+        let key = cache::key(&["b", &facts.served.address_key(), &sender, &about]);
+        let items: Vec<Item> = key.map(|key| Item { key, disposition }).into_iter().collect();
+        let judged = self.dispositions.cache.judge(now.mono, work.id, &items);
+        if self.dispositions.owed.contains(&name) || judged != Judgement::Forward {
+            self.metrics.count("pf.disposition_told_before");
+            return 0;
+        }
+        let life = self.config.policy.disposition_life;
+        self.dispositions.cache.end(now.mono, life, work.id, &items, true);
         self.metrics.count("pf.disposition_on_behalf");
         let life = self.config.policy.owed_life;
         let stored = name.len() <= MAX_NAME;

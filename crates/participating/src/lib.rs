@@ -3,7 +3,8 @@
 //!
 //! It serves its users in both roles, as the SIP/IP core asks it to (P-Served-User, RFC 5502): their registration (8.1),
 //! pager-mode messages and disposition notifications that they send (8.2.1.1) and are sent (8.3.1.1), with the message
-//! store, user preferences and the interworking function by queries and requests of its own. Large messages pass as through
+//! store, user preferences and the interworking function by queries and requests of its own. Of notifications it passes each
+//! thing on once, and makes those itself that no device can make (8.2.4, 8.2.5, 8.3.4). Large messages pass as through
 //! a SIP proxy; their MSRP runs end to end. What the service provider decides is in [`Policy`]; what is done with a message,
 //! and why, says [`decision::decide`].
 //!

@@ -360,6 +360,13 @@ mod tests {
         let field = |policy: Policy| policy.validate().unwrap_err().field;
         let of = Policy::default;
         assert_eq!(field(Policy { query_time: Duration::ZERO, ..of() }), "query_time");
+        assert_eq!(field(Policy { reg_expires: 59, ..of() }), "reg_expires");
+        assert_eq!(field(Policy { subscribe_retry: Duration::from_millis(999), ..of() }), "subscribe_retry");
+        assert_eq!(field(Policy { primary: vec![PrimaryMark::First; 9], ..of() }), "primary");
+        assert_eq!(field(Policy { capabilities: vec![String::new(); 17], ..of() }), "capabilities");
+        let almost = Duration::from_secs(59);
+        assert_eq!(field(Policy { disposition_life: almost, ..of() }), "disposition_life");
+        assert_eq!(field(Policy { owed_life: almost, ..of() }), "owed_life");
         assert_eq!(field(Policy { query_time: Duration::from_secs(10), ..of() }), "query_time");
         let patience = |seconds| Policy { patience: Some(Duration::from_secs(seconds)), ..of() };
         assert_eq!(field(patience(0)), "patience");

@@ -378,6 +378,24 @@ fn nothing_is_told_that_was_not_asked_for() {
     silent(asking("1", "negative-delivery", &many), |_| ());
 }
 
+/// Threat E6: however often a message is sent, it is told of once.
+#[test]
+fn a_message_that_comes_again_is_not_told_of_again() {
+    let mut bench = of(with_core(|_| ()));
+    nobody(&mut bench, 2);
+    bench.datagram(asking("1", "negative-delivery", ""));
+    let request = told(&mut bench, 480);
+    // Again while it is owed, and when it is taken.
+    for branch in ["2", "3"] {
+        let again = asking(branch, "negative-delivery", "").replace(&format!("m-{branch}"), "m-1");
+        bench.datagram(again);
+        bench.advance(Duration::ZERO);
+        assert_eq!(bench.labels(), ["480 MESSAGE"]);
+        bench.datagram(answer(&request, "200 OK", "x", "", ""));
+        bench.take_with_flows();
+    }
+}
+
 // req: 8.2.5-p4
 #[test]
 fn each_message_is_told_of_by_itself() {

@@ -630,3 +630,66 @@ fn who_is_told_all_need_not_subscribe() {
     subscribe_of(&mut bench);
     assert_eq!(devices(&bench).len(), 2, "what is known stays");
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Threat D4: devices come and go, told in partial documents of which some are lost, doubled or late; whatever is known
+    /// was true at some time, and with the full state that a gap asks for it ends as the registrar has it.
+    #[test]
+    fn the_devices_are_those_of_the_registrar(
+        steps in proptest::collection::vec((0u32..4, proptest::prelude::any::<bool>(), 0u8..4), 1..20),
+    ) {
+        let mut bench = bench();
+        let mut notifier = subscribed(&mut bench);
+        let mut registered: std::collections::BTreeSet<u32> = [1].into();
+        let list = |set: &std::collections::BTreeSet<u32>| {
+            set.iter().map(|n| format!("sip:c{n}@192.0.2.31")).collect::<Vec<_>>()
+        };
+        let all = |set: &std::collections::BTreeSet<u32>| {
+            set.iter().map(|n| contact(&format!("c{n}"), &n.to_string(), "active", "")).collect::<String>()
+        };
+        let mut history = vec![list(&registered)];
+        let mut late = None;
+        let mut version = 0;
+        for (device, comes, fate) in steps {
+            let state = if comes { "active" } else { "terminated" };
+            let before = registered.clone();
+            if comes { registered.insert(device) } else { registered.remove(&device) };
+            if registered.is_empty() {
+                // The last one going ends the subscription: that is another story.
+                registered = before;
+                continue;
+            }
+            version += 1;
+            history.push(list(&registered));
+            let change = contact(&format!("c{device}"), &device.to_string(), state, "");
+            let body = information(version, false, &change);
+            let told = match fate {
+                0 => vec![],
+                1 => vec![body.clone(), body],
+                2 => { late = Some(body); vec![] }
+                _ => [body].into_iter().chain(late.take()).collect(),
+            };
+            for body in told {
+                let typed = "Content-Type: application/reginfo+xml\n";
+                bench.datagram(notifier.notify_with("active;expires=3000", typed, &body));
+                let sent = bench.take_with_flows();
+                let mut requests = sent.iter().filter_map(|(_, message)| message.as_request());
+                if let Some(refresh) = requests.find(|request| request.method().as_str() == "SUBSCRIBE") {
+                    let more = "Contact: <sip:192.0.2.10:5060>\nExpires: 3000\n";
+                    bench.datagram(answer(refresh, "200 OK", "", more, ""));
+                    version += 1;
+                    notifier.tell(&mut bench, &information(version, true, &all(&registered)));
+                }
+                let mut now = known(&bench);
+                now.sort();
+                proptest::prop_assert!(history.contains(&now), "{now:?}");
+            }
+        }
+        notifier.tell(&mut bench, &information(version + 1, true, &all(&registered)));
+        let mut now = known(&bench);
+        now.sort();
+        proptest::prop_assert_eq!(now, list(&registered));
+    }
+}
