@@ -364,6 +364,11 @@ fn nothing_is_told_that_was_not_asked_for() {
         bench.datagram(octets);
         bench.advance(Duration::ZERO);
         assert_eq!(bench.labels(), ["480 MESSAGE"]);
+        // What is too long for a datagram would wait for a connection.
+        assert_eq!(
+            (bench.opens.len(), bench.node.function().metrics().get("pf.disposition_on_behalf")),
+            (0, 0)
+        );
     };
     silent(asking("1", "positive-delivery, display", ""), |_| ());
     silent(asking("1", "negative-delivery", ""), |policy| policy.tell_on_behalf = false);
