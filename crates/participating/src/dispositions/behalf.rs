@@ -13,9 +13,6 @@ use cpm_sip::{
 use cpm_xml::imdn::{self, DeliveryStatus, Imdn, Notification};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// `imdn.max_route`: hops that a message may name on which its notifications go back (threat E6).
-const MAX_ROUTE: usize = 8;
-
 /// What is told of a message that was, or was not, delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
@@ -133,14 +130,15 @@ fn feature_of(feature: CpmFeature) -> Option<AcceptContact> {
     Some(AcceptContact::new(params))
 }
 
-/// The way back that the message names (RFC 5438 §6.6): few hops, each once (threat E6); none for one that is not so.
+/// The way back that the message names (RFC 5438 §6.6): at most `imdn.max_route` hops, which its reader counts, each once
+/// (threat E6); none for one that is not so.
 fn way_back(cpim: &cpm_cpim::CpimMessage) -> Option<Vec<Address>> {
     let routes = cpim.record_route().ok()?;
     let twice = |(place, route): (usize, &Address)| {
         routes.iter().skip(place.saturating_add(1)).any(|other| other.uri == route.uri)
     };
     let loops = routes.iter().enumerate().any(twice);
-    (routes.len() <= MAX_ROUTE && !loops).then_some(routes)
+    (!loops).then_some(routes)
 }
 
 /// The Message-ID of the notification: the same whenever it is made again.
