@@ -1,7 +1,7 @@
 //! Random worlds beside the plain model: users, devices, preferences, policies, faults, crashes and orders by seed.
 //!
-//! The suite runs 200 seeds. `CPM_SEEDS=100000 cargo test --release -p cpm-tests --test pager_model` runs so many,
-//! `CPM_FIRST=n CPM_SEEDS=1` one.
+//! `cargo test` runs 200 seeds, `.ci/run` 2,000. `CPM_SEEDS=100000 cargo test --release -p cpm-tests --test pager_model`
+//! runs so many, `CPM_FIRST=n CPM_SEEDS=1` one.
 
 use cpm_tests::dice::seeds;
 use cpm_tests::invariants;
