@@ -140,6 +140,8 @@ fn first_failing(tree: &Path, seeds: u64) -> Option<u64> {
             .env("CPM_FIRST", first.to_string())
             .env("CPM_SEEDS", count.min(seeds - first).to_string())
             .env("RUST_BACKTRACE", "0")
+            // What is built of the copy has the names of what is built of the tree: it lies apart.
+            .env("CARGO_TARGET_DIR", tree.join("target"))
             .current_dir(tree)
             .output()
             .expect("cargo runs");
