@@ -49,6 +49,7 @@ struct Case {
     primary: bool,
     recording: Recording,
     notification: bool,
+    slow_records: bool,
     devices: usize,
     turns: Vec<Turn>,
 }
@@ -58,12 +59,12 @@ prop_compose! {
         wishes in proptest::collection::vec(proptest::sample::select(&Wish::ALL[..]), 0..3),
         remedies in proptest::collection::vec(
             proptest::sample::select(&[Remedy::Defer, Remedy::Interwork, Remedy::Error][..]), 0..3),
-        [isf, patience, refuse, primary, notification] in any::<[bool; 5]>(),
+        [isf, patience, refuse, primary, notification, slow_records] in any::<[bool; 6]>(),
         recording in proptest::sample::select(&[Recording::Wish, Recording::Always][..]),
         devices in 0..3usize,
         turns in proptest::collection::vec(turn(), 0..16),
     ) -> Case {
-        Case { wishes, remedies, isf, patience, refuse, primary, recording, notification, devices, turns }
+        Case { wishes, remedies, isf, patience, refuse, primary, recording, notification, slow_records, devices, turns }
     }
 }
 
@@ -126,6 +127,8 @@ fn reply_to(query: &Query, how: u8, wishes: &[Wish]) -> Reply {
         (Query::StoreObject(_), 0..=3) => kept(7),
         (Query::StoreObject(_), 4) => Reply::ObjectStored(Err(StoreError::Full)),
         (Query::BodyStructure { .. }, _) => query.unanswered(),
+        (Query::Store(_), 4) => Reply::Stored(Err(StoreError::Full)),
+        (Query::Store(_), 5) => kept(7),
         // An answer to another question.
         _ => Reply::Stored(Ok(())),
     }
@@ -141,6 +144,9 @@ proptest! {
         let devices = [PHONE, TABLET];
         let mut bench = bob_with(&devices[..case.devices], policy(&case));
         bench.answer = no_answer;
+        if case.slow_records {
+            bench.store = None;
+        }
         let octets = match case.notification {
             true => notification("1"),
             false => cpim("1", "", "Content-Type: text/plain\r\n\r\nhello"),
@@ -178,8 +184,15 @@ proptest! {
             }
         }
         bench.advance(Duration::from_secs(80));
+        bench.store = Some(Ok(()));
+        for (id, query) in std::mem::take(&mut bench.queries) {
+            if matches!(query, Query::Store(_)) {
+                bench.reply(id, Reply::Stored(Ok(())));
+            }
+        }
         seen.look(&mut bench);
         bench.rest();
+        seen.look(&mut bench);
 
         let told: BTreeSet<u16> = seen.finals.iter().copied().collect();
         prop_assert!(told.len() <= 1, "{:?}", seen.finals);
