@@ -35,12 +35,13 @@ chat_checks() {
     carol_port=$(free_port)
     rm -f "$logs/serve.redb"
     start_serve serve_chat || return
-    local alice bob
+    local alice phone tablet descriptor
     start_chat alice 5 alice wonderland --to sip:bob@home.test
     alice=$chat_pid
     start_chat phone 6 bob builder --device phone
-    bob=$chat_pid
+    phone=$chat_pid
     start_chat tablet 7 bob builder --device tablet --tcp
+    tablet=$chat_pid
 
     echo "hello from a terminal" >&5
     shown "chat: a message is on the first device" phone 1 "sip:alice@home.test: hello from a terminal"
@@ -65,10 +66,15 @@ chat_checks() {
     shown "chat: the server died and came back: a message is on the first device" phone 1 "sip:alice@home.test: after the crash"
     shown "chat: and read" alice 1 "✓✓ read by sip:bob@home.test  (after the crash)"
 
-    echo "/quit" >&5
-    exec 6>&- 7>&-
-    wait "$alice" && wait "$bob" && pass "chat: ends in good order" || fail "chat: ends in good order" "exit status $?"
-    exec 5>&-
+    for descriptor in 5 6 7; do
+        echo "/quit" >&"$descriptor"
+    done
+    if wait "$alice" && wait "$phone" && wait "$tablet"; then
+        pass "chat: all end in good order"
+    else
+        fail "chat: all end in good order" "exit status $?" "$logs/alice.chat" "$serve_log"
+    fi
+    exec 5>&- 6>&- 7>&-
     kill "$serve_pid"
     wait "$serve_pid"
 }
