@@ -22,7 +22,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
@@ -99,6 +99,7 @@ impl StreamEntry {
 
 struct UdpPort {
     address: SocketAddr,
+    socket: Arc<UdpSocket>,
     queue: mpsc::Sender<(Path, Bytes)>,
 }
 
@@ -171,7 +172,7 @@ impl<M: Machine> Driver<M> {
         for (index, (socket, address)) in sockets.sip_udp.into_iter().enumerate() {
             let socket = Arc::new(socket);
             let (queue, datagrams) = mpsc::channel(self.config.limits.datagram_queue);
-            self.udp_ports.push(UdpPort { address, queue });
+            self.udp_ports.push(UdpPort { address, socket: Arc::clone(&socket), queue });
             self.inward.spawn(read_datagrams(index, Arc::clone(&socket), self.wire.clone()));
             self.outward.spawn(write_datagrams(
                 index,
@@ -458,10 +459,22 @@ impl<M: Machine> Driver<M> {
         };
         let path =
             Path { protocol: Protocol::Sip, transport: Transport::Udp, local: entry.local, peer: entry.peer };
-        let queued =
-            self.udp_ports.get(entry.socket).is_some_and(|port| port.queue.try_send((path, bytes)).is_ok());
-        if !queued {
-            self.metrics.count("host.datagrams_dropped");
+        let Some(port) = self.udp_ports.get(entry.socket) else {
+            return self.metrics.count("host.datagrams_dropped");
+        };
+        // The system mostly takes it at once; what it does not take waits in the queue.
+        match self.config.tap.sending(path, &bytes, || port.socket.try_send_to(&bytes, path.peer)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if port.queue.try_send((path, bytes)).is_err() {
+                    self.metrics.count("host.datagrams_dropped");
+                }
+            }
+            Err(_) => {
+                let lost = Wire::Undeliverable { socket: entry.socket, peer: path.peer };
+                // When there is no room, the node learns of it with the next one.
+                let _ = self.wire.try_send(lost);
+            }
         }
     }
 
