@@ -8,7 +8,6 @@ use cpm_msrp::{
     SessionId, SessionOptions, Splice, SpliceOptions,
 };
 use std::hint::black_box;
-use std::time::Instant;
 
 const READ: usize = 16 * 1024;
 
@@ -17,16 +16,16 @@ pub fn report(octets: usize, legs: usize, rounds: usize) {
     let (mut ours, mut bare) = (f64::MAX, f64::MAX);
     for _ in 0..rounds {
         ours = ours.min(spliced(&body, legs));
-        let begin = Instant::now();
-        let mut wire = Vec::with_capacity(READ);
-        for part in body.chunks(READ) {
-            for _ in 0..legs {
-                wire.clear();
-                wire.extend_from_slice(black_box(part));
-                black_box(&wire);
+        bare = bare.min(crate::seconds(|| {
+            let mut wire = Vec::with_capacity(READ);
+            for part in body.chunks(READ) {
+                for _ in 0..legs {
+                    wire.clear();
+                    wire.extend_from_slice(black_box(part));
+                    black_box(&wire);
+                }
             }
-        }
-        bare = bare.min(begin.elapsed().as_secs_f64());
+        }));
     }
     let rate = |time: f64| (octets * legs) as f64 / time / 1e6;
     println!("  spliced to {legs:>3} legs: {:.0} MB/s out, copies alone {:.0} MB/s", rate(ours), rate(bare));
@@ -65,39 +64,39 @@ fn spliced(body: &Bytes, legs: usize) -> f64 {
     let wire = [head.as_bytes(), body, b"\r\n-------abcd1234$\r\n"].concat();
     let mut splice: Option<Splice> = None;
     let (mut written, mut out) = (0, Vec::with_capacity(2 * READ));
-    let begin = Instant::now();
-    for part in wire.chunks(READ) {
-        relay.handle_stream(now(), FlowId(0), Bytes::copy_from_slice(part));
-        loop {
-            let mut busy = false;
-            while let Some(action) = relay.poll_action() {
-                busy = true;
-                let cpm_msrp::Action::Event(event) = action else { continue };
-                if let Event::Incoming { session, transfer, head, .. } = &event {
-                    let options = SpliceOptions { mapping: Mapping::Each, ..SpliceOptions::default() };
-                    let mut new = Splice::new(*session, *transfer, head, options).expect("options");
-                    for session in &outgoing {
-                        let leg = Leg { session: *session, message_id: None, head: None, lag: None };
-                        new.add_leg(now(), &mut relay, leg).expect("a leg");
+    let time = crate::seconds(|| {
+        for part in wire.chunks(READ) {
+            relay.handle_stream(now(), FlowId(0), Bytes::copy_from_slice(part));
+            loop {
+                let mut busy = false;
+                while let Some(action) = relay.poll_action() {
+                    busy = true;
+                    let cpm_msrp::Action::Event(event) = action else { continue };
+                    if let Event::Incoming { session, transfer, head, .. } = &event {
+                        let options = SpliceOptions { mapping: Mapping::Each, ..SpliceOptions::default() };
+                        let mut new = Splice::new(*session, *transfer, head, options).expect("options");
+                        for session in &outgoing {
+                            let leg = Leg { session: *session, message_id: None, head: None, lag: None };
+                            new.add_leg(now(), &mut relay, leg).expect("a leg");
+                        }
+                        splice = Some(new);
+                    } else if let Some(splice) = &mut splice {
+                        splice.handle(now(), &mut relay, &event);
+                        while splice.poll_event().is_some() {}
                     }
-                    splice = Some(new);
-                } else if let Some(splice) = &mut splice {
-                    splice.handle(now(), &mut relay, &event);
-                    while splice.poll_event().is_some() {}
+                }
+                for number in 0..=legs {
+                    out.clear();
+                    let count = relay.poll_transmit(now(), FlowId(number as u64), 2 * READ, &mut out);
+                    busy |= count > 0;
+                    written += if number > 0 { count } else { 0 };
+                }
+                if !busy {
+                    break;
                 }
             }
-            for number in 0..=legs {
-                out.clear();
-                let count = relay.poll_transmit(now(), FlowId(number as u64), 2 * READ, &mut out);
-                busy |= count > 0;
-                written += if number > 0 { count } else { 0 };
-            }
-            if !busy {
-                break;
-            }
         }
-    }
-    let time = begin.elapsed().as_secs_f64();
+    });
     let sent = written >= legs * body.len().min(2_000_000);
     assert!(sent, "{written} octets went out");
     time

@@ -19,6 +19,11 @@ pub(crate) struct ByAge<V> {
 /// Up to this many rooms are kept when it is empty.
 const KEPT: usize = 16;
 
+/// How many rooms more: few are doubled, many grow by half, or a burst would cost twice its memory.
+fn growth(rooms: usize) -> usize {
+    if rooms < 32 { rooms.max(4) } else { rooms / 2 }
+}
+
 impl<V> ByAge<V> {
     pub(crate) const fn new() -> Self {
         ByAge { first: 1, young: VecDeque::new(), old: BTreeMap::new(), length: 0 }
@@ -41,7 +46,7 @@ impl<V> ByAge<V> {
     pub(crate) fn add(&mut self, value: V) -> u64 {
         let number = self.next();
         if self.young.len() == self.young.capacity() {
-            self.young.reserve_exact((self.young.len() / 2).max(2));
+            self.young.reserve_exact(growth(self.young.len()));
         }
         self.young.push_back(Some(value));
         self.length = self.length.saturating_add(1);
@@ -129,7 +134,7 @@ impl<V> ByAge<V> {
     }
 }
 
-/// What waits, oldest first. It grows by half: a burst of events would cost twice its memory else.
+/// What waits, oldest first.
 #[derive(Debug)]
 pub(crate) struct Waiting<T>(VecDeque<T>);
 
@@ -140,7 +145,7 @@ impl<T> Waiting<T> {
 
     pub(crate) fn push_back(&mut self, value: T) {
         if self.0.len() == self.0.capacity() {
-            self.0.reserve_exact((self.0.len() / 2).max(2));
+            self.0.reserve_exact(growth(self.0.len()));
         }
         self.0.push_back(value);
     }
