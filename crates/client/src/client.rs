@@ -337,4 +337,8 @@ impl Function for Client {
         ];
         timers.into_iter().flatten().min()
     }
+
+    fn metrics(&self) -> Option<&Metrics> {
+        Some(&self.metrics)
+    }
 }

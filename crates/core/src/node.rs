@@ -22,6 +22,11 @@ pub trait Function {
 
     /// When [`Function::handle_timeout`] wants to be called; `None` when nothing waits.
     fn next_timeout(&self) -> Option<Instant>;
+
+    /// Counters of its own; default: none.
+    fn metrics(&self) -> Option<&Metrics> {
+        None
+    }
 }
 
 /// What a [`Node`] hands to its function.
@@ -377,12 +382,15 @@ impl<F: Function> Node<F> {
             .min()
     }
 
-    /// Counters of the node and its endpoints.
+    /// Counters of the node, its endpoints and its function.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let mut all = self.metrics.clone();
         all.merge(self.sip.metrics());
         all.merge(self.msrp.metrics());
+        if let Some(function) = self.function.metrics() {
+            all.merge(function);
+        }
         all
     }
 

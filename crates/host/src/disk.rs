@@ -15,6 +15,7 @@ use cpm_core::{Query, Record, Reply, StoreError};
 use redb::Database;
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -141,7 +142,7 @@ impl DiskStore {
             }
         }
         // The library asserts what it believes of its file; one that was cut off is no reason to end the process.
-        let opened = std::panic::catch_unwind(|| -> Result<_, redb::Error> {
+        let opened = catch_unwind(|| -> Result<_, redb::Error> {
             let database = Database::builder().set_cache_size(limits.cache).create(path)?;
             let prepared = tables::prepare(&database)?;
             Ok((database, prepared))
@@ -177,7 +178,7 @@ impl DiskStore {
     /// # Errors
     /// The file cannot be read.
     pub fn records(&self) -> Result<Vec<Record>, DiskError> {
-        tables::records(&self.database).map_err(|error| DiskError::new(&self.path, error))
+        self.fenced(tables::records)
     }
 
     /// Objects in the message store of a user.
@@ -185,8 +186,21 @@ impl DiskStore {
     /// # Errors
     /// The file cannot be read.
     pub fn objects(&self, user: &cpm_sip::Uri) -> Result<u64, DiskError> {
-        tables::objects_of(&self.database, &user.address_key())
-            .map_err(|error| DiskError::new(&self.path, error))
+        self.fenced(|database| tables::objects_of(database, &user.address_key()))
+    }
+
+    /// Reads from the file, of which the library asserts what it believes.
+    fn fenced<T, E: Into<redb::Error>>(
+        &self,
+        read: impl FnOnce(&Database) -> Result<T, E>,
+    ) -> Result<T, DiskError> {
+        match catch_unwind(AssertUnwindSafe(|| read(&self.database))) {
+            Ok(result) => result.map_err(|error| DiskError::new(&self.path, error.into())),
+            Err(_) => Err(DiskError {
+                path: self.path.clone(),
+                why: Why::Damaged("it does not hold what it says".to_owned()),
+            }),
+        }
     }
 
     /// Counters by name: transactions, what was done in them, what failed, what was refused because too much waited.

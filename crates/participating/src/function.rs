@@ -522,6 +522,10 @@ impl Function for ParticipatingFunction {
         .flatten()
         .min()
     }
+
+    fn metrics(&self) -> Option<&Metrics> {
+        Some(&self.metrics)
+    }
 }
 
 impl ParticipatingFunction {
