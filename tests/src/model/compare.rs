@@ -373,7 +373,7 @@ fn recorded(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
             let told = |reading: &&Reading| {
                 reading.owed && reading.device.0 == user && reading.registered.contains(&reading.device)
             };
-            let told = seen.readings.iter().any(|reading| told(reading));
+            let told = seen.readings.iter().any(told);
             found.check(kept.seen == told, || format!("seen: {}, told: {told}", kept.seen));
         }
         let context = object.message_context.is_some();
