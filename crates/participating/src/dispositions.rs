@@ -83,6 +83,7 @@ type PfPorts<'a> = Ports<'a, ParticipatingEvent>;
 impl ParticipatingFunction {
     /// A MESSAGE came; one with notifications comes back when it is to go on.
     // req: 8.3.4-p1, 8.3.4-p2, 8.3.4-1, 8.3.4-2, 8.3.4-2.a, 8.3.4-2.a.i, 8.3.4-2.a.iv, 8.3.4-2.b, 8.3.4-3, 8.2.4-p1
+    // req: 5.4.3-p3, 5.4.4-p3, 5.4.5-p1, 5.4.7-p2
     pub(crate) fn disposition_arrives(
         &mut self,
         now: Now,

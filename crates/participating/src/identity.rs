@@ -101,6 +101,7 @@ impl Sender {
 
 /// Takes out of a request what names a sender who wants to be anonymous (RFC 3323 §4.1, §5): all but what is asserted to
 /// the core, which is told to keep it. Subject is what the user writes, and stays; of User-Agent the CPM release stays.
+// req: 6.3-p9
 pub(crate) fn hide(headers: &mut Headers) {
     keep_inside(headers);
     let stays = [HeaderName::PAssertedIdentity, HeaderName::Subject];

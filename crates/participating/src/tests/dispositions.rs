@@ -98,6 +98,7 @@ fn goes_to(bench: &mut Bench, octets: String) -> (usize, u16) {
 }
 
 // req: 8.3.4-p1, 8.3.4-p2, 8.3.4-1, 8.3.4-2, 8.3.4-2.a, 8.3.4-2.a.i, 8.3.4-2.a.iv, 8.3.4-2.b, 8.3.4-3
+// req: 5.4.3-p3, 5.4.4-p3, 5.4.5-p1
 #[test]
 fn a_thing_is_forwarded_once_to_all_devices() {
     let mut bench = bench_with(|_| ());
@@ -113,7 +114,7 @@ fn a_thing_is_forwarded_once_to_all_devices() {
     bench.rest();
 }
 
-// req: 8.3.4-2.a.ii.1, 8.3.4-2.a.iii.1
+// req: 8.3.4-2.a.ii.1, 8.3.4-2.a.iii.1, 5.4.7-p2
 #[test]
 fn interworking_and_what_it_makes_old() {
     let mut bench = bench_with(|_| ());

@@ -418,6 +418,7 @@ fn a_foreign_sender_is_rewritten_and_its_own_answer_comes_back() {
 }
 
 /// Threat E8: what an anonymous user sends names it to the core alone, which is told to keep it.
+// req: 6.3-p9
 #[test]
 fn nothing_of_an_anonymous_sender_goes_on_but_what_is_asserted() {
     let canaries = "Reply-To: <sip:canary@home.test>\nReferred-By: <sip:canary@home.test>\nP-Preferred-Identity: \"Canary\" <sip:alice@home.test>\nOrganization: canary inc\nCall-Info: <http://canary.test/alice>\nUser-Agent: CPM-client/OMA2.1 canary/1.0\nIn-Reply-To: canary@alice\nRemote-Party-ID: <sip:alice@home.test>\nX-Canary: alice\nProxy-Authorization: Digest username=\"alice\"\nIdentity: canary;info=<https://canary.test>;alg=ES256\nGeolocation: <cid:canary@x>\n";
