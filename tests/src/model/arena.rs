@@ -191,8 +191,8 @@ impl Arena {
     }
 
     pub fn register(&mut self, id: DeviceId) {
-        let _ = self.command(id, |client, now, ports| client.register(now, ports));
-        self.devices.get_mut(&id).expect("a device").registered = true;
+        let taken = self.command(id, |client, now, ports| client.register(now, ports)).is_ok();
+        self.devices.get_mut(&id).expect("a device").registered |= taken;
     }
 
     pub fn leave(&mut self, id: DeviceId) {

@@ -217,7 +217,11 @@ fn heard(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Differen
         let id = sending.sent.message_id.as_bytes();
         own.any(|entry| entry.bytes.as_ref().is_some_and(|octets| contains(octets, id)))
     };
-    found.check(sent + failed > 0 || !(same_life || went_out()), || "nothing was heard of it".to_owned());
+    // What waits for a registration waits as long as the device is away.
+    let there = story.arena.registered().contains(&sending.plan.from);
+    found.check(sent + failed > 0 || !there || !(same_life || went_out()), || {
+        "nothing was heard of it".to_owned()
+    });
     let taken = !seen.kept.is_empty()
         || !seen.interworked.is_empty()
         || seen.objects.iter().any(|(_, kept)| kept.object.direction == Direction::Received);
