@@ -197,7 +197,7 @@ impl Phone {
     /// Takes a message with this text and reads it.
     async fn take(&mut self, text: &str) {
         let event = self.next(|event| matches!(event, ClientEvent::Received(_))).await;
-        let ClientEvent::Received(message) = event else { unreachable!() };
+        let ClientEvent::Received(message) = event else { panic!("{event:?}") };
         assert_eq!(message.content, text.as_bytes());
         let id = message.id;
         let read = self.0.handle.command(move |now, client, ports| client.mark_read(now, ports, id));
