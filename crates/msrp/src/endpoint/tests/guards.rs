@@ -168,7 +168,7 @@ proptest! {
         chunk in 10usize..200,
     ) {
         let mut raw = Raw::bound();
-        let body: String = (0..1000).map(|n| char::from(b'a' + (n * 7 % 26) as u8)).collect();
+        let body: String = (b'a'..=b'z').cycle().step_by(7).take(1000).map(char::from).collect();
         let mut wire = String::new();
         for (number, part) in body.as_bytes().chunks(chunk).enumerate() {
             let from = number * chunk;
@@ -275,14 +275,14 @@ impl Known {
                 let body = match n % 3 {
                     0 => Body::Octets("short".into()),
                     1 => Body::Octets(vec![b'x'; 9000].into()),
-                    _ => Body::Source { total: (n % 2 == 0).then_some(5000) },
+                    _ => Body::Source { total: n.is_multiple_of(2).then_some(5000) },
                 };
                 let outgoing = Outgoing { body, ..message("") };
                 self.transfers.extend(raw.endpoint.send(raw.now, raw.session, outgoing));
             }
             3 if !self.chunks.is_empty() => {
                 let chunk = self.chunks.remove(pick % self.chunks.len());
-                let status = if n % 4 == 0 { Status::STOP } else { Status::OK };
+                let status = if n.is_multiple_of(4) { Status::STOP } else { Status::OK };
                 raw.endpoint.respond(raw.now, chunk, status);
             }
             4 if !self.incoming.is_empty() => {
@@ -294,15 +294,15 @@ impl Known {
             }
             5 if !self.tids.is_empty() => {
                 let tid = self.tids.remove(pick % self.tids.len());
-                let status = ["200 OK", "413 Stop", "481 None"]
-                    [usize::from(n % 16 == 0) * 2 + usize::from(n % 5 == 1 && n % 16 != 0)];
+                let status = ["200 OK", "413 Stop", "481 None"][usize::from(n.is_multiple_of(16)) * 2
+                    + usize::from(n % 5 == 1 && !n.is_multiple_of(16))];
                 let text = raw.text(&tid, status, "", None, '$');
                 self.tids.extend(sends(&raw.feed(text)));
             }
             6 if !self.wants.is_empty() => {
                 let (transfer, max) = self.wants.remove(pick % self.wants.len());
                 let octets = vec![b'y'; (max as usize).min(pick * 20)];
-                let _ = raw.endpoint.supply(raw.now, transfer, octets.into(), n % 7 == 0);
+                let _ = raw.endpoint.supply(raw.now, transfer, octets.into(), n.is_multiple_of(7));
             }
             7 if !self.transfers.is_empty() => {
                 let transfer = self.transfers[pick % self.transfers.len()];
