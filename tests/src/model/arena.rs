@@ -196,8 +196,8 @@ impl Arena {
     }
 
     pub fn leave(&mut self, id: DeviceId) {
-        let _ = self.command(id, |client, now, ports| client.deregister(now, ports));
-        self.devices.get_mut(&id).expect("a device").registered = false;
+        let taken = self.command(id, |client, now, ports| client.deregister(now, ports)).is_ok();
+        self.devices.get_mut(&id).expect("a device").registered &= !taken;
     }
 
     /// Sends a message; `None` when the client refuses it.
@@ -254,6 +254,15 @@ impl Arena {
                 _ => None,
             })
             .collect()
+    }
+
+    /// Whether a device ever sent a message of this Message-ID out.
+    pub fn went_out(&self, id: DeviceId, message_id: &str) -> bool {
+        let name = self.name(id);
+        let mut own = self.world.trace().entries().iter().filter(|entry| entry.from == name);
+        own.any(|entry| {
+            entry.bytes.as_ref().is_some_and(|octets| super::compare::contains(octets, message_id.as_bytes()))
+        })
     }
 
     /// The requests that the interworking function took.

@@ -110,8 +110,10 @@ impl<'a> Seen<'a> {
     /// What the device that sent it told of it. Its name for it is good in the life in which it was sent, and in later ones
     /// where nothing of a life is forgotten.
     fn sender(&mut self, arena: &'a Arena, sending: &Sending) {
+        // What was not kept before a crash has no name in the next life: another may get it.
+        let kept = RESTARTS && arena.went_out(sending.plan.from, &sending.sent.message_id);
         for (place, life, event) in arena.told(sending.plan.from) {
-            if life < sending.life || (life > sending.life && !RESTARTS) {
+            if life < sending.life || (life > sending.life && !kept) {
                 continue;
             }
             match event {
@@ -211,12 +213,7 @@ fn heard(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Differen
     found.check(once && sent + failed <= lives, || format!("{sent} times sent, {:?}", seen.failed));
     // Also of one that went out in a former life; one that did not go out before the crash was not kept either.
     let same_life = story.arena.devices[&sending.plan.from].lives.len() == sending.life + 1;
-    let name = story.arena.name(sending.plan.from);
-    let went_out = || {
-        let mut own = story.arena.world.trace().entries().iter().filter(|entry| entry.from == name);
-        let id = sending.sent.message_id.as_bytes();
-        own.any(|entry| entry.bytes.as_ref().is_some_and(|octets| contains(octets, id)))
-    };
+    let went_out = || story.arena.went_out(sending.plan.from, &sending.sent.message_id);
     // What waits for a registration waits as long as the device is away.
     let there = story.arena.registered().contains(&sending.plan.from);
     found.check(sent + failed > 0 || !there || !(same_life || went_out()), || {
