@@ -60,6 +60,8 @@ pub struct Client {
     pub(crate) letters: BTreeMap<SentId, SentMessage>,
     /// What waits from an earlier life goes out at the next opportunity.
     pub(crate) launch_due: bool,
+    /// Messages of an earlier life that arrived, as notifications say, and were not answered there.
+    pub(crate) arrived: Vec<SentId>,
     /// What outlives this client.
     pub(crate) state: StateWriter,
     pub(crate) metrics: Metrics,
@@ -110,6 +112,7 @@ impl Client {
             outbox: BTreeMap::new(),
             letters: BTreeMap::new(),
             launch_due: false,
+            arrived: Vec::new(),
             state: StateWriter::new(STORE_PATIENCE),
             metrics: Metrics::default(),
         })
@@ -294,8 +297,7 @@ impl Client {
         match written.key.strip_prefix(SENT_KEY) {
             Some(message_id) => self.sent_written(now, ports, message_id, written),
             None if written.key.starts_with(KEY_PREFIX) => self.received_written(now, ports, written),
-            None if written.result.is_err() => self.metrics.count("client.state_not_stored"),
-            None => {}
+            None => self.numbers_written(now, ports, written),
         }
     }
 }
@@ -318,6 +320,7 @@ impl Function for Client {
         while let Some(written) = self.state.given_up(now, ports.host) {
             self.written(now, ports, &written);
         }
+        self.tell_arrived(now, ports);
         if core::mem::take(&mut self.launch_due) {
             self.release_held(now, ports);
         }
@@ -331,7 +334,7 @@ impl Function for Client {
             self.storing_next_timeout(),
             self.seen_next_timeout(),
             self.state.next_timeout(),
-            self.launch_due.then_some(Instant::ZERO),
+            (self.launch_due || !self.arrived.is_empty()).then_some(Instant::ZERO),
             self.sending_next_timeout(),
             self.receiving_next_timeout(),
         ];

@@ -297,16 +297,40 @@ impl Client {
     }
 
     /// Writes what is to be known of a sent message after a restart. A message of which a notification came has arrived: it
-    /// is not sent again, so that its content goes. When nothing more can be told, all of it goes.
+    /// is not sent again, so that its content goes. When nothing more can be told, all of it goes; but for its number, as long
+    /// as nothing else keeps that.
     fn write_sent(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, id: SentId) {
         let Some(letter) = self.letters.get(&id) else { return };
         let key = key_of(&letter.message_id);
-        if self.outbox.contains_key(&id) || !self.sent.is_final(&letter.message_id) {
-            let record = self.sent_record(letter, None);
-            self.state.keep(now, ports.host, &key, record);
-        } else {
+        let over = !self.outbox.contains_key(&id) && self.sent.is_final(&letter.message_id);
+        if over && self.is_durable(id) {
             self.letters.remove(&id);
-            self.state.remove(now, ports.host, &key);
+            return self.state.remove(now, ports.host, &key);
+        }
+        let record = self.sent_record(letter, None);
+        self.state.keep(now, ports.host, &key, record);
+        if over {
+            self.keep_numbers(now, ports);
+        }
+    }
+
+    /// The user hears of messages of an earlier life that arrived before they were answered.
+    pub(crate) fn tell_arrived(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
+        for id in core::mem::take(&mut self.arrived) {
+            ports.host.event(ClientEvent::Sent { id, message_uid: None });
+            self.write_sent(now, ports, id);
+        }
+    }
+
+    /// Takes the records out that were kept for their numbers alone.
+    pub(crate) fn remove_finished(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
+        let over = |(id, letter): (&SentId, &SentMessage)| {
+            let over = !self.outbox.contains_key(id) && self.sent.is_final(&letter.message_id);
+            (over && self.is_durable(*id)).then_some(*id)
+        };
+        let over: Vec<SentId> = self.letters.iter().filter_map(over).collect();
+        for id in over {
+            self.write_sent(now, ports, id);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{Client, ClientConfig, ClientEvent, ConfigError, ReceivedId, SentId, 
 use bytes::Bytes;
 use cpm_base::record::{RecordError, RecordReader, RecordWriter};
 use cpm_base::{DateTime, Now, Seed};
-use cpm_core::{ContributionId, ConversationId, Node, Ports, Record, StateRecord};
+use cpm_core::{ContributionId, ConversationId, Node, Ports, Record, StateRecord, Written};
 use cpm_sip::Uri;
 
 const NUMBERS_KEY: &str = "client/numbers";
@@ -32,8 +32,10 @@ const RECORD_OVERHEAD: usize = 1 << 20;
 pub(crate) struct Numbers {
     pub(crate) sent: u64,
     pub(crate) received: u64,
-    /// Those that are written down.
+    /// Those that are written down, or are being written.
     kept: (u64, u64),
+    /// Those that the store has confirmed.
+    durable: (u64, u64),
 }
 
 /// A record of a sent message.
@@ -43,6 +45,8 @@ struct SentRecord {
     outgoing: Option<Outgoing>,
     /// What is known of its notifications.
     known: Option<Bytes>,
+    /// The network has not answered for it.
+    unanswered: bool,
 }
 
 impl Client {
@@ -115,11 +119,32 @@ impl Client {
         self.state.keep(now, ports.host, NUMBERS_KEY, record.finish());
     }
 
+    /// The store has kept the numbers, or not: then the next message has them written again.
+    pub(crate) fn numbers_written(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ClientEvent>,
+        written: &Written,
+    ) {
+        if written.result.is_err() {
+            self.metrics.count("client.state_not_stored");
+            self.numbers.kept = self.numbers.durable;
+        } else if !written.goes_on {
+            self.numbers.durable = self.numbers.kept;
+            self.remove_finished(now, ports);
+        }
+    }
+
+    /// Whether no later life gives this number again, whatever becomes of the record of the message.
+    pub(crate) fn is_durable(&self, id: SentId) -> bool {
+        id.0 <= self.numbers.durable.0
+    }
+
     fn restore_numbers(&mut self, value: &[u8]) -> Result<(), RecordError> {
         let mut record = RecordReader::open(value, NUMBERS.0, NUMBERS.1, RECORD_OVERHEAD)?;
         let kept = (record.u64()?, record.u64()?);
         record.finish()?;
-        self.numbers.kept = kept;
+        (self.numbers.kept, self.numbers.durable) = (kept, kept);
         self.numbers.sent = self.numbers.sent.max(kept.0);
         self.numbers.received = self.numbers.received.max(kept.1);
         Ok(())
@@ -140,13 +165,14 @@ impl Client {
         if let Some(known) = known {
             record.bytes(&known);
         }
+        record.flag(outgoing.is_some() || self.outbox.contains_key(&sent.id));
         record.finish()
     }
 
     /// Takes up what was sent, in the order of sending.
     fn restore_sent(&mut self, mut records: Vec<SentRecord>) {
         records.sort_by_key(|record| record.sent.id);
-        for SentRecord { sent, outgoing, known } in records {
+        for SentRecord { sent, outgoing, known, unanswered } in records {
             self.numbers.sent = self.numbers.sent.max(sent.id.0);
             let known = known.map(|known| self.sent.restore_message(&known, RECORD_OVERHEAD));
             if matches!(known, Some(Err(_))) {
@@ -155,12 +181,16 @@ impl Client {
             if let Some(outgoing) = outgoing {
                 self.launch_due |= self.config.registrar.is_none();
                 self.outbox.insert(sent.id, outgoing);
+            } else if unanswered {
+                self.arrived.push(sent.id);
             }
             self.letters.insert(sent.id, sent);
         }
-        let (outbox, dispositions) = (&self.outbox, &self.sent);
+        let (outbox, arrived, dispositions) = (&self.outbox, &self.arrived, &self.sent);
         let told = |id: &SentId, letter: &mut SentMessage| {
-            outbox.contains_key(id) || dispositions.number(&letter.message_id).is_some()
+            outbox.contains_key(id)
+                || arrived.contains(id)
+                || dispositions.number(&letter.message_id).is_some()
         };
         self.letters.retain(told);
     }
@@ -172,8 +202,9 @@ impl SentRecord {
         let sent = read_head(&mut record)?;
         let outgoing = if record.flag()? { Some(read_outgoing(&mut record, &sent)?) } else { None };
         let known = if record.flag()? { Some(Bytes::copy_from_slice(record.bytes()?)) } else { None };
+        let unanswered = record.flag()?;
         record.finish()?;
-        Ok(SentRecord { sent, outgoing, known })
+        Ok(SentRecord { sent, outgoing, known, unanswered })
     }
 }
 

@@ -337,7 +337,8 @@ fn what_comes_back_from_the_store_is_known() {
     }
 }
 
-/// Of a message that a notification came for before the answer did, there is nothing to be sent again.
+/// Of a message that a notification came for before the answer did, there is nothing to be sent again; its user hears that it
+/// was sent, once.
 #[test]
 fn a_notification_says_that_it_arrived() {
     let mut rig = rig();
@@ -346,6 +347,9 @@ fn a_notification_says_that_it_arrived() {
     rig.deliver(report(1, &sent, DELIVERED));
     rig.next_response(200);
     rig.next_event();
+    let mut rig = restart(rig);
+    assert_eq!(rig.next_event(), ClientEvent::Sent { id: sent.id, message_uid: None });
+    rig.quiet();
     let mut rig = restart(rig);
     rig.quiet();
     rig.deliver(report(2, &sent, DISPLAYED));

@@ -2,9 +2,14 @@
 
 use crate::ladder::Ladder;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// How long answers to what was carried have to come back.
+const ECHO: Duration = Duration::from_millis(100);
 
 /// Passes connections on to `to`; the first is dropped when so many octets went there.
 pub(super) async fn break_once(
@@ -52,6 +57,11 @@ async fn carry_some(mut here: TcpStream, mut there: TcpStream, octets: usize) {
             }
             left = left.saturating_sub(count);
         }
+    };
+    // What was answered until then still comes back.
+    let forth = async {
+        forth.await;
+        sleep(ECHO).await;
     };
     tokio::select! {
         () = forth => {}
