@@ -11,11 +11,11 @@ start_chat() { # <name> <file descriptor> <user> <password> <options...>
     chat_pid=$!
     children+=("$chat_pid")
     eval "exec $descriptor>\"$logs/$name.in\""
-    shown "chat: $name registers with digest" "$name" 1 "registered as sip:$user@home.test"
+    on_screen "chat: $name registers with digest" "$name" 1 "registered as sip:$user@home.test"
 }
 
 # A text is shown so many times, in a while; and not more often.
-shown() { # <what> <name> <times> <text>
+on_screen() { # <what> <name> <times> <text>
     local tries count=0
     for tries in $(seq 150); do
         count=$(grep -cF -- "$4" "$logs/$2.chat")
@@ -44,27 +44,27 @@ chat_checks() {
     tablet=$chat_pid
 
     echo "hello from a terminal" >&5
-    shown "chat: a message is on the first device" phone 1 "sip:alice@home.test: hello from a terminal"
-    shown "chat: and on the second" tablet 1 "sip:alice@home.test: hello from a terminal"
-    shown "chat: its sender is told once that it is delivered" alice 1 "[1] ✓ delivered to sip:bob@home.test"
-    shown "chat: and once that it is read" alice 1 "[1] ✓✓ read by sip:bob@home.test"
+    on_screen "chat: a message is on the first device" phone 1 "sip:alice@home.test: hello from a terminal"
+    on_screen "chat: and on the second" tablet 1 "sip:alice@home.test: hello from a terminal"
+    on_screen "chat: its sender is told once that it is delivered" alice 1 "[1] ✓ delivered to sip:bob@home.test"
+    on_screen "chat: and once that it is read" alice 1 "[1] ✓✓ read by sip:bob@home.test"
     echo "/reply hello yourself" >&6
-    shown "chat: the answer arrives" alice 1 "sip:bob@home.test: hello yourself"
+    on_screen "chat: the answer arrives" alice 1 "sip:bob@home.test: hello yourself"
     echo "/anon guess who" >&5
-    shown "chat: anonymity is refused with its Warning" alice 1 "119 Anonymity not allowed"
+    on_screen "chat: anonymity is refused with its Warning" alice 1 "119 Anonymity not allowed"
 
     register "chat: a third user registers with SIPp" carol christmas "$carol_port"
     user "chat: the third user's message is taken" chat_send.xml u1 "$carol_port" -key user carol \
         -key peer bob -key mark chat
-    shown "chat: it is on the first device once" phone 1 "sip:carol@home.test: chat: pager text"
-    shown "chat: and on the second" tablet 1 "sip:carol@home.test: chat: pager text"
+    on_screen "chat: it is on the first device once" phone 1 "sip:carol@home.test: chat: pager text"
+    on_screen "chat: and on the second" tablet 1 "sip:carol@home.test: chat: pager text"
 
     kill -9 "$serve_pid"
     wait "$serve_pid" 2>/dev/null
     start_serve serve_chat_again || return
     echo "after the crash" >&5
-    shown "chat: the server died and came back: a message is on the first device" phone 1 "sip:alice@home.test: after the crash"
-    shown "chat: and read" alice 1 "✓✓ read by sip:bob@home.test  (after the crash)"
+    on_screen "chat: the server died and came back: a message is on the first device" phone 1 "sip:alice@home.test: after the crash"
+    on_screen "chat: and read" alice 1 "✓✓ read by sip:bob@home.test  (after the crash)"
 
     for descriptor in 5 6 7; do
         echo "/quit" >&"$descriptor"
