@@ -4,23 +4,24 @@
 //! the node takes octets in. It reads and writes streams itself, as long as that goes at once: what a stream's socket does
 //! not take waits with that stream's task, one block at a time. Datagrams go to a bounded queue.
 
-use crate::lookup::look_up;
+mod datagrams;
+mod queries;
+
 use crate::stream::{Block, Reading, Stream, read_now, write_now};
 use crate::tap::{Path, What};
-use crate::tasks::{accept, connect_to, local_towards, read_datagrams, write_datagrams};
-use crate::udp::{Room, UdpFlow, UdpFlows};
-use crate::{Asking, HostConfig, Limits, Machine, Sockets};
+use crate::tasks::{accept, connect_to, read_datagrams, write_datagrams};
+use crate::udp::UdpFlows;
+use crate::{HostConfig, Machine, Sockets};
 use bytes::{Bytes, BytesMut};
 use cpm_base::{
     CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Protocol, Target, Transport,
 };
-use cpm_core::{Action, Query, QueryId, Reply};
+use cpm_core::{Action, QueryId, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -409,75 +410,6 @@ impl<M: Machine> Driver<M> {
         while self.errands.try_join_next().is_some() {}
     }
 
-    fn datagram(&mut self, now: Now, socket: usize, peer: SocketAddr, bytes: Bytes) {
-        let (flow, entry) = match self.udp.find(now.mono, socket, peer) {
-            Some(known) => known,
-            None => {
-                let Some((flow, entry)) = self.new_udp_flow(now, socket, peer) else {
-                    return self.metrics.count("host.datagrams_without_flow");
-                };
-                let info = self.udp_info(&entry);
-                self.node.handle_accepted(now, flow, info);
-                (flow, entry)
-            }
-        };
-        let path = Path { protocol: Protocol::Sip, transport: Transport::Udp, local: entry.local, peer };
-        self.config.tap.happened(path, What::Received(&bytes));
-        self.node.handle_datagram(now, flow, bytes);
-    }
-
-    fn new_udp_flow(&mut self, now: Now, socket: usize, peer: SocketAddr) -> Option<(FlowId, UdpFlow)> {
-        match self.udp.room(now.mono, &self.config.limits) {
-            Room::Free => {}
-            Room::After(quietest) => {
-                self.metrics.count("host.udp_flows_evicted");
-                self.forget(now, quietest, CloseReason::Idle);
-            }
-            Room::Full => return None,
-        }
-        let local = local_towards(self.udp_ports.get(socket)?.address, peer);
-        let flow = self.name_flow();
-        Some((flow, self.udp.insert(now.mono, flow, socket, local, peer)))
-    }
-
-    fn udp_info(&self, entry: &UdpFlow) -> FlowInfo {
-        let trust = self.config.trusted.trust(entry.local, entry.peer);
-        FlowInfo {
-            protocol: Protocol::Sip,
-            transport: Transport::Udp,
-            local: entry.local,
-            peer: entry.peer,
-            secure_identity: None,
-            trust,
-        }
-    }
-
-    fn send_datagram(&mut self, flow: FlowId, bytes: Bytes) {
-        let now = self.config.clock.now();
-        let Some(entry) = self.udp.touch(now.mono, flow) else {
-            return self.metrics.count("host.datagrams_without_flow");
-        };
-        let path =
-            Path { protocol: Protocol::Sip, transport: Transport::Udp, local: entry.local, peer: entry.peer };
-        let Some(port) = self.udp_ports.get(entry.socket) else {
-            return self.metrics.count("host.datagrams_dropped");
-        };
-        // The system mostly takes it at once; what it does not take waits in the queue.
-        match self.config.tap.sending(path, &bytes, || port.socket.try_send_to(&bytes, path.peer)) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if port.queue.try_send((path, bytes)).is_err() {
-                    self.metrics.count("host.datagrams_dropped");
-                }
-            }
-            Err(_) => {
-                let lost = Wire::Undeliverable { socket: entry.socket, peer: path.peer };
-                // When there is no room, the node learns of it with the next one.
-                let _ = self.wire.try_send(lost);
-            }
-        }
-    }
-
     fn accepted(&mut self, now: Now, protocol: Protocol, stream: TcpStream) {
         let Ok(permit) = Arc::clone(&self.stream_permits).try_acquire_owned() else {
             return self.metrics.count("host.streams_refused");
@@ -587,17 +519,6 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// A UDP flow to a target: from the first socket of its address family.
-    fn open_udp(&mut self, now: Now, target: Target) -> Result<(FlowId, FlowInfo), OpenError> {
-        let same_family = |port: &UdpPort| port.address.is_ipv4() == target.remote.is_ipv4();
-        let socket = self.udp_ports.iter().position(same_family).ok_or(OpenError::Unavailable)?;
-        let (flow, entry) = match self.udp.find(now.mono, socket, target.remote) {
-            Some(known) => known,
-            None => self.new_udp_flow(now, socket, target.remote).ok_or(OpenError::Unavailable)?,
-        };
-        Ok((flow, self.udp_info(&entry)))
-    }
-
     /// Closes a flow after what the node has for it was sent.
     fn close(&mut self, flow: FlowId, why: CloseReason) {
         match self.streams.get_mut(&flow) {
@@ -668,46 +589,6 @@ impl<M: Machine> Driver<M> {
         for flow in quiet {
             self.metrics.count("host.flows_idle");
             self.close(flow, CloseReason::Idle);
-        }
-    }
-
-    fn query(&mut self, query: QueryId, question: Query) {
-        let wire = self.wire.clone();
-        match question {
-            Query::Resolve(name) => {
-                let permit = Arc::clone(&self.lookup_permits).try_acquire_owned();
-                let limits: Limits = self.config.limits.clone();
-                self.errands.spawn(async move {
-                    let found = match permit {
-                        Ok(_permit) => look_up(name, &limits).await,
-                        Err(_) => Vec::new(),
-                    };
-                    let _ = wire.send(Wire::Replied { query, reply: Reply::Resolved(found) }).await;
-                });
-            }
-            Query::Store(record) => {
-                let mut storing = self.config.store.store(record);
-                self.answer(query, Box::pin(async move { Reply::Stored(storing.as_mut().await) }));
-            }
-            other => {
-                let asking = self.config.outside.ask(other);
-                self.answer(query, asking);
-            }
-        }
-    }
-
-    /// Hands the node the answer when it is there. What is decided at once is answered at once, so that records keep their
-    /// order.
-    fn answer(&mut self, query: QueryId, mut asking: Asking) {
-        match asking.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(reply) => self.node.handle_reply(self.config.clock.now(), query, reply),
-            Poll::Pending => {
-                let wire = self.wire.clone();
-                self.errands.spawn(async move {
-                    let reply = asking.await;
-                    let _ = wire.send(Wire::Replied { query, reply }).await;
-                });
-            }
         }
     }
 }

@@ -80,7 +80,6 @@ pub enum Happened {
 }
 
 /// A way that notifications can go.
-// req: 5.4-via-ii
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// SIP MESSAGE.

@@ -1,8 +1,8 @@
 use super::*;
-use crate::{Clock, HostConfig, Listen, NodeGone, OpenPolicy, Tap, start};
+use crate::{Clock, HostConfig, Limits, Listen, NodeGone, OpenPolicy, Tap, start};
 use cpm_base::Seed;
 use cpm_core::{Function, Node};
-use cpm_core::{Input, NodeConfig, Ports};
+use cpm_core::{Input, NodeConfig, Ports, Query};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::sleep;

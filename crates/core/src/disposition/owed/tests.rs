@@ -143,7 +143,7 @@ fn settings_and_what_was_seen_elsewhere_keep_back() {
     assert_eq!(sent(&mut owed, |_| true), ["n delivered"]);
 }
 
-// req: 5.4-via-i, 5.4-via-ii
+// req: 5.4-via-i
 #[test]
 fn the_session_is_the_way_while_it_is_open() {
     let mut owed = owed();
