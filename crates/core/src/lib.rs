@@ -43,6 +43,8 @@ mod state_writer;
 pub mod warning;
 
 pub use ids::{ContributionId, ConversationId, IdError};
-pub use node::{Action, Function, HostQueue, Input, Node, NodeConfig, NodeConfigError, Ports};
+pub use node::{
+    Action, Driven, Function, HostQueue, Input, Machine, Node, NodeConfig, NodeConfigError, Ports,
+};
 pub use queries::{Query, QueryId, ReceivedRecord, Record, Reply, StateRecord, StoreError, standing};
 pub use state_writer::{StateWriter, Written};

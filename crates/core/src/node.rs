@@ -9,6 +9,10 @@ use cpm_base::{
 use cpm_ua::ResolveId;
 use std::collections::{BTreeMap, VecDeque};
 
+mod machine;
+
+pub use machine::{Driven, Machine};
+
 /// The logic of a CPM function over what a [`Node`] owns.
 pub trait Function {
     /// What it tells its user.
@@ -68,6 +72,20 @@ pub enum Action<E> {
     Query(QueryId, Query),
     /// Tell the user.
     Event(E),
+}
+
+impl<E> Action<E> {
+    /// The same with another event in it.
+    pub fn map<T>(self, event: impl FnOnce(E) -> T) -> Action<T> {
+        match self {
+            Action::Datagram(flow, bytes) => Action::Datagram(flow, bytes),
+            Action::Open(open, target) => Action::Open(open, target),
+            Action::Close(flow, why) => Action::Close(flow, why),
+            Action::WantsWrite(flow) => Action::WantsWrite(flow),
+            Action::Query(id, query) => Action::Query(id, query),
+            Action::Event(told) => Action::Event(event(told)),
+        }
+    }
 }
 
 /// The way from a function to its host: queries and events, in order with everything else the node wants done.

@@ -5,13 +5,12 @@
 //! octets go over as soon as there are some; of a datagram nothing gets lost. Whatever else they open is the host's to open;
 //! the second node gets connections alone there, since UDP flows belong to the sockets of the first.
 
-use crate::Machine;
 use bytes::Bytes;
 use cpm_base::{
     CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Protocol, Target, Transport,
     Trust,
 };
-use cpm_core::{Action, Function, Node, QueryId, Reply};
+use cpm_core::{Action, Driven, Function, Machine, Node, QueryId, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
@@ -140,11 +139,11 @@ impl<A: Function, B: Function> Linked<A, B> {
         for _ in 0..MAX_TURNS {
             while let Some(action) = self.first.poll_action() {
                 let action = self.take(now, Side::First, action);
-                self.out.extend(action.map(|action| event(action, LinkedEvent::First)));
+                self.out.extend(action.map(|action| action.map(LinkedEvent::First)));
             }
             while let Some(action) = self.second.poll_action() {
                 let action = self.take(now, Side::Second, action);
-                self.out.extend(action.map(|action| event(action, LinkedEvent::Second)));
+                self.out.extend(action.map(|action| action.map(LinkedEvent::Second)));
             }
             let Some((side, crossing)) = self.crossings.pop_front() else {
                 self.unsettled = None;
@@ -275,27 +274,7 @@ fn cross<F: Function>(node: &mut Node<F>, now: Now, crossing: Crossing) {
     }
 }
 
-/// The same with the event of both.
-fn event<E, O>(action: Action<E>, wrap: impl FnOnce(E) -> O) -> Action<O> {
-    match action {
-        Action::Datagram(flow, bytes) => Action::Datagram(flow, bytes),
-        Action::Open(open, target) => Action::Open(open, target),
-        Action::Close(flow, why) => Action::Close(flow, why),
-        Action::WantsWrite(flow) => Action::WantsWrite(flow),
-        Action::Query(id, query) => Action::Query(id, query),
-        Action::Event(event) => Action::Event(wrap(event)),
-    }
-}
-
-impl<A, B> Machine for Linked<A, B>
-where
-    A: Function + Send + 'static,
-    B: Function + Send + 'static,
-    A::Event: Send + 'static,
-    B::Event: Send + 'static,
-{
-    type Event = LinkedEvent<A::Event, B::Event>;
-
+impl<A: Function, B: Function> Driven for Linked<A, B> {
     fn handle_datagram(&mut self, now: Now, flow: FlowId, bytes: Bytes) {
         self.first.handle_datagram(now, flow, bytes);
         self.settle(now);
@@ -354,10 +333,6 @@ where
         self.settle(now);
     }
 
-    fn poll_action(&mut self) -> Option<Action<Self::Event>> {
-        self.out.pop_front()
-    }
-
     fn poll_transmit(&mut self, now: Now, flow: FlowId, max: usize, out: &mut Vec<u8>) -> usize {
         let count = match self.owner(flow) {
             Side::First => self.first.poll_transmit(now, flow, max, out),
@@ -382,6 +357,18 @@ where
         let mut all = self.first.metrics();
         all.merge(&self.second.metrics());
         all
+    }
+
+    fn is_resting(&self) -> bool {
+        self.unsettled.is_none() && self.first.is_resting() && self.second.is_resting()
+    }
+}
+
+impl<A: Function, B: Function> Machine for Linked<A, B> {
+    type Event = LinkedEvent<A::Event, B::Event>;
+
+    fn poll_action(&mut self) -> Option<Action<Self::Event>> {
+        self.out.pop_front()
     }
 }
 

@@ -1,115 +1,20 @@
-//! What the world drives: any [`Node`], or a machine of a test's own, as one object-safe trait.
+//! What the world drives: any [`cpm_core::Node`], or a machine of a test's own, as one object-safe trait.
 
-use bytes::Bytes;
-use cpm_base::{CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId};
-use cpm_core::{Action, Function, Node, QueryId, Reply};
+use cpm_core::{Action, Driven, Machine};
 use std::any::Any;
 
-/// A machine with the contract of [`Node`], whose events become `E`.
-pub trait SimNode<E>: Any {
-    /// See [`Node::handle_datagram`].
-    fn handle_datagram(&mut self, now: Now, flow: FlowId, bytes: Bytes);
-    /// See [`Node::handle_stream`].
-    fn handle_stream(&mut self, now: Now, flow: FlowId, bytes: Bytes);
-    /// See [`Node::handle_accepted`].
-    fn handle_accepted(&mut self, now: Now, flow: FlowId, info: FlowInfo);
-    /// See [`Node::handle_opened`].
-    fn handle_opened(&mut self, now: Now, open: OpenId, result: Result<(FlowId, FlowInfo), OpenError>);
-    /// See [`Node::handle_closed`].
-    fn handle_closed(&mut self, now: Now, flow: FlowId, why: CloseReason);
-    /// See [`Node::handle_reply`].
-    fn handle_reply(&mut self, now: Now, id: QueryId, reply: Reply);
-    /// See [`Node::handle_timeout`].
-    fn handle_timeout(&mut self, now: Now);
-    /// See [`Node::poll_action`].
-    fn poll_action(&mut self) -> Option<Action<E>>;
-    /// See [`Node::poll_transmit`].
-    fn poll_transmit(&mut self, now: Now, flow: FlowId, max: usize, out: &mut Vec<u8>) -> usize;
-    /// See [`Node::wants_read`]. Default: always.
-    fn wants_read(&self, _flow: FlowId) -> bool {
-        true
-    }
-    /// See [`Node::next_timeout`].
-    fn next_timeout(&self) -> Option<Instant>;
-    /// See [`Node::metrics`].
-    fn metrics(&self) -> Metrics;
-    /// See [`Node::is_resting`].
-    fn is_idle(&self) -> bool;
-    /// The machine itself, to get at its own type.
-    fn as_any(&self) -> &dyn Any;
-    /// The same to change it.
-    fn as_any_mut(&mut self) -> &mut dyn Any;
+/// A [`Machine`] whose events become `E`, and that can be had back as what it is.
+pub trait SimNode<E>: Driven + Any {
+    /// See [`cpm_core::Node::poll_action`].
+    fn poll(&mut self) -> Option<Action<E>>;
 }
 
-impl<E, F> SimNode<E> for Node<F>
+impl<E, M> SimNode<E> for M
 where
-    F: Function + 'static,
-    F::Event: Into<E>,
+    M: Machine + Any,
+    M::Event: Into<E>,
 {
-    fn handle_datagram(&mut self, now: Now, flow: FlowId, bytes: Bytes) {
-        Node::handle_datagram(self, now, flow, bytes);
-    }
-
-    fn handle_stream(&mut self, now: Now, flow: FlowId, bytes: Bytes) {
-        Node::handle_stream(self, now, flow, bytes);
-    }
-
-    fn handle_accepted(&mut self, now: Now, flow: FlowId, info: FlowInfo) {
-        Node::handle_accepted(self, now, flow, info);
-    }
-
-    fn handle_opened(&mut self, now: Now, open: OpenId, result: Result<(FlowId, FlowInfo), OpenError>) {
-        Node::handle_opened(self, now, open, result);
-    }
-
-    fn handle_closed(&mut self, now: Now, flow: FlowId, why: CloseReason) {
-        Node::handle_closed(self, now, flow, why);
-    }
-
-    fn handle_reply(&mut self, now: Now, id: QueryId, reply: Reply) {
-        Node::handle_reply(self, now, id, reply);
-    }
-
-    fn handle_timeout(&mut self, now: Now) {
-        Node::handle_timeout(self, now);
-    }
-
-    fn poll_action(&mut self) -> Option<Action<E>> {
-        Some(match Node::poll_action(self)? {
-            Action::Event(event) => Action::Event(event.into()),
-            Action::Datagram(flow, bytes) => Action::Datagram(flow, bytes),
-            Action::Open(open, target) => Action::Open(open, target),
-            Action::Close(flow, why) => Action::Close(flow, why),
-            Action::WantsWrite(flow) => Action::WantsWrite(flow),
-            Action::Query(id, query) => Action::Query(id, query),
-        })
-    }
-
-    fn poll_transmit(&mut self, now: Now, flow: FlowId, max: usize, out: &mut Vec<u8>) -> usize {
-        Node::poll_transmit(self, now, flow, max, out)
-    }
-
-    fn wants_read(&self, flow: FlowId) -> bool {
-        Node::wants_read(self, flow)
-    }
-
-    fn next_timeout(&self) -> Option<Instant> {
-        Node::next_timeout(self)
-    }
-
-    fn metrics(&self) -> Metrics {
-        Node::metrics(self)
-    }
-
-    fn is_idle(&self) -> bool {
-        Node::is_resting(self)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
+    fn poll(&mut self) -> Option<Action<E>> {
+        Some(self.poll_action()?.map(Into::into))
     }
 }

@@ -363,7 +363,8 @@ impl<E: fmt::Debug + 'static> World<E> {
     pub fn drive<M: Any, R>(&mut self, node: NodeId, input: impl FnOnce(&mut M, Now) -> R) -> R {
         let now = self.now;
         let machine = self.slot_mut(node).machine.as_mut().expect("the node is down");
-        let machine = machine.as_any_mut().downcast_mut::<M>().expect("the machine is of this type");
+        let machine: &mut dyn Any = machine.as_mut();
+        let machine = machine.downcast_mut::<M>().expect("the machine is of this type");
         let result = input(machine, now);
         self.follow(node);
         result
@@ -372,7 +373,8 @@ impl<E: fmt::Debug + 'static> World<E> {
     /// A machine that [`World::add_machine`] put here, to read what it knows; `None` while it is down.
     #[must_use]
     pub fn machine<M: Any>(&self, node: NodeId) -> Option<&M> {
-        self.slot(node).machine.as_ref()?.as_any().downcast_ref::<M>()
+        let machine: &dyn Any = self.slot(node).machine.as_deref()?;
+        machine.downcast_ref::<M>()
     }
 
     /// A node's function, to read what it knows; `None` while the node is down.
@@ -409,7 +411,7 @@ impl<E: fmt::Debug + 'static> World<E> {
     /// subscriptions) does not count.
     #[must_use]
     pub fn busy(&self) -> Vec<&str> {
-        let is_busy = |slot: &&Slot<E>| slot.machine.as_ref().is_some_and(|machine| !machine.is_idle());
+        let is_busy = |slot: &&Slot<E>| slot.machine.as_ref().is_some_and(|machine| !machine.is_resting());
         self.nodes.iter().filter(is_busy).map(|slot| slot.place.name.as_str()).collect()
     }
 

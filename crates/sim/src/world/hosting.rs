@@ -21,9 +21,7 @@ impl<E: fmt::Debug + 'static> World<E> {
     /// Does what a node wants until it wants nothing more, and notes when it wants to be woken.
     pub(super) fn follow(&mut self, node: NodeId) {
         loop {
-            while let Some(action) =
-                self.slot_mut(node).machine.as_mut().and_then(|machine| machine.poll_action())
-            {
+            while let Some(action) = self.slot_mut(node).machine.as_mut().and_then(|machine| machine.poll()) {
                 self.act(node, action);
             }
             match self.slot_mut(node).writable.pop_first() {

@@ -115,7 +115,7 @@ impl<E: fmt::Debug + 'static> World<E> {
         let ids = (0..self.nodes.len()).map(NodeId);
         let holds = |id: &NodeId| {
             let slot = self.slot(*id);
-            slot.timeout.is_none() && slot.machine.as_ref().is_some_and(|machine| !machine.is_idle())
+            slot.timeout.is_none() && slot.machine.as_ref().is_some_and(|machine| !machine.is_resting())
         };
         ids.filter(holds).filter(|id| !waits(*id)).map(|id| self.slot(id).place.name.as_str()).collect()
     }

@@ -3,7 +3,7 @@ mod outside;
 use super::*;
 use crate::network::Cuts;
 use cpm_base::{CloseReason, FlowInfo, OpenError, OpenId, Protocol, Target, Transport};
-use cpm_core::{Action, Query, QueryId, ReceivedRecord, Record, Reply, StoreError};
+use cpm_core::{Action, Driven, Machine, Query, QueryId, ReceivedRecord, Record, Reply, StoreError};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -37,7 +37,7 @@ impl Peer {
     }
 }
 
-impl SimNode<String> for Peer {
+impl Driven for Peer {
     fn handle_datagram(&mut self, _: Now, _: FlowId, bytes: Bytes) {
         self.datagrams.push(bytes);
     }
@@ -72,10 +72,6 @@ impl SimNode<String> for Peer {
         }
     }
 
-    fn poll_action(&mut self) -> Option<Action<String>> {
-        self.actions.pop_front()
-    }
-
     fn poll_transmit(&mut self, _: Now, flow: FlowId, max: usize, out: &mut Vec<u8>) -> usize {
         self.most_room = self.most_room.max(max);
         let Some(queue) = self.to_write.get_mut(&flow) else { return 0 };
@@ -92,16 +88,20 @@ impl SimNode<String> for Peer {
         Metrics::default()
     }
 
-    fn is_idle(&self) -> bool {
+    fn wants_read(&self, _: FlowId) -> bool {
+        true
+    }
+
+    fn is_resting(&self) -> bool {
         !self.holds && self.to_write.values().all(VecDeque::is_empty)
     }
+}
 
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
+impl Machine for Peer {
+    type Event = String;
 
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
+    fn poll_action(&mut self) -> Option<Action<String>> {
+        self.actions.pop_front()
     }
 }
 
