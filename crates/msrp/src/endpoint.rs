@@ -384,9 +384,10 @@ impl Endpoint {
         }
     }
 
-    /// Ends a session: messages on their way fail, what came in unfinished is forgotten, answers that were released are
-    /// still written. The connection is closed when no session uses it. Unknown sessions are no error.
+    /// Ends a session: messages on their way fail, requests get no response any more, what came in unfinished is forgotten,
+    /// answers that were released are still written. The connection is closed when no session uses it. Unknown sessions are no error.
     pub fn close_session(&mut self, now: Now, id: SessionId) {
+        self.end_requests(id);
         let Some(flows) = self.end_session(id, false) else { return };
         for flow in flows {
             self.leave(now, flow, id);
@@ -485,6 +486,14 @@ impl Endpoint {
             let Some(session) = self.sessions.get_mut(&id) else { continue };
             if session.own == Some(flow) && session.flow() != Some(flow) {
                 session.own = None;
+                // What was sent there gets no answer any more, and a chunk that was begun there no end.
+                for (_, transaction) in connection.transactions.iter() {
+                    if let TransactionKind::Chunk(transfer, _) = transaction.kind
+                        && self.transfers.get(transfer.0).is_some_and(|sending| sending.is_of(id))
+                    {
+                        self.fail_transfer(transfer, None, SendFailure::SessionLost);
+                    }
+                }
             } else {
                 self.lose_session(now, id, why);
             }

@@ -208,7 +208,9 @@ pub struct FileSink {
     hasher: Hasher,
     /// How far the file is hashed.
     hashed: u64,
-    /// What is written, in positions of the file.
+    /// What has come, in positions of the file: what is hashed stands, whatever comes at its place later (threats H3).
+    taken: Ranges,
+    /// What is written.
     written: Ranges,
     /// Octets on their way to the host, by position.
     writing: BTreeMap<u64, u64>,
@@ -238,6 +240,7 @@ impl FileSink {
             incoming,
             hasher,
             hashed: 0,
+            taken: written.clone(),
             written,
             writing: BTreeMap::new(),
             unwritten: 0,
@@ -301,6 +304,21 @@ impl FileSink {
         if self.options.size.is_some_and(|size| end > size) {
             return self.finish(now, endpoint, FileEvent::TooLong, Some(Status::STOP));
         }
+        for (from, to) in self.taken.missing(offset, end) {
+            let at = |position: u64| usize::try_from(position.saturating_sub(offset)).unwrap_or(usize::MAX);
+            self.take(from, &octets.slice(at(from).min(octets.len())..at(to).min(octets.len())));
+        }
+        // The endpoint has limited the gaps.
+        let _ = self.taken.insert(offset, end, usize::MAX);
+        if self.unwritten > UNWRITTEN && !self.paused {
+            self.paused = true;
+            endpoint.pause(now, self.incoming);
+        }
+    }
+
+    /// Octets that have not come before.
+    fn take(&mut self, offset: u64, octets: &Bytes) {
+        let end = offset.saturating_add(wide(octets.len()));
         if offset == self.hashed && !self.reading {
             self.hasher.update(octets);
             self.hashed = end;
@@ -308,10 +326,6 @@ impl FileSink {
         self.unwritten = self.unwritten.saturating_add(cost(octets));
         self.writing.insert(offset, end);
         self.queries.push_back(FileQuery::Write { offset, octets: kept(octets) });
-        if self.unwritten > UNWRITTEN && !self.paused {
-            self.paused = true;
-            endpoint.pause(now, self.incoming);
-        }
     }
 
     /// The host has written the octets of a query, or could not.

@@ -219,12 +219,15 @@ impl StreamParser {
     /// A head that is there from its start to its end is read where it stands.
     fn read_head_at_once(&mut self) -> Result<Option<Frame>, FramingError> {
         let Some(chunk) = self.input.front() else { return Ok(None) };
-        if let Some((head, flag, taken)) = self.cache.same_response(chunk) {
+        let fits = |length: usize| length <= self.max_header;
+        if let Some((head, flag, taken)) =
+            self.cache.same_response(chunk).filter(|(.., length)| fits(*length))
+        {
             self.advance(taken);
             self.end = Some(flag);
             return Ok(Some(Frame::Head(head)));
         }
-        if let Some((head, taken)) = self.cache.same_request(chunk).filter(|(_, l)| *l <= self.max_header) {
+        if let Some((head, taken)) = self.cache.same_request(chunk).filter(|(_, length)| fits(*length)) {
             self.advance(taken);
             self.transaction_is(head.transaction());
             self.is_send = true;

@@ -1,6 +1,7 @@
 //! Messages coming in: chunks in any order, limits on their sum, answers released by the user (RFC 4975 §7.3.1).
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use cpm_base::{CloseReason, FlowId, Instant, LimitExceeded, Now};
 
@@ -29,6 +30,8 @@ pub(super) struct Incoming {
     pub(super) session: SessionId,
     /// Where its last chunk came.
     pub(super) flow: Option<FlowId>,
+    /// The connections that are not read until its taker can take more.
+    pub(super) held: Vec<FlowId>,
     message_id: Word,
     /// The length that its chunks declare.
     total: Option<u64>,
@@ -80,6 +83,13 @@ impl Endpoint {
         let Some(message) = self.incoming.get_mut(incoming.0) else { return Inbound::Skip };
         message.last_activity = now.mono;
         message.flow = Some(flow);
+        // A message that is held up is so on the session's other connection too.
+        if !message.held.is_empty() && !message.held.contains(&flow) {
+            message.held.push(flow);
+            if let Some(connection) = self.connections.get_mut(&flow) {
+                connection.paused.insert(incoming);
+            }
+        }
         if let IncomingState::Refused(status) = message.state {
             self.answer(now, flow, &reply, status);
             return Inbound::Skip;
@@ -124,6 +134,7 @@ impl Endpoint {
         let message = Incoming {
             session: id,
             flow: Some(flow),
+            held: Vec::new(),
             message_id: Word::new(head.message_id().unwrap_or_default()),
             total: range.total,
             ended: None,
@@ -387,19 +398,17 @@ impl Endpoint {
 
     /// Says whether the message was there and open.
     pub(super) fn forget_incoming(&mut self, incoming: IncomingId) -> bool {
-        let Some(message) = self.incoming.get(incoming.0) else { return false };
-        let (open, whole, flow, session) =
-            (message.is_open(), message.is_whole(), message.flow, message.session);
+        let Some(message) = self.incoming.get_mut(incoming.0) else { return false };
+        let (open, whole, session) = (message.is_open(), message.is_whole(), message.session);
+        let held = core::mem::take(&mut message.held);
         self.incoming.discard(incoming.0);
         if !whole {
             self.timers.cancel(Timer::Idle(incoming));
         }
-        if let Some(flow) = flow
-            && let Some(connection) = self.connections.get_mut(&flow)
-            && connection.paused.remove(&incoming)
-            && connection.paused.is_empty()
-        {
-            self.unread.push(flow);
+        for flow in held {
+            if self.let_read(flow, incoming) {
+                self.unread.push(flow);
+            }
         }
         if let Some(session) = self.sessions.get_mut(&session) {
             session.messages.remove(incoming);

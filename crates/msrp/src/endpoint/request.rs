@@ -152,8 +152,21 @@ impl Endpoint {
     /// [`Event::Data`] may follow a pause, as far as octets were read before it, but no more is read. Unknown messages are
     /// no error.
     pub fn pause(&mut self, _now: Now, incoming: crate::IncomingId) {
-        let Some(message) = self.incoming.get(incoming.0) else { return };
-        let Some(flow) = message.flow else { return };
+        let Some(message) = self.incoming.get_mut(incoming.0) else { return };
+        let session = self.sessions.get(&message.session);
+        // Where both sides connected, its chunks may come on either connection.
+        let used = session.into_iter().flat_map(|session| session.flow().into_iter().chain(session.own));
+        for flow in message.flow.into_iter().chain(used) {
+            if !message.held.contains(&flow) {
+                message.held.push(flow);
+            }
+        }
+        for flow in message.held.clone() {
+            self.stop_reading(flow, incoming);
+        }
+    }
+
+    fn stop_reading(&mut self, flow: FlowId, incoming: crate::IncomingId) {
         let Some(connection) = self.connections.get_mut(&flow) else { return };
         if !connection.paused.insert(incoming) || connection.paused.len() > 1 {
             return;
@@ -169,12 +182,18 @@ impl Endpoint {
 
     /// Reads on. Events of what was kept meanwhile follow.
     pub fn resume(&mut self, now: Now, incoming: crate::IncomingId) {
-        let flow = self.incoming.get(incoming.0).and_then(|message| message.flow);
-        let Some(flow) = flow else { return };
-        let Some(connection) = self.connections.get_mut(&flow) else { return };
-        if connection.paused.remove(&incoming) && connection.paused.is_empty() {
-            self.read(now, flow);
+        let Some(message) = self.incoming.get_mut(incoming.0) else { return };
+        for flow in core::mem::take(&mut message.held) {
+            if self.let_read(flow, incoming) {
+                self.read(now, flow);
+            }
         }
+    }
+
+    /// This message does not hold the connection up any more; says whether none does now.
+    pub(super) fn let_read(&mut self, flow: FlowId, incoming: crate::IncomingId) -> bool {
+        let Some(connection) = self.connections.get_mut(&flow) else { return false };
+        connection.paused.remove(&incoming) && connection.paused.is_empty()
     }
 
     /// Reads on where messages that held their connection up are gone.

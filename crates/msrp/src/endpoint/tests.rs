@@ -5,6 +5,7 @@ mod guards;
 mod pair;
 mod raw;
 mod relay;
+mod two_connections;
 
 use super::*;
 use crate::event::Outgoing;

@@ -74,6 +74,10 @@ impl Transfer {
         self.message_id.as_str()
     }
 
+    pub(super) fn is_of(&self, session: SessionId) -> bool {
+        self.session == session
+    }
+
     fn is_short(&self) -> bool {
         self.source.remaining().is_some_and(|remaining| remaining <= UNINTERRUPTED)
     }
@@ -207,11 +211,14 @@ impl Endpoint {
     /// Puts a message in turn on the connection of its session, if it has one and the message is not there yet.
     pub(super) fn queue(&mut self, id: TransferId) {
         let Some(transfer) = self.transfers.get_mut(id.0) else { return };
-        let Some(flow) = self.sessions.get(&transfer.session).and_then(|s| s.flow()) else { return };
-        let Some(connection) = self.connections.get_mut(&flow) else { return };
-        if transfer.queued || transfer.finished || connection.is_writing(id) {
+        let Some(session) = self.sessions.get(&transfer.session) else { return };
+        let Some(flow) = session.flow() else { return };
+        // Its chunk may be on the connection that its session was on before: it goes on behind that.
+        let is_writing = |flow: FlowId| self.connections.get(&flow).is_some_and(|c| c.is_writing(id));
+        if transfer.queued || transfer.finished || is_writing(flow) || session.own.is_some_and(is_writing) {
             return;
         }
+        let Some(connection) = self.connections.get_mut(&flow) else { return };
         transfer.queued = true;
         let [short, long] = &mut connection.ready;
         if transfer.is_short() {
@@ -275,10 +282,9 @@ impl Endpoint {
         }
         let Some(session) = self.sessions.get_mut(&session) else { return true };
         session.transfers.remove(id);
-        // It is passed over where it waits for its turn. A chunk of it has to be ended.
-        if let Some(flow) = session.flow()
-            && let Some(connection) = self.connections.get_mut(&flow)
-        {
+        // It is passed over where it waits for its turn. A chunk of it has to be ended, also on the other connection.
+        for flow in session.flow().into_iter().chain(session.own) {
+            let Some(connection) = self.connections.get_mut(&flow) else { continue };
             if queued {
                 connection.ready.iter_mut().for_each(|ready| ready.retain(|ready| *ready != id));
             }

@@ -250,6 +250,43 @@ fn a_wrong_hash_is_no_success() {
     assert!(!transfer.done && transfer.failure.is_some());
 }
 
+/// Threat H3: what was hashed cannot be written over, before it is on the disk or later, and what comes twice holds
+/// nothing up.
+#[test]
+fn octets_that_come_twice_change_nothing() {
+    let file = content(300);
+    let mut endpoint = Endpoint::new(Config { limits: Limits::default(), seed: Seed::new([1; 32]) }).unwrap();
+    for late in [false, true] {
+        let mut sink = FileSink::new(IncomingId(1), options(&file));
+        let mut disk = vec![0; 300];
+        let mut works = |sink: &mut FileSink, endpoint: &mut Endpoint| {
+            while let Some(query) = sink.poll_query() {
+                let FileQuery::Write { offset, octets } = query else { panic!("it came in order") };
+                disk[offset as usize..][..octets.len()].copy_from_slice(&octets);
+                sink.written(NOW, endpoint, offset, true);
+            }
+        };
+        for (offset, octets) in
+            [(0usize, &file[..100]), (0, &[b'!'; 100]), (50, &[b'?'; 30]), (100, &file[100..])]
+        {
+            let bytes = Bytes::copy_from_slice(octets);
+            let data = Event::Data { transfer: IncomingId(1), offset: offset as u64, bytes };
+            sink.handle(NOW, &mut endpoint, &data);
+            if late {
+                works(&mut sink, &mut endpoint);
+            }
+        }
+        works(&mut sink, &mut endpoint);
+        assert_eq!((sink.unwritten, sink.paused), (0, false));
+        let (chunk, last) = (ChunkId(1), crate::ContinuationFlag::End);
+        let end =
+            Event::ChunkEnd { transfer: IncomingId(1), chunk, range: (0, 300), last, complete: Some(300) };
+        sink.handle(NOW, &mut endpoint, &end);
+        assert_eq!(sink.poll_event(), Some(FileEvent::Complete { size: 300, hash: sha256(&file) }));
+        assert!(disk == file);
+    }
+}
+
 #[test]
 fn a_disk_that_fails_ends_the_transfer() {
     let file = content(50_000);

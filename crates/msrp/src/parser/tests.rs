@@ -77,6 +77,12 @@ fn nasty_bodies() -> Vec<Vec<u8>> {
         "\r\n--------abcd123$\r\n",
         "\r\n-------abcd123?\r\n",
         "\r\n-------abcd123$x",
+        "\r\n-------abcd123$x\n",
+        "\r\n-------abcd123$\n\n",
+        "-------abcd124$\r\n",
+        "-------abcd123?\r\n",
+        "-------abcd123$x\n",
+        "-------abcd12$\r\n\r\n-------abcd12",
         "\r\n-------abcd123$\r\r\n",
         "\r\n-------abcd1234$\r\n",
         "\r\n-------ABCD123$\r\n",
@@ -401,6 +407,8 @@ fn responses_that_resemble_the_one_before_are_read_as_any_other() {
         response("bcdefghi", "bcdefghi+"),
         response("bcdefghi", "bcdefghi$").replace(" OK", " Ok"),
         response("bcdefghi", "bcdefghi$").replace("From-", "\r\nFr-"),
+        response("bcdefghi", "bcdefghi$x\n-------bcdefghi$"),
+        response("bcdefghi", "abcdefgh$\r\n-------bcdefghi$"),
     ];
     let frames = |parts: &[&[u8]]| {
         let mut parser = StreamParser::new(&Limits::default());
@@ -425,4 +433,57 @@ fn responses_that_resemble_the_one_before_are_read_as_any_other() {
     assert!(
         heads(&cases[0]) && heads(&cases[3]) && heads(&cases[6]) && heads(&cases[8]) && !heads(&cases[1])
     );
+}
+
+/// Threat B3: a line of a head that is another transaction's end-line, as long as the own one, ends nothing, however the
+/// stream is cut.
+#[test]
+fn another_end_line_ends_no_head() {
+    for miss in ["abcd124$", "bbcd123+", "ABCD123#", "abcd123?", "abcd12$", "abcd123$x"] {
+        let head = format!("MSRP abcd123 SEND\r\n{PATHS}-------{miss}\r\n-------abcd123+\r\n");
+        let stream = [head.as_bytes(), &send("next4567", b"after", '$')].concat();
+        let expected = [
+            Seen::Bad(HeadError::Line),
+            Seen::End(ContinuationFlag::More),
+            Seen::Head("next4567".into()),
+            Seen::Body(b"after".to_vec()),
+            Seen::End(ContinuationFlag::End),
+        ];
+        assert_eq!(read(&stream), expected, "{miss}");
+        let octets: Vec<&[u8]> = stream.chunks(1).collect();
+        assert_eq!(read_cut(&Limits::default(), &octets), expected, "{miss}");
+    }
+}
+
+/// Threat A1: a head that is like the one before but longer than allowed is refused as any other, however it is cut.
+#[test]
+fn heads_that_resemble_the_one_before_are_bounded_too() {
+    let pad = "p".repeat(300);
+    let request = |id: &str, message_id: &str| {
+        format!(
+            "MSRP {id} SEND\r\n{PATHS}X: {pad}\r\nMessage-ID: {message_id}\r\nContent-Type: a/b\r\n\r\nx\r\n-------{id}$\r\n"
+        )
+    };
+    let response = |id: &str| format!("MSRP {id} 200 OK\r\n{PATHS}X: {pad}\r\n-------{id}$\r\n");
+    let long = "abcdefghijklmnopqrstuvwxyz012345";
+    for (is_request, behind) in [(true, "x\r\n-------abcd123$\r\n".len()), (false, 0)] {
+        let make = |id: &str, message_id: &str| match is_request {
+            true => request(id, message_id),
+            false => response(id),
+        };
+        let first = make("abcd123", "m1234");
+        let limits = Limits { max_header: first.len() - behind, ..Limits::default() };
+        for (id, message_id, fits) in
+            [("zyxw987", "n5678", true), (long, "m1234", false), ("zyxw987", long, false)]
+        {
+            let next = make(id, message_id);
+            let fits = fits || next.len() == first.len();
+            let both = [first.as_bytes(), next.as_bytes()].concat();
+            let octets: Vec<&[u8]> = both.chunks(1).collect();
+            for pieces in [vec![&both[..]], vec![first.as_bytes(), next.as_bytes()], octets] {
+                let seen = read_cut(&limits, &pieces);
+                assert_eq!(lost_to("msrp.max_header", &seen), !fits, "{id} {message_id} {}", pieces.len());
+            }
+        }
+    }
 }

@@ -278,6 +278,18 @@ fn what_is_paused_waits_within_its_limit() {
 }
 
 #[test]
+fn a_request_without_response_keeps_no_connection_of_a_closed_session() {
+    let mut raw = Raw::bound();
+    let request = raw.endpoint.request(raw.now, raw.session, "NICKNAME", &[]).unwrap();
+    raw.drain();
+    raw.endpoint.close_session(raw.now, raw.session);
+    raw.drain();
+    assert_eq!(raw.take(), [Event::Answered { request, status: None, head: None }]);
+    assert_eq!(raw.closed, [(raw.flow, CloseReason::Done)]);
+    assert_empty(&raw.endpoint);
+}
+
+#[test]
 fn a_pause_ends_with_its_message() {
     let mut raw = Raw::bound();
     raw.answer = None;

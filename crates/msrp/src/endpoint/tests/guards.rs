@@ -81,6 +81,48 @@ fn requests_that_wait_for_their_responses_are_bounded() {
     assert_quiet(&raw.endpoint);
 }
 
+/// Threat B4: a body that begins with the end-line of its own transaction, right behind the empty line, or holds it where
+/// two of its pieces meet, is sent under another one, in one chunk that says where it ends.
+#[test]
+fn a_body_that_begins_with_its_end_line_is_sent_under_another_transaction() {
+    /// Sends this body in pieces of these lengths; what is written.
+    fn wire(body: &[u8], pieces: &[usize]) -> (String, u64) {
+        let mut raw = Raw::bound();
+        let whole = pieces.is_empty();
+        let kind = match whole {
+            true => Body::Octets(Bytes::copy_from_slice(body)),
+            false => Body::Source { total: Some(body.len() as u64) },
+        };
+        let transfer =
+            raw.endpoint.send(raw.now, raw.session, Outgoing { body: kind, ..message("") }).unwrap();
+        let mut out = raw.drain();
+        let mut left = body;
+        for length in pieces {
+            let (piece, rest) = left.split_at(*length);
+            raw.endpoint.supply(raw.now, transfer, Bytes::copy_from_slice(piece), false).unwrap();
+            left = rest;
+        }
+        out += &raw.drain();
+        (out, raw.endpoint.metrics().get("msrp.end_lines_avoided"))
+    }
+    let pieces: [&[usize]; 3] = [&[], &[600, 600], &[607, 593]];
+    for pieces in pieces {
+        let (first, avoided) = wire(&[b'x'; 1200], pieces);
+        assert_eq!((sends(&first).len(), avoided), (1, 0));
+        let end_line = format!("-------{}$\r\n", sends(&first)[0]);
+        for at in [0, 1, 598, 600, 606] {
+            let mut body = vec![b'x'; 1200];
+            body[at..at + end_line.len()].copy_from_slice(end_line.as_bytes());
+            let (out, avoided) = wire(&body, pieces);
+            assert_eq!((sends(&out).len(), avoided), (1, 1), "{at} {pieces:?}");
+            let tid = &sends(&out)[0];
+            let text = String::from_utf8(body).unwrap();
+            assert!(out.contains("\r\nByte-Range: 1-1200/1200\r\n"), "{out}");
+            assert!(out.ends_with(&format!("\r\n\r\n{text}\r\n-------{tid}$\r\n")), "{out}");
+        }
+    }
+}
+
 /// Threat B13: whoever speaks another protocol here gets no word in return and is out, at the beginning and later.
 #[test]
 fn another_protocol_gets_no_word() {

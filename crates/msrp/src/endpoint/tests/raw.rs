@@ -325,6 +325,21 @@ fn unknown_methods_and_unreadable_heads_are_answered_and_the_next_message_works(
     assert!(raw.request("abcd1236", "SEND", "Message-ID: m1234\r\n", Some("fine"), '$').contains(" 200 "));
 }
 
+/// Threat B14: a session that was closed is unknown from then on, also where its last request was just read and others
+/// go on using the connection.
+#[test]
+fn a_closed_session_is_unknown_at_once() {
+    let mut raw = Raw::bound();
+    let other = raw.endpoint.new_local_uri("192.0.2.1", 2855, false);
+    raw.endpoint.open_session(raw.now, config(&other, &raw.remote, Role::Passive)).unwrap();
+    let text = raw.text("abcd1234", "SEND", "Message-ID: m1234\r\n", Some("hi"), '$');
+    assert!(raw.feed(text.replace(raw.local.as_str(), other.as_str())).starts_with("MSRP abcd1234 200 "));
+    assert!(raw.feed(text.clone()).starts_with("MSRP abcd1234 200 "));
+    raw.endpoint.close_session(raw.now, raw.session);
+    assert!(raw.feed(text).starts_with("MSRP abcd1234 481 "));
+    assert!(raw.closed.is_empty());
+}
+
 /// Threats B1, B5, P5: after an error in the framing nothing is found again in what follows; others are not touched.
 #[test]
 fn after_lost_framing_nothing_is_read_and_others_go_on() {
