@@ -184,12 +184,17 @@ impl Splice {
         self.over && !self.legs.values().any(open)
     }
 
+    /// Whether the message was refused, or ended before it was whole: nobody gets it any more.
+    fn is_given_up(&self) -> bool {
+        self.refused.is_some() || (self.over && self.whole.is_none())
+    }
+
     /// Adds a leg, from the beginning of the message.
     ///
     /// # Errors
     /// See [`LegError`].
     pub fn add_leg(&mut self, now: Now, endpoint: &mut Endpoint, leg: Leg) -> Result<LegId, LegError> {
-        if !self.log.is_complete() || self.refused.is_some() {
+        if !self.log.is_complete() || self.is_given_up() {
             return Err(LegError::TooLate);
         }
         let mut run = LegRun {
@@ -450,6 +455,10 @@ impl Splice {
         self.early_cost = 0;
         self.held_since = None;
         self.head_state = HeadState::Set;
+        let waiting = self.legs.iter().filter(|(_, run)| run.state == LegState::Waiting);
+        for id in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.leg_failed(now, endpoint, id, None, SendFailure::Aborted);
+        }
     }
 
     /// The message is refused: at once where its last chunk waits, else with its next one.
@@ -487,7 +496,7 @@ impl Splice {
         }
         run.state = LegState::Failed(status);
         self.events.push_back(SpliceEvent::LegFailed { leg: id, status, why });
-        if self.options.mapping == Mapping::Each && self.refused.is_none() {
+        if self.options.mapping == Mapping::Each && !self.is_given_up() {
             let status = status.unwrap_or(Status::TIMEOUT);
             self.report(now, endpoint, None, status);
         }
@@ -539,16 +548,26 @@ impl Splice {
         self.events.push_back(SpliceEvent::LegReport { leg: id, range, status });
         let Some(status) = status else { return };
         if !status.is_success() {
-            let was_sent = matches!(run.state, LegState::Sent(_));
+            if !matches!(run.state, LegState::Sent(_)) {
+                // It has no answer yet and needs none any more.
+                self.leg_failed(now, endpoint, id, Some(status), SendFailure::Reported);
+                return self.pump(now, endpoint);
+            }
             run.state = LegState::Failed(Some(status));
-            let all = self.legs.values().all(|run| matches!(run.state, LegState::Failed(_)));
-            if (was_sent && self.options.mapping != Mapping::First) || all {
+            let failed = self.legs.values().filter(|run| matches!(run.state, LegState::Failed(_))).count();
+            let matters = match self.options.mapping {
+                Mapping::First => failed == self.legs.len(),
+                Mapping::All => failed == 1,
+                Mapping::Each => true,
+            };
+            if matters {
                 self.report(now, endpoint, range, status);
             }
             return;
         }
-        // Of the whole message, or the last octets of it.
-        let whole = self.whole.is_some() && range.is_none_or(|range| range.end == self.whole);
+        // Of the whole message, or the last octets of it: that is told once (threats B10).
+        let whole =
+            self.whole.is_some() && range.is_none_or(|range| range.end == self.whole) && !run.reported;
         run.reported |= whole;
         let all = self.legs.values().all(|run| run.reported);
         let first = self.legs.values().filter(|run| run.reported).count() == 1;

@@ -8,6 +8,8 @@ use crate::{Config, Event};
 use alloc::{format, vec};
 use cpm_base::{DateTime, FlowId, FlowInfo, Instant, Protocol, Seed, Transport, Trust};
 
+mod attacks;
+
 const NOW: Now = Now { mono: Instant::ZERO, wall: DateTime::UNIX_EPOCH };
 
 fn endpoint(seed: u8) -> Endpoint {
@@ -39,6 +41,8 @@ struct End {
     got: BTreeMap<IncomingId, Reassembly>,
     messages: Vec<Bytes>,
     answer: Status,
+    /// It answers nothing.
+    silent: bool,
     events: Vec<Event>,
     wrote: usize,
 }
@@ -71,7 +75,7 @@ fn bound(relay: &mut Endpoint, number: usize) -> End {
     relay.handle_accepted(NOW, flow, info);
     let answer = Status::OK;
     let (got, messages, events) = (BTreeMap::new(), Vec::new(), Vec::new());
-    End { endpoint: end, session, relay_session, got, messages, answer, events, wrote: 0 }
+    End { endpoint: end, session, relay_session, got, messages, answer, silent: false, events, wrote: 0 }
 }
 
 impl World {
@@ -155,7 +159,9 @@ impl World {
                 return end.got.get_mut(transfer).unwrap().push(*offset, bytes).unwrap();
             }
             Event::ChunkEnd { transfer, chunk, complete, .. } => {
-                end.endpoint.respond(NOW, *chunk, end.answer);
+                if !end.silent {
+                    end.endpoint.respond(NOW, *chunk, end.answer);
+                }
                 if let Some(total) = complete {
                     end.messages.push(end.got.remove(transfer).unwrap().finish(*total).unwrap());
                 }
