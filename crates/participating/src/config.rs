@@ -56,6 +56,9 @@ pub struct Limits {
     pub max_dispositions: usize,
     /// Notifications on behalf of users that are owed. Default 16,384; one more is not made.
     pub max_owed: usize,
+    /// Messages in which notifications are held for users, or under way to them ([`crate::Policy::aggregation`]). Default
+    /// 4,096; when there are as many, notifications are passed on one by one.
+    pub max_bundles: usize,
     /// SUBSCRIBEs to the registration of users in a second. Default 100, at least 1; more wait for the next second.
     pub max_subscribes_per_second: u32,
 }
@@ -71,6 +74,7 @@ impl Default for Limits {
             max_fetched_bytes: 65_536,
             max_dispositions: 65_536,
             max_owed: 16_384,
+            max_bundles: 4_096,
             max_subscribes_per_second: 100,
         }
     }

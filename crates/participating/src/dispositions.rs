@@ -2,8 +2,10 @@
 //! restart, and what a user's device cannot tell is told on its behalf.
 //!
 //! A notification is a MESSAGE like others and goes the way of those (`originating`, `terminating`); here is what comes
-//! before and after. While one is on its way, others that tell the same wait for how it ends: were they answered at once and
-//! the first one lost, nothing would be told at all.
+//! before and after. Where the provider wants it, those for a user are held and put together (`hold`, `bundles`).
+//!
+//! While one is on its way, others that tell the same wait for how it ends: were they answered at once and the first one
+//! lost, nothing would be told at all.
 //!
 //! ```text
 //!   arrives ─► told before? ─yes─► 200
@@ -13,7 +15,9 @@
 //! ```
 
 pub(crate) mod behalf;
+pub(crate) mod bundles;
 pub(crate) mod cache;
+mod hold;
 mod owed;
 
 use crate::facts::Facts;
@@ -21,6 +25,7 @@ use crate::policy::Recording;
 use crate::work::{Asker, Happening, Work, WorkId};
 use crate::{Content, Device, ParticipatingEvent, ParticipatingFunction, ServedRole};
 use behalf::Told;
+use bundles::Bundles;
 use cache::{Cache, Disposition, Item, Judgement};
 use cpm_base::{Instant, Now};
 use cpm_core::release::Release;
@@ -29,8 +34,10 @@ use cpm_mime::{ContentType, Part};
 use cpm_sip::{HeaderName, Request, Response, StatusCode};
 use cpm_ua::{Destination, TransactionId};
 use cpm_xml::imdn::{DisplayStatus, Imdn, Notification};
+pub(crate) use hold::Holding;
 use owed::OwedNotifications;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What names of records of what was told begin with.
 const TOLD: &str = "pf/imdn/";
@@ -56,6 +63,7 @@ pub(crate) struct Dispositions {
     /// Those that were answered, and whether with a 2xx.
     finished: Vec<(WorkId, bool)>,
     owed: OwedNotifications,
+    bundles: Bundles,
     /// Who waits for what is being written.
     writing: BTreeMap<String, Vec<WorkId>>,
 }
@@ -67,7 +75,8 @@ impl Dispositions {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        [self.cache.next_timeout(), self.owed.next_timeout()].into_iter().flatten().min()
+        let alarms = [self.cache.next_timeout(), self.owed.next_timeout(), self.bundles.next_timeout()];
+        alarms.into_iter().flatten().min()
     }
 
     /// A MESSAGE was answered, or never will be.
@@ -90,7 +99,7 @@ impl ParticipatingFunction {
         ports: &mut PfPorts<'_>,
         work: Box<Work>,
     ) -> Option<Box<Work>> {
-        if work.facts.content != Content::Disposition {
+        if work.facts.content != Content::Disposition || self.is_own_bundle(&work.facts) {
             return Some(work);
         }
         let told = notifications_of(&work.request, &work.facts);
@@ -164,7 +173,7 @@ impl ParticipatingFunction {
             self.metrics.count("pf.disposition_not_stored");
         }
         for work in self.dispositions.writing.remove(name).unwrap_or_default() {
-            self.goes_on(now, ports, work, Happening::Written);
+            self.goes_on(now, ports, work, Happening::Written { kept });
         }
     }
 
@@ -239,7 +248,7 @@ impl ParticipatingFunction {
         let life = self.config.policy.owed_life;
         let stored = name.len() <= MAX_NAME;
         if stored {
-            let record = OwedNotifications::to_record(now, &request, life);
+            let record = OwedNotifications::to_record(now, &request, Duration::ZERO, life);
             self.state.keep(now, ports.host, &name, record);
             self.dispositions.writing.entry(name.clone()).or_default().push(work.id);
         }
@@ -272,12 +281,16 @@ impl ParticipatingFunction {
 
     /// Sends what is owed and due.
     pub(crate) fn send_owed(&mut self, now: Now, ports: &mut PfPorts<'_>) {
-        while let Some((name, request)) = self.dispositions.owed.due(now.mono) {
-            match ports.sip.send_request(now, request, Destination::Routed) {
-                Ok(transaction) => self.dispositions.owed.sent(transaction, name),
-                Err(_) => {
-                    if self.dispositions.owed.tried(now.mono, &name, None) {
-                        self.state.remove(now, ports.host, &name);
+        self.dispositions.bundles.release(now);
+        let Dispositions { owed, bundles, .. } = &mut self.dispositions;
+        for owed in [owed, &mut bundles.sending] {
+            while let Some((name, request)) = owed.due(now.mono) {
+                match ports.sip.send_request(now, request, Destination::Routed) {
+                    Ok(transaction) => owed.sent(transaction, name),
+                    Err(_) => {
+                        if owed.tried(now.mono, &name, None) {
+                            self.state.remove(now, ports.host, &name);
+                        }
                     }
                 }
             }
@@ -292,9 +305,11 @@ impl ParticipatingFunction {
         transaction: TransactionId,
         status: Option<StatusCode>,
     ) -> bool {
-        let Some((name, over)) = self.dispositions.owed.answered(now.mono, transaction, status) else {
-            return false;
-        };
+        let Dispositions { owed, bundles, .. } = &mut self.dispositions;
+        let answered = owed
+            .answered(now.mono, transaction, status)
+            .or_else(|| bundles.sending.answered(now.mono, transaction, status));
+        let Some((name, over)) = answered else { return false };
         if over {
             self.state.remove(now, ports.host, &name);
         }
@@ -313,6 +328,8 @@ impl ParticipatingFunction {
             self.dispositions.cache.restore(now, value).map(|()| true)
         } else if record.key.starts_with(owed::PREFIX) {
             self.dispositions.owed.restore(now, &record.key, value)
+        } else if record.key.starts_with(bundles::PREFIX) {
+            self.dispositions.bundles.sending.restore(now, &record.key, value)
         } else {
             return false;
         };
@@ -326,7 +343,7 @@ impl ParticipatingFunction {
 
     /// Whether a write was of something here.
     pub(crate) fn is_disposition_record(name: &str) -> bool {
-        name.starts_with(TOLD) || name.starts_with(owed::PREFIX)
+        [TOLD, owed::PREFIX, bundles::PREFIX].iter().any(|prefix| name.starts_with(prefix))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::registrations::Registrations;
 use crate::relay::Relayed;
 use crate::users::HeldRegister;
 use crate::work::{Asker, Happening, Stage, Work, WorkId, Works};
-use cpm_base::{FlowId, Instant, Metrics, Now, Seed, Trust};
+use cpm_base::{FlowId, Instant, Metrics, Now, Random, Seed, Trust};
 use cpm_core::release::Release;
 use cpm_core::warning::refusal;
 use cpm_core::{
@@ -82,13 +82,15 @@ pub struct ParticipatingFunction {
     /// INVITEs that were passed on and have no final response yet; each leaves with its
     /// [`ProxyEnded`](Event::ProxyEnded) at the latest.
     pub(crate) relayed: BTreeMap<ProxyId, Relayed>,
+    /// For names of what it makes itself.
+    pub(crate) random: Random,
     pub(crate) metrics: Metrics,
 }
 
 impl ParticipatingFunction {
-    /// A function that knows nobody yet.
+    /// A function that knows nobody yet; the seed is for names of what it makes itself, and no other machine has it.
     #[must_use]
-    pub fn new(config: ParticipatingConfig) -> Self {
+    pub fn new(config: ParticipatingConfig, seed: Seed) -> Self {
         ParticipatingFunction {
             state: StateWriter::new(config.policy.query_time),
             config,
@@ -100,6 +102,7 @@ impl ParticipatingFunction {
             dispositions: Dispositions::default(),
             works: Works::default(),
             relayed: BTreeMap::new(),
+            random: Random::new(seed),
             metrics: Metrics::default(),
         }
     }
@@ -133,6 +136,9 @@ impl ParticipatingFunction {
         let restored = states.collect();
         config.policy.validate().map_err(|error| NodeConfigError::Function(error.to_string()))?;
         let product = Release::SERVER_2_1.with_product(&config.product);
+        // The endpoints take the first two.
+        let mut seeds = Random::new(seed.clone());
+        let [_, _, own] = core::array::from_fn(|_| seeds.fork());
         let mut node = NodeConfig::proxy(seed, &product);
         node.sip.own_names = vec![(config.address.host().clone(), config.address.port())];
         // What is neither a SIP nor a tel URI goes to the interworking function (TS 8.2.1.1-8.A.i).
@@ -142,7 +148,7 @@ impl ParticipatingFunction {
         // A subscription for each user, though most of them rest.
         node.sip.limits.max_subscriptions = config.limits.max_users.max(1);
         node.sip.limits.max_dialogs = node.sip.limits.max_dialogs.max(config.limits.max_users);
-        let mut function = ParticipatingFunction::new(config);
+        let mut function = ParticipatingFunction::new(config, own);
         function.restored = restored;
         Node::new(function, node)
     }

@@ -193,7 +193,7 @@ impl ParticipatingFunction {
                 let uid = if let Reply::ObjectStored(Ok(uid)) = reply { Some(uid) } else { None };
                 self.answer_sender(now, ports, &work, held, *answer, uid);
             }
-            (Stage::Remembering { answer, held, writes }, Happening::Written) => {
+            (Stage::Remembering { answer, held, writes }, Happening::Written { .. }) => {
                 if writes > 1 {
                     work.stage = Stage::Remembering { answer, held, writes: writes.saturating_sub(1) }.of();
                     return self.works.put(work);

@@ -14,6 +14,9 @@ const MAX_QUERY_TIME: Duration = Duration::from_secs(9);
 /// How long the sender of a MESSAGE waits: 64*T1.
 const SENDER_PATIENCE: Duration = Duration::from_secs(32);
 
+/// The most octets of a message in pager mode (TS 8.2.1.1-8, 7.2.1.3-4).
+pub(crate) const MAX_PAGER: usize = 1_300;
+
 /// The policy of a Participating Function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -69,6 +72,14 @@ pub struct Policy {
     pub releases_without_imdn: Vec<(u16, u16)>,
     /// How long it is tried to send a notification on behalf of a user; at least 1 min. Default 24 h.
     pub owed_life: Duration,
+    /// How long notifications for a user are held, 1 s to 1 h, to reach the user's devices in fewer messages (TS 8.3.5-p3,
+    /// RFC 5438 §8.3): those that say of messages that they were delivered or displayed, from one side, of one
+    /// Conversation-ID and Contribution-ID, to a user who has a device that would get them now; a failure is told at once.
+    /// Those that leave for other networks never are (TS 8.2.5-p4). Default `None`: each goes on by itself, at once.
+    pub aggregation: Option<Duration>,
+    /// How many octets the CPIM message of several notifications has at most, 1,300 to 65,536. Default 1,300 (two of them,
+    /// mostly); more is for who knows that no hop to the devices is UDP (RFC 3428 §8).
+    pub aggregated_octets: usize,
 
     // --- Originating (TS 8.2).
     /// Whether a user who sends may be anonymous (TS 8.2.1.1-3). Default yes.
@@ -135,6 +146,8 @@ impl Default for Policy {
             tell_on_behalf: true,
             releases_without_imdn: Vec::new(),
             owed_life: Duration::from_secs(24 * 3_600),
+            aggregation: None,
+            aggregated_octets: MAX_PAGER,
             anonymity_originating: true,
             barred: BTreeSet::new(),
             foreign_sender: ForeignSender::Rewrite,
@@ -329,6 +342,13 @@ impl Policy {
         if self.owed_life < minute {
             return wrong("owed_life", "less than 1 min");
         }
+        let hour = Duration::from_secs(3_600);
+        if self.aggregation.is_some_and(|window| window < Duration::from_secs(1) || window > hour) {
+            return wrong("aggregation", "neither less than 1 s nor more than 1 h");
+        }
+        if !(MAX_PAGER..=65_536).contains(&self.aggregated_octets) {
+            return wrong("aggregated_octets", "neither less than 1,300 nor more than 65,536");
+        }
         if self.reg_expires < 60 {
             return wrong("reg_expires", "less than 60 s");
         }
@@ -367,6 +387,12 @@ mod tests {
         let almost = Duration::from_secs(59);
         assert_eq!(field(Policy { disposition_life: almost, ..of() }), "disposition_life");
         assert_eq!(field(Policy { owed_life: almost, ..of() }), "owed_life");
+        let held = |window| Policy { aggregation: Some(Duration::from_millis(window)), ..of() };
+        assert_eq!(held(1_000).validate().and(held(3_600_000).validate()), Ok(()));
+        assert_eq!((field(held(999)), field(held(3_600_001))), ("aggregation", "aggregation"));
+        for aggregated_octets in [1_299, 65_537] {
+            assert_eq!(field(Policy { aggregated_octets, ..of() }), "aggregated_octets");
+        }
         assert_eq!(field(Policy { query_time: Duration::from_secs(10), ..of() }), "query_time");
         let patience = |seconds| Policy { patience: Some(Duration::from_secs(seconds)), ..of() };
         assert_eq!(field(patience(0)), "patience");

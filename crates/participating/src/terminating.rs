@@ -6,6 +6,7 @@ pub(crate) mod branch;
 mod delivery;
 
 use crate::decision::{self, Decision, DeliveryRequest, Outcome, Verdict, decide};
+use crate::dispositions::Holding;
 use crate::dispositions::behalf::{self, Told};
 use crate::facts::Facts;
 use crate::interworking::{self, Marks};
@@ -30,6 +31,8 @@ pub(crate) enum Stage {
     Recording(Box<Plan>),
     /// The message store was asked where its parts are (8.3.1.4).
     Structure(Box<Plan>),
+    /// It is a notification that waits for others (8.3.5).
+    Holding(Holding),
     /// It is out.
     Delivering(Box<delivery::Delivery>),
     /// Nothing is left but the word of the message store.
@@ -57,6 +60,10 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    pub(crate) fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
     /// Whether the message store has it.
     fn kept(&self) -> bool {
         self.uid.is_some()
@@ -80,7 +87,9 @@ impl ParticipatingFunction {
         let stage = crate::work::Stage::Terminating(Stage::Preferences);
         let work = Box::new(Work { id, request, facts, stage });
         let asked = delivery_request(&work.facts, now);
-        if let Some(refused) = decision::refused_at_once(&asked, &self.config.policy) {
+        let refused = decision::refused_at_once(&asked, &self.config.policy);
+        // What was accepted from others and put into one message here is past that.
+        if let Some(refused) = refused.filter(|_| !self.is_own_bundle(&work.facts)) {
             return self.carry_out(now, ports, work, refused, Vec::new());
         }
         if let Some(work) = self.disposition_arrives(now, ports, work) {
@@ -122,6 +131,9 @@ impl ParticipatingFunction {
         match (stage, happening) {
             (Stage::Delivering(delivery), happening) => {
                 self.delivery_goes_on(now, ports, work, delivery, happening);
+            }
+            (Stage::Holding(holding), happening) => {
+                self.holding_goes_on(now, ports, work, holding, happening);
             }
             (Stage::RecordedAtLast, Happening::Reply(_, Reply::ObjectStored(kept))) => {
                 self.count_kept(kept.is_ok());
@@ -224,7 +236,11 @@ impl ParticipatingFunction {
                 }
                 None => self.stored(now, ports, work, plan, Err(StoreError::Failed)),
             },
-            Outcome::Forward(_) | Outcome::Deliver => self.prepare(now, ports, work, plan),
+            Outcome::Forward(_) | Outcome::Deliver => {
+                if let Some((work, plan)) = self.hold(now, ports, work, plan) {
+                    self.prepare(now, ports, work, plan);
+                }
+            }
             Outcome::Undelivered => {
                 self.undelivered(now, ports, work, delivery::Delivery::new(plan));
             }
@@ -234,7 +250,7 @@ impl ParticipatingFunction {
     /// What comes before a message goes out: recording, and references in the place of media. Where either fails, the message
     /// goes out without.
     // req: 8.3.1.1-5, 8.3.1.1-11, 8.3.1.4-found-1, 8.3.1.4-found-2
-    fn prepare(
+    pub(crate) fn prepare(
         &mut self,
         now: Now,
         ports: &mut Ports<'_, ParticipatingEvent>,

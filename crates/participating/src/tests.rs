@@ -1,6 +1,7 @@
 //! The function in its node, driven by octets, judged by octets and events.
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
+pub(crate) mod aggregation;
 pub(crate) mod bench;
 mod delivery;
 mod dialogs;

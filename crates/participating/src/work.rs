@@ -46,7 +46,7 @@ pub(crate) enum Happening {
     /// The final response to a request that was sent for it, or none.
     Response(Result<Response, TransactionFailure>),
     /// Something that it waits for was written, or could not be.
-    Written,
+    Written { kept: bool },
     /// Its timer rang.
     Timer,
     /// Nobody waits for its answer any more; nothing was sent.

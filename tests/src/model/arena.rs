@@ -90,7 +90,7 @@ fn client_config(plan: &Plan, id: DeviceId) -> ClientConfig {
     config
 }
 
-fn function_config(plan: &Plan, number: usize) -> ParticipatingConfig {
+fn function_config(plan: &Plan, number: usize, seed: u64) -> ParticipatingConfig {
     let planned = &plan.functions[number];
     let mut config = ParticipatingConfig::new(sip(&format!("sip:pf-{number}.home.test")));
     let policy = &mut config.policy;
@@ -105,6 +105,8 @@ fn function_config(plan: &Plan, number: usize) -> ParticipatingConfig {
         true => WithoutPreferences::Deliver,
         false => WithoutPreferences::Refuse,
     };
+    // What the user is told of messages may come together (TS 8.3.5), and a little later: the same is told.
+    policy.aggregation = seed.is_multiple_of(6).then_some(Duration::from_secs(5));
     policy.isf = planned.isf.then(|| sip("sip:isf.home.test"));
     config
 }
@@ -133,7 +135,8 @@ impl Arena {
         let isf = Node::new(Isf::new(plan.isf), isf).expect("a good configuration");
         world.name("isf.home.test", &[place(ISF)]);
         let isf = world.add(Place::new("isf", place(ISF)).core_element(), isf);
-        let functions = (0..plan.functions.len()).map(|number| function(&mut world, &plan, number)).collect();
+        let functions =
+            (0..plan.functions.len()).map(|number| function(&mut world, &plan, number, seed)).collect();
         let devices = plan.devices().map(|id| (id, device(&mut world, &plan, id))).collect();
         // What is not over has a timer or waits for the host: checked after each step.
         world.add_invariant("nothing is stuck", |world: &World<Told>| match world.stuck() {
@@ -312,8 +315,8 @@ impl Arena {
     }
 }
 
-fn function(world: &mut World<Told>, plan: &Plan, number: usize) -> Handle<ParticipatingFunction> {
-    let config = function_config(plan, number);
+fn function(world: &mut World<Told>, plan: &Plan, number: usize, seed: u64) -> Handle<ParticipatingFunction> {
+    let config = function_config(plan, number, seed);
     let node = ParticipatingFunction::node(config.clone(), world.fork_seed()).expect("a good configuration");
     let here = place(2 + number as u8);
     world.name(&format!("pf-{number}.home.test"), &[here]);

@@ -187,6 +187,23 @@ pub(super) const FIELDS: &[Field<Policy>] = &[
         set: |policy, value| seconds(value, 60).map(|time| policy.owed_life = time),
     },
     Field {
+        key: "aggregate_seconds",
+        about: "How long notifications for a user are held to reach his devices in fewer messages, in seconds, at most
+            3600: those of deliveries and readings from one side about one contribution. What failed is told at once. 0:
+            each goes on by itself.",
+        get: |policy| of_seconds(policy.aggregation.unwrap_or_default()),
+        set: |policy, value| {
+            seconds(value, 0).map(|time| policy.aggregation = Some(time).filter(|time| !time.is_zero()))
+        },
+    },
+    Field {
+        key: "aggregate_octets",
+        about: "How many octets such a message has at most, 1300 to 65536; more than 1300 only where no device is reached
+            over UDP.",
+        get: |policy| whole(policy.aggregated_octets),
+        set: |policy, value| number(value, 1_300).map(|octets| policy.aggregated_octets = octets),
+    },
+    Field {
         key: "anonymity_originating",
         about: "Whether a user who sends may be anonymous; otherwise 403 with Warning 119.",
         get: |policy| Value::YesNo(policy.anonymity_originating),

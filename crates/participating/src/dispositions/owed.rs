@@ -1,5 +1,5 @@
-//! Notifications on behalf of users that are owed: sent until they are answered 2xx or refused for good, also by the node
-//! that comes after this one.
+//! Notifications that are owed: sent until they are answered 2xx or refused for good, also by the node that comes after
+//! this one.
 
 use core::time::Duration;
 use cpm_base::record::{RecordError, RecordReader, RecordWriter};
@@ -9,13 +9,14 @@ use cpm_ua::TransactionId;
 use std::collections::{BTreeMap, BTreeSet};
 
 const KIND: [u8; 4] = *b"PFOW";
-const VERSION: u16 = 1;
+/// 2: with the time of the next try.
+const VERSION: u16 = 2;
 const MAX_RECORD: usize = 256 * 1024;
 /// The wait before the second try; it doubles with each try, up to the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
-/// What names of records of these begin with.
+/// What names of records of notifications on behalf of users begin with.
 pub(crate) const PREFIX: &str = "pf/owed/";
 
 /// A notification that is owed.
@@ -50,28 +51,26 @@ impl OwedNotifications {
         self.owed.insert(key, Owed { request, tries: 0, next: Some(at), until });
     }
 
-    /// The record of one.
-    pub(crate) fn to_record(now: Now, request: &Request, life: Duration) -> Vec<u8> {
+    /// The record of one that is to be sent in so long, and is owed for so long.
+    pub(crate) fn to_record(now: Now, request: &Request, wait: Duration, life: Duration) -> Vec<u8> {
         let mut record = RecordWriter::new(KIND, VERSION);
-        let until = now.wall.plus(life).unix_micros();
-        record.u64(u64::from_be_bytes(until.to_be_bytes())).bytes(&request.to_bytes());
+        let at = |after: Duration| u64::from_be_bytes(now.wall.plus(after).unix_micros().to_be_bytes());
+        record.u64(at(life)).bytes(&request.to_bytes()).u64(at(wait));
         record.finish()
     }
 
     /// Takes up one that another node owed; `false`: it is over.
     pub(crate) fn restore(&mut self, now: Now, key: &str, octets: &[u8]) -> Result<bool, RecordError> {
         let mut record = RecordReader::open(octets, KIND, VERSION, MAX_RECORD)?;
-        let until = i64::from_be_bytes(record.u64()?.to_be_bytes());
-        let until = DateTime::from_unix_micros(until).map_err(|_| RecordError::Value("time"))?;
+        let left = left_until(now, record.u64()?)?;
         let message = parse_datagram(record.bytes()?.to_vec().into(), &cpm_sip::Limits::default());
+        let wait = if record.version() < 2 { Duration::ZERO } else { left_until(now, record.u64()?)? };
         record.finish()?;
         let Ok(Message::Request(request)) = message else { return Err(RecordError::Value("MESSAGE")) };
-        let left = until.unix_micros().saturating_sub(now.wall.unix_micros());
-        let left = Duration::from_micros(u64::try_from(left).unwrap_or(0));
         if left.is_zero() {
             return Ok(false);
         }
-        self.owe(key.to_owned(), request, now.mono, now.mono.plus(left));
+        self.owe(key.to_owned(), request, now.mono.plus(wait.min(left)), now.mono.plus(left));
         Ok(true)
     }
 
@@ -117,6 +116,14 @@ impl OwedNotifications {
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         self.next.first().map(|(at, _)| *at)
     }
+}
+
+/// How long it is until a time of the wall clock; nothing when that is over.
+fn left_until(now: Now, micros: u64) -> Result<Duration, RecordError> {
+    let until = DateTime::from_unix_micros(i64::from_be_bytes(micros.to_be_bytes()));
+    let until = until.map_err(|_| RecordError::Value("time"))?;
+    let left = until.unix_micros().saturating_sub(now.wall.unix_micros());
+    Ok(Duration::from_micros(u64::try_from(left).unwrap_or(0)))
 }
 
 /// An answer after which it is not sent again: it was taken, or never will be.

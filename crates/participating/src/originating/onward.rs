@@ -2,7 +2,8 @@
 
 use crate::external::{ExternalFault, FetchLimits, with_content};
 use crate::identity::{Foreign, Sender};
-use crate::policy::{ForeignSender, Policy};
+
+use crate::policy::{ForeignSender, MAX_PAGER, Policy};
 use crate::service::assert_service;
 use crate::work::Work;
 use crate::{body, checks};
@@ -12,9 +13,6 @@ use cpm_core::outside::FetchedObject;
 use cpm_core::warning::Reason;
 use cpm_cpim::CpimMessage;
 use cpm_sip::{HeaderName, Request, Response, StatusCode};
-
-/// The most octets of a message in pager mode (TS 8.2.1.1-8, 7.2.1.3-4).
-const MAX_PAGER: usize = 1_300;
 
 /// A message that goes on.
 #[derive(Debug)]

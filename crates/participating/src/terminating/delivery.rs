@@ -168,7 +168,7 @@ impl ParticipatingFunction {
                 }
                 (delivery.proxy, delivery.held, delivery.settling) = (None, None, None);
             }
-            Happening::Written => {
+            Happening::Written { .. } => {
                 if let Some((answer, left)) = delivery.settling.take() {
                     match left.saturating_sub(1) {
                         0 => self.settled(now, ports, &work, &mut delivery, answer),

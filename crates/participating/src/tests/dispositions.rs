@@ -21,7 +21,7 @@ fn status_element(status: &str) -> String {
     format!("<{element}><status><{status}/></status></{element}>")
 }
 
-fn document(about: &str, statuses: &[&str]) -> String {
+pub(super) fn document(about: &str, statuses: &[&str]) -> String {
     let told: String = statuses.iter().map(|status| status_element(status)).collect();
     format!(
         "<?xml version=\"1.0\"?><imdn xmlns=\"urn:ietf:params:xml:ns:imdn\"><message-id>{about}</message-id>\
@@ -29,7 +29,7 @@ fn document(about: &str, statuses: &[&str]) -> String {
     )
 }
 
-fn part(xml: &str) -> String {
+pub(super) fn part(xml: &str) -> String {
     format!(
         "Content-Type: message/imdn+xml\r\nContent-Disposition: notification\r\nContent-Length: {}\r\n\r\n{xml}",
         xml.len()
@@ -37,7 +37,7 @@ fn part(xml: &str) -> String {
 }
 
 /// A MESSAGE with notifications, for Bob (`term`) or from Alice (`orig`).
-fn with_content(branch: &str, case: &str, sender: &str, content: &str) -> String {
+pub(super) fn with_content(branch: &str, case: &str, sender: &str, content: &str) -> String {
     let cpim = format!(
         "From: <sip:{sender}@home.test>\r\nTo: <sip:bob@home.test>\r\nNS: imdn <urn:ietf:params:imdn>\r\n\
          imdn.Message-ID: n-{branch}\r\n\r\n{content}"
@@ -53,7 +53,7 @@ fn with_content(branch: &str, case: &str, sender: &str, content: &str) -> String
     format!("{head}Content-Type: message/cpim\r\nContent-Length: {}\r\n\r\n{cpim}", cpim.len())
 }
 
-fn tells(branch: &str, case: &str, sender: &str, about: &str, statuses: &[&str]) -> String {
+pub(super) fn tells(branch: &str, case: &str, sender: &str, about: &str, statuses: &[&str]) -> String {
     with_content(branch, case, sender, &part(&document(about, statuses)))
 }
 
@@ -71,14 +71,14 @@ fn of(config: ParticipatingConfig) -> Bench {
 }
 
 /// Bob has no device any more.
-fn nobody(bench: &mut Bench, cseq: u32) {
+pub(super) fn nobody(bench: &mut Bench, cseq: u32) {
     bench.datagram(third_party_with(cseq, "0", "", ""));
     assert_eq!(bench.labels(), ["200 REGISTER"]);
     bench.states.clear();
 }
 
 /// How often a MESSAGE went on, when everybody who gets it takes it; the answer to its sender.
-fn goes_to(bench: &mut Bench, octets: String) -> (usize, u16) {
+pub(super) fn goes_to(bench: &mut Bench, octets: String) -> (usize, u16) {
     bench.datagram(octets);
     let sent = bench.take_with_flows();
     let requests: Vec<Request> =
@@ -183,7 +183,7 @@ fn what_was_told_is_stored_before_it_is_answered() {
     assert_eq!(bench.labels(), ["200 MESSAGE"]);
 }
 
-fn restarted(before: &Bench, config: ParticipatingConfig) -> Bench {
+pub(super) fn restarted(before: &Bench, config: ParticipatingConfig) -> Bench {
     let records = standing(before.states.iter().cloned().map(Record::State));
     let mut bench =
         Bench::of(ParticipatingFunction::restored(config, Seed::new([8; 32]), records).unwrap(), before.now);
