@@ -136,3 +136,27 @@ fn is_final(status: StatusCode) -> bool {
     ];
     !(500..600).contains(&status.as_u16()) && !passing.contains(&status)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cpm_sip::{Method, Uri};
+
+    /// Records of before there was a time of the next try in them are due at once; those of now when it says.
+    #[test]
+    fn older_records_are_read() {
+        let now = Now::new(Instant::from_micros(1_000_000), DateTime::UNIX_EPOCH);
+        let request = Request::new(Method::Message, Uri::parse("sip:a@home.test").unwrap());
+        let mut first = RecordWriter::new(KIND, 1);
+        first.u64(60_000_000).bytes(&request.to_bytes());
+        let wait = Duration::from_secs(7);
+        let second = OwedNotifications::to_record(now, &request, wait, Duration::from_secs(60));
+        for (octets, due) in [(first.finish(), now.mono), (second, now.mono.plus(wait))] {
+            let mut owed = OwedNotifications::default();
+            assert_eq!(owed.restore(now, "a", &octets), Ok(true));
+            assert_eq!(owed.next_timeout(), Some(due));
+            let over = now.plus(Duration::from_secs(60));
+            assert_eq!(OwedNotifications::default().restore(over, "a", &octets), Ok(false));
+        }
+    }
+}
