@@ -7,12 +7,13 @@ use cpm_client::ClientEvent;
 use cpm_core::outside::Direction;
 use cpm_sim::{TraceEntry, What};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// An invariant: its name, and what is against it.
 pub type Invariant = (&'static str, fn(&Story) -> Result<(), String>);
 
 /// All of them, each checked at the end of a run; [`nothing_is_stuck`](cpm_sim::World::stuck) is checked after each step.
-pub const ALL: [Invariant; 8] = [
+pub const ALL: [Invariant; 11] = [
     ("nothing accepted is lost", nothing_accepted_is_lost),
     ("shown at most once", shown_at_most_once),
     ("told is what happened", told_is_what_happened),
@@ -21,6 +22,9 @@ pub const ALL: [Invariant; 8] = [
     ("each notification is sent once", notifications_are_few),
     ("no message holds parts of another", no_message_holds_parts_of_another),
     ("nobody learns who is anonymous", nobody_learns_who_is_anonymous),
+    ("only what was asked is told", only_what_was_asked_is_told),
+    ("each thing is told once", each_thing_is_told_once),
+    ("nothing goes out too late", nothing_goes_out_too_late),
 ];
 
 fn hold(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
@@ -153,9 +157,72 @@ pub fn notifications_are_few(story: &Story) -> Result<(), String> {
 }
 
 fn call_id(octets: &[u8]) -> String {
+    line(octets, "Call-ID: ")
+}
+
+/// What stands behind the first of these at the begin of a line.
+fn line(octets: &[u8], begin: &str) -> String {
     let text = String::from_utf8_lossy(octets);
-    let line = text.lines().find_map(|line| line.strip_prefix("Call-ID: "));
+    let line = text.lines().find_map(|line| line.strip_prefix(begin));
     line.unwrap_or_default().to_owned()
+}
+
+/// E6, E7: a device tells nobody what he did not ask for, whether he would listen or not.
+pub fn only_what_was_asked_is_told(story: &Story) -> Result<(), String> {
+    let asked: BTreeMap<&str, (bool, bool)> = story
+        .sendings
+        .iter()
+        .map(|sending| (sending.sent.message_id.as_str(), (sending.plan.delivery, sending.plan.display)))
+        .collect();
+    for entry in requests(story) {
+        let Some(octets) = &entry.bytes else { continue };
+        let Some(about) = notified_message(octets) else { continue };
+        let (delivery, display) = asked.get(about.as_str()).copied().unwrap_or_default();
+        let is_display = contains(octets, b"<display-notification>");
+        hold(if is_display { display } else { delivery }, || format!("nobody asked for {entry}"))?;
+    }
+    Ok(())
+}
+
+/// TS 8.2.4, 8.3.4: where nothing goes wrong, a device hears from each user once that a message was delivered, and once that
+/// it was read, though several devices of that user say so, and though functions start again in between.
+pub fn each_thing_is_told_once(story: &Story) -> Result<(), String> {
+    if story.arena.plan.trouble > Trouble::None {
+        return Ok(());
+    }
+    for device in story.arena.devices.values() {
+        let mut told: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+        for octets in
+            requests(story).filter(|entry| entry.to == device.name).filter_map(|entry| entry.bytes.as_ref())
+        {
+            let Some(about) = notified_message(octets) else { continue };
+            let what = (about, contains(octets, b"<display-notification>"), line(octets, "From: "));
+            let what = (what.0, what.1, what.2.split(";tag=").next().unwrap_or_default().to_owned());
+            told.entry(what).or_default().insert(line(octets, "imdn.Message-ID: "));
+        }
+        let many = told.iter().find(|(_, notifications)| notifications.len() > 1);
+        hold(many.is_none(), || format!("{} hears {many:?}", device.name))?;
+    }
+    Ok(())
+}
+
+/// TS 7.2.1.1-16, G2: a message that waited for longer than it is of use does not go out any more. A second is left for
+/// finding the way.
+pub fn nothing_goes_out_too_late(story: &Story) -> Result<(), String> {
+    for sending in &story.sendings {
+        let Some(seconds) = sending.plan.expires else { continue };
+        let last = sending.at.plus(Duration::from_secs(u64::from(seconds) + 1));
+        let (name, id) = (story.arena.name(sending.plan.from), sending.sent.message_id.as_bytes());
+        let mut begun = BTreeSet::new();
+        for entry in requests(story).filter(|entry| entry.from == name) {
+            let Some(octets) = entry.bytes.as_ref().filter(|octets| contains(octets, id)) else { continue };
+            // What was begun in time is repeated later; what is about it has no end.
+            if notified_message(octets).is_none() && begun.insert(call_id(octets)) {
+                hold(entry.at <= last, || format!("expired, and goes out: {entry}"))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Nothing-lost 9: a request holds the text of the message that it names, and of no other.

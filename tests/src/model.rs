@@ -4,6 +4,7 @@
 //!
 //! The model shares no code with the functions: it does not know how requests look, and reads no document that it writes.
 
+pub mod aimed;
 pub mod arena;
 pub mod compare;
 pub mod documents;

@@ -11,6 +11,8 @@ use cpm_tests::model::story::Story;
 
 /// So many cases share the seeds, so that they run beside each other.
 const CASES: u64 = 4;
+/// What stands before each thing that is not as it should be; `examples/planted.rs` looks for it.
+const WRONG: &str = "not so: ";
 
 fn check(seed: u64) -> Result<(), String> {
     let told = std::panic::catch_unwind(|| {
@@ -19,9 +21,13 @@ fn check(seed: u64) -> Result<(), String> {
         for (name, invariant) in invariants::ALL {
             wrong.extend(invariant(&story).err().map(|what| format!("{name}: {what}")));
         }
+        let wrong: Vec<_> = wrong.iter().map(|what| format!("{WRONG}{what}")).collect();
         if wrong.is_empty() { Ok(()) } else { Err(format!("{}\n{}", story.tale(), wrong.join("\n"))) }
     });
-    told.unwrap_or_else(|_| Err("panicked".to_owned()))
+    told.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().and_then(|said| said.lines().next());
+        Err(format!("{WRONG}{}", said.unwrap_or("panicked")))
+    })
 }
 
 fn case(number: u64) {

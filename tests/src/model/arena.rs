@@ -4,6 +4,7 @@ use super::documents;
 use super::isf::{Interworked, Isf};
 use super::plan::{MessagePlan, Plan, RecordPlan};
 use crate::scene::{Told, uri};
+use cpm_base::Instant;
 use cpm_client::{
     Client, ClientConfig, ClientEvent, NewMessage, ReceivedMessage, SentMessage, Strangers, contact_uri,
 };
@@ -36,6 +37,7 @@ pub struct Sending {
     pub sent: SentMessage,
     /// Which life of the device.
     pub life: usize,
+    pub at: Instant,
     /// How many events there had been.
     pub events: usize,
     /// The devices that were registered.
@@ -81,7 +83,7 @@ fn client_config(plan: &Plan, id: DeviceId) -> ClientConfig {
     config.settings.delivery_reports = device.delivery_reports;
     config.settings.display_reports = device.display_reports;
     config.settings.strangers = Strangers::Report;
-    config.settings.strangers = Strangers::Report;
+    config.user_name = Some(format!("{} of the house", user.name));
     // How few a minute they may be is not what is asked here.
     config.limits.max_reports_per_minute = 1_000;
     if !device.pager {
@@ -108,6 +110,9 @@ fn function_config(plan: &Plan, number: usize, seed: u64) -> ParticipatingConfig
     // What the user is told of messages may come together (TS 8.3.5), and a little later: the same is told.
     policy.aggregation = seed.is_multiple_of(6).then_some(Duration::from_secs(5));
     policy.isf = planned.isf.then(|| sip("sip:isf.home.test"));
+    if planned.on_behalf {
+        policy.releases_without_imdn = vec![(2, 1)];
+    }
     config
 }
 
@@ -220,6 +225,7 @@ impl Arena {
             plan: plan.clone(),
             sent,
             life: device.lives.len() - 1,
+            at: self.world.now().mono,
             events: self.world.events().len(),
             registered: self.registered(),
         })

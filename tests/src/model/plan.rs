@@ -20,6 +20,8 @@ pub struct Plan {
     pub functions: Vec<FunctionPlan>,
     /// What the interworking function answers, where there is one.
     pub isf: IsfPlan,
+    /// There are short lives, functions that speak for their users' devices, and what is [aimed](super::aimed).
+    pub wide: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +94,8 @@ pub struct FunctionPlan {
     pub without_preferences: bool,
     /// It knows the way to the interworking function.
     pub isf: bool,
+    /// Its users' devices make no delivery notifications about what they get; it does (TS 8.2.5).
+    pub on_behalf: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,15 +138,27 @@ const PROFILES: [Option<&str>; 4] = [None, None, Some("work"), Some("home")];
 
 impl Plan {
     /// The world of a seed.
-    pub fn random(dice: &mut Dice) -> Plan {
+    pub fn random(dice: &mut Dice, wide: bool) -> Plan {
         let trouble = dice.pick(&[Trouble::None, Trouble::None, Trouble::Network, Trouble::Everything]);
         let count = dice.pick(&[2, 2, 3]);
         let functions: Vec<_> = (0..dice.pick(&[1, 2, 2])).map(|_| FunctionPlan::random(dice)).collect();
         let users = (0..count).map(|user| UserPlan::random(dice, user, count, functions.len())).collect();
         let isf = dice.pick(&[IsfPlan::Delivers, IsfPlan::Delivers, IsfPlan::Unavailable]);
-        let mut plan = Plan { trouble, users, functions, isf };
+        let mut plan = Plan { trouble, users, functions, isf, wide };
         plan.no_chains();
+        if wide {
+            plan.speak_for_devices(dice);
+        }
         plan
+    }
+
+    fn speak_for_devices(&mut self, dice: &mut Dice) {
+        for function in &mut self.functions {
+            function.on_behalf = dice.one_in(3);
+        }
+        for user in self.users.iter_mut().filter(|user| self.functions[user.function].on_behalf) {
+            user.devices.iter_mut().for_each(|device| device.delivery_reports = false);
+        }
     }
 
     /// Who is forwarded to forwards to nobody, so that nothing goes round in circles.
@@ -266,6 +282,7 @@ impl FunctionPlan {
             ]),
             without_preferences: dice.one_in(2),
             isf: !dice.one_in(3),
+            on_behalf: false,
         }
     }
 }

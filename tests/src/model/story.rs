@@ -28,15 +28,23 @@ pub struct Story {
     pub probes_from: usize,
     /// Devices that left the network, for a while or for good.
     pub unsteady: BTreeSet<DeviceId>,
-    dice: Dice,
+    pub(super) dice: Dice,
     log: Vec<String>,
+}
+
+/// Begins the drawing of which worlds are wide.
+const WIDE: u64 = 8;
+
+/// One world in two is wide; which ones, is drawn apart.
+fn is_wide(seed: u64) -> bool {
+    Dice(seed.wrapping_mul(0xd134_2543).wrapping_add(WIDE)).one_in(2)
 }
 
 impl Story {
     /// The world of a seed, and all that happens in it, to its end.
     pub fn of(seed: u64) -> Story {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9).wrapping_add(77));
-        let plan = Plan::random(&mut dice);
+        let plan = Plan::random(&mut dice, is_wide(seed));
         let arena = Arena::new(plan, seed);
         let mut story = Story {
             arena,
@@ -65,12 +73,12 @@ impl Story {
         story
     }
 
-    fn note(&mut self, text: String) {
+    pub(super) fn note(&mut self, text: String) {
         let at = self.arena.world.now().mono.as_micros();
         self.log.push(format!("{:.3} s: {text}", at as f64 / 1e6));
     }
 
-    fn pass(&mut self, time: Duration) {
+    pub(super) fn pass(&mut self, time: Duration) {
         if let Err(violation) = self.arena.world.run_for(time) {
             panic!("{violation}\n{}", self.tale());
         }
@@ -78,6 +86,9 @@ impl Story {
 
     fn something(&mut self) {
         let trouble = self.arena.plan.trouble;
+        if self.arena.plan.wide && self.dice.one_in(4) {
+            return self.aimed();
+        }
         match self.dice.below(if trouble == Trouble::Everything { 19 } else { 10 }) {
             0..=5 => self.send(),
             6 => {
@@ -96,21 +107,31 @@ impl Story {
         }
     }
 
-    fn device(&mut self) -> DeviceId {
+    pub(super) fn device(&mut self) -> DeviceId {
         let ids = self.arena.ids();
         self.dice.pick(&ids)
     }
 
     fn send(&mut self) {
-        let registered: Vec<DeviceId> = self.arena.registered().into_iter().collect();
+        self.send_to(None);
+    }
+
+    /// Somebody sends something, to this user or to anybody; `false`: there is nobody who could.
+    pub(super) fn send_to(&mut self, to: Option<usize>) -> bool {
+        let mut registered: Vec<DeviceId> = self.arena.registered().into_iter().collect();
+        registered.retain(|device| to != Some(device.0));
         if registered.is_empty() {
-            return;
+            return false;
         }
         let from = self.dice.pick(&registered);
         let users: Vec<usize> = (0..self.arena.plan.users.len()).filter(|user| *user != from.0).collect();
         let mut plan = MessagePlan {
             from,
-            to: if self.dice.one_in(8) { NOBODY } else { self.dice.pick(&users) },
+            to: match to {
+                Some(to) => to,
+                None if self.dice.one_in(8) => NOBODY,
+                None => self.dice.pick(&users),
+            },
             text: format!("message {} \u{fc}\u{1f600}", self.sendings.len()),
             delivery: !self.dice.one_in(4),
             display: !self.dice.one_in(4),
@@ -118,18 +139,23 @@ impl Story {
             expires: self.dice.one_in(4).then_some(7200),
             reply_to: None,
         };
-        let original = if self.dice.one_in(3) { self.answerable(from) } else { None };
+        if self.arena.plan.wide && plan.expires.is_some() && self.dice.one_in(2) {
+            plan.expires = Some(2);
+        }
+        let original = if to.is_none() && self.dice.one_in(3) { self.answerable(from) } else { None };
         if let Some((number, _)) = &original {
             plan.reply_to = Some(*number);
             plan.to = self.sendings[*number].plan.from.0;
         }
         let original = original.map(|(_, received)| received);
         let Some(sending) = self.arena.send(&plan, original.as_ref()) else {
-            return self.note(format!("refused by the client: {plan:?}"));
+            self.note(format!("refused by the client: {plan:?}"));
+            return false;
         };
         let (number, name) = (self.sendings.len(), self.arena.name(from).to_owned());
         self.note(format!("{name} sends {number} as {}: {plan:?}", sending.sent.message_id));
         self.sendings.push(sending);
+        true
     }
 
     /// A message that was shown on a device and whose sender is known.
@@ -162,7 +188,7 @@ impl Story {
     }
 
     /// The user of a device reads what it shows.
-    fn read_on(&mut self, device: DeviceId) {
+    pub(super) fn read_on(&mut self, device: DeviceId) {
         if self.arena.world.is_down(self.arena.devices[&device].handle) {
             return;
         }

@@ -1,0 +1,160 @@
+//! What hits a place that chance seldom hits: a node that starts again while nothing happens, crashes in the moment in which
+//! a node asks its store or has just shown a message, stores that fail when they are the only place of a message.
+
+use super::arena::DeviceId;
+use super::plan::{Trouble, WishPlan};
+use super::story::Story;
+use crate::scene::Told;
+use cpm_client::{Client, ClientEvent};
+use cpm_core::StoreError;
+use cpm_participating::ParticipatingFunction;
+use cpm_sim::{Handle, NodeId, Outcome, QueryFault, QueryKind, What, World};
+use std::time::Duration;
+
+/// How long it is waited for the moment to come.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+impl Story {
+    pub(super) fn aimed(&mut self) {
+        match self.arena.plan.trouble {
+            Trouble::None => self.restart_in_quiet(),
+            Trouble::Network => {
+                self.send_to(None);
+            }
+            Trouble::Everything => match self.dice.below(5) {
+                0 => self.store_of_function_fails(),
+                1..=2 => self.crash_when_shown(),
+                _ => self.crash_when_stored(),
+            },
+        }
+    }
+
+    /// Nothing happens, and a node starts again: that changes nothing. What a user reads before and after is told once.
+    fn restart_in_quiet(&mut self) {
+        let device = self.device();
+        self.arena.settle();
+        if self.dice.one_in(3) {
+            self.note(format!("{} starts again in quiet", self.arena.name(device)));
+            self.arena.restart(device);
+            self.arena.settle();
+            return;
+        }
+        self.read_on(device);
+        self.arena.settle();
+        for number in 0..self.arena.functions.len() {
+            self.note(format!("pf-{number} starts again in quiet"));
+            self.arena.world.restart_from_store(self.arena.functions[number]);
+        }
+        self.arena.settle();
+        let others = self.arena.ids().into_iter().filter(|other| other.0 == device.0 && *other != device);
+        for other in others.collect::<Vec<DeviceId>>() {
+            self.read_on(other);
+        }
+        self.arena.settle();
+    }
+
+    fn user(&mut self) -> usize {
+        self.dice.index(self.arena.plan.users.len())
+    }
+
+    fn function_of(&self, user: usize) -> Handle<ParticipatingFunction> {
+        self.arena.functions[self.arena.plan.users[user].function]
+    }
+
+    /// A query of the function of a user to whom something is sent goes wrong; of one whose messages are stored, if any.
+    fn store_of_function_fails(&mut self) {
+        let stores =
+            |user: &usize| self.arena.plan.users[*user].rules.iter().any(|rule| rule.wish == WishPlan::Store);
+        let user = (0..self.arena.plan.users.len()).find(stores);
+        let user = user.unwrap_or_else(|| self.user());
+        let function = self.function_of(user);
+        let kind = self.dice.pick(&[QueryKind::StoreObject, QueryKind::StoreObject, QueryKind::Store]);
+        let fault = self.dice.pick(&[
+            QueryFault::Store(StoreError::Failed),
+            QueryFault::Store(StoreError::Full),
+            QueryFault::Lost,
+        ]);
+        self.note(format!("{}: the next {kind:?}: {fault:?}", self.arena.world.name_of(function.into())));
+        self.arena.world.fail_queries(function, kind, &[fault]);
+        self.send_to(Some(user));
+    }
+
+    /// A device shows a message, and its answer is lost, and it crashes: a copy of the message comes when it is back.
+    fn crash_when_shown(&mut self) {
+        let device = self.device();
+        let handle = self.arena.devices[&device].handle;
+        let before = self.arena.world.events().len();
+        if !self.send_to(Some(device.0)) {
+            return;
+        }
+        let node: NodeId = handle.into();
+        let shown = self.wait_for(|world| {
+            world.events()[before..].iter().any(|happened| {
+                happened.node == node && matches!(happened.event, Told::Client(ClientEvent::Received(_)))
+            })
+        });
+        if !shown {
+            return;
+        }
+        self.note(format!(
+            "{} crashes when it has shown it, and its answer is lost",
+            self.arena.name(device)
+        ));
+        let others: Vec<NodeId> = self.arena.nodes().into_iter().filter(|other| *other != node).collect();
+        self.arena.world.partition(&[node], &others);
+        self.crash_device(device, handle);
+    }
+
+    fn crash_device(&mut self, device: DeviceId, handle: Handle<Client>) {
+        self.arena.world.crash(handle);
+        let down = self.dice.pick(&[0, 10, 2_000]);
+        self.pass(Duration::from_millis(down));
+        self.arena.world.heal();
+        self.arena.restart(device);
+    }
+
+    /// A node asks its store to keep something, and crashes before it has an answer.
+    fn crash_when_stored(&mut self) {
+        let user = self.user();
+        let function = self.function_of(user);
+        let device = self.device();
+        let of_function = self.arena.plan.function_of(user).on_behalf || self.dice.one_in(3);
+        let (to, node) = match of_function {
+            true => (user, function.id()),
+            false => (device.0, self.arena.devices[&device].handle.id()),
+        };
+        let name = self.arena.world.name_of(node);
+        if !self.send_to(Some(to)) {
+            return;
+        }
+        for _ in 0..1 + self.dice.below(2) {
+            let before = self.arena.world.trace().entries().len();
+            let asked = self.wait_for(|world| {
+                world.trace().entries()[before..].iter().any(|entry| {
+                    entry.what == What::Query && entry.from == name && entry.label.starts_with("store")
+                })
+            });
+            if !asked {
+                return;
+            }
+        }
+        self.note(format!("{name} crashes when it has asked its store"));
+        match of_function {
+            true => {
+                self.arena.world.crash(function);
+                let down = self.dice.pick(&[0, 0, 2_000]);
+                self.pass(Duration::from_millis(down));
+                self.arena.world.restart_from_store(function);
+            }
+            false => self.crash_device(device, self.arena.devices[&device].handle),
+        }
+    }
+
+    /// Goes on until something is so; `false`: it did not come to that.
+    fn wait_for(&mut self, is_so: impl FnMut(&World<Told>) -> bool) -> bool {
+        match self.arena.world.run_until(PATIENCE, is_so) {
+            Ok(outcome) => outcome == Outcome::Reached,
+            Err(violation) => panic!("{violation}\n{}", self.tale()),
+        }
+    }
+}
