@@ -86,7 +86,16 @@ pub(crate) fn separator(separator: char) -> impl FnMut(&str) -> Parsed<'_, ()> {
 
 /// `token`.
 pub(crate) fn token(input: &str) -> Parsed<'_, &str> {
-    take_while1(|c: char| u8::try_from(c).is_ok_and(is_token_octet)).parse(input)
+    some_octets(input, is_token_octet)
+}
+
+/// The octets at the beginning that belong to a class of ASCII, at least one.
+fn some_octets(input: &str, belongs: impl Fn(u8) -> bool) -> Parsed<'_, &str> {
+    let length = input.bytes().position(|octet| !belongs(octet)).unwrap_or(input.len());
+    match input.split_at_checked(length) {
+        Some((taken, rest)) if length > 0 => Ok((rest, taken)),
+        _ => Err(nom::Err::Error(Fault::Syntax("unexpected character or end"))),
+    }
 }
 
 /// `token`, at most as long as tokens may be.
@@ -199,7 +208,7 @@ pub(crate) fn comment<'a>(input: &'a str, limits: &Limits) -> Parsed<'a, &'a str
 /// What may stand unquoted as the value of a parameter: a token or a host. An IPv6 address may lack its brackets, as
 /// `received` of RFC 3261 §25.1 writes it.
 pub(crate) fn plain_value(input: &str) -> Parsed<'_, &str> {
-    take_while1(|c: char| u8::try_from(c).is_ok_and(is_plain_octet)).parse(input)
+    some_octets(input, is_plain_octet)
 }
 
 pub(crate) const fn is_plain_octet(octet: u8) -> bool {
@@ -258,7 +267,7 @@ impl Iterator for ListSplit<'_> {
 /// Text without folds: each line end before white space is gone (RFC 3261 §7.3.1).
 pub(crate) fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
     steps::visit(value.len());
-    if !value.contains(&b'\n') {
+    if memchr::memchr(b'\n', value).is_none() {
         return Cow::Borrowed(value);
     }
     let plain: Vec<u8> = value.iter().copied().filter(|o| !matches!(o, b'\r' | b'\n')).collect();

@@ -141,7 +141,7 @@ fn read_fields(source: &Bytes, (mut at, end): Span, limits: &Limits, head: &mut 
                     lengths = lengths.saturating_add(1);
                     note_content_length(octets.get(value.0..value.1), lengths, head);
                 }
-                head.headers.push_received(known, span, value);
+                head.headers.push_received(known.place(), span, value);
             }
             Err(fault) => head.note(fault),
         }
@@ -272,9 +272,8 @@ fn request_uri(source: &Bytes, span: Span, limits: &Limits) -> Result<Uri, Parse
     if memchr(b' ', octets).is_some() {
         return Err(ParseError::RequestLine("more than one space, or a space in the URI"));
     }
-    let text = ByteStr::from_utf8(source.slice(span.0..span.1))
-        .ok_or(ParseError::RequestUri(UriError::Character))?;
-    Uri::read(text, limits).map_err(|error| match error {
+    let text = core::str::from_utf8(octets).map_err(|_| ParseError::RequestUri(UriError::Character))?;
+    Uri::parse_within(text, limits).map_err(|error| match error {
         UriError::Limit(exceeded) => ParseError::Limit(exceeded),
         error => ParseError::RequestUri(error),
     })

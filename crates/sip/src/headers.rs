@@ -6,24 +6,34 @@ use crate::error::HeaderError;
 use crate::grammar::{split_list, unfold};
 use crate::limits::Limits;
 use crate::name::{HeaderName, Occurrence};
-use crate::text::HeaderText;
+use crate::text::{HeaderText, is_forbidden_control};
 use crate::typed::TypedHeader;
 use alloc::borrow::Cow;
-use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::mem::discriminant;
 
 /// The header fields of a message, in order.
 ///
 /// Received fields stay the octets that they were, whatever their spelling, spacing and folding; a field that is
 /// edited is written anew, its neighbours are not touched.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Headers {
     source: Bytes,
     fields: Vec<Field>,
     limits: Limits,
+}
+
+/// Fields that an edit usually adds: there is room for them at once.
+const ROOM: usize = 4;
+
+impl Clone for Headers {
+    fn clone(&self) -> Self {
+        let mut fields = Vec::with_capacity(self.fields.len().saturating_add(ROOM));
+        fields.extend_from_slice(&self.fields);
+        Headers { source: self.source.clone(), fields, limits: self.limits }
+    }
 }
 
 type Span = (usize, usize);
@@ -33,41 +43,62 @@ type Span = (usize, usize);
 /// around it.
 #[derive(Debug, Clone)]
 struct Field {
-    /// The name, unless `own` has one.
-    known: &'static HeaderName,
+    /// Where the name stands in the table; beyond it when `own` has the name.
+    place: u8,
     line: Span,
     value: Span,
-    own: Option<Box<Own>>,
+    own: Option<Arc<Own>>,
 }
 
-/// What a field does not share.
-#[derive(Debug, Clone)]
+/// What a field does not take from the table and from the octets of the message. Never edited, so that copies share it.
+#[derive(Debug)]
 struct Own {
     /// A name that the table does not know.
     name: Option<HeaderName>,
-    /// The line of a field that was not received with this message, or that was edited.
-    line: Option<Bytes>,
+    line: Line,
+}
+
+/// Where the line of a field is.
+#[derive(Debug, Clone)]
+enum Line {
+    /// In the octets of the message.
+    Received,
+    /// In those of another message.
+    Shared(Bytes),
+    /// Written here.
+    Made(Vec<u8>),
 }
 
 impl Field {
+    fn own_name(&self) -> Option<&HeaderName> {
+        self.own.as_ref().and_then(|own| own.name.as_ref())
+    }
+
     fn name(&self) -> &HeaderName {
-        self.own.as_ref().and_then(|own| own.name.as_ref()).unwrap_or(self.known)
+        let known = HeaderName::KNOWN.get(usize::from(self.place));
+        known.or_else(|| self.own_name()).unwrap_or(&HeaderName::Via)
     }
 
+    /// Whether it has this name, whose place in the table is this one.
+    #[inline]
+    fn has(&self, name: &HeaderName, place: u8) -> bool {
+        self.place == place && (place != HeaderName::NOT_KNOWN || self.own_name() == Some(name))
+    }
+
+    #[inline]
     fn has_name(&self, name: &HeaderName) -> bool {
-        match self.own.as_ref().and_then(|own| own.name.as_ref()) {
-            Some(own) => own == name,
-            // One of the table: its kind says all.
-            None => discriminant(self.known) == discriminant(name),
-        }
+        self.has(name, name.place())
     }
 
-    fn own_line(&self) -> Option<&Bytes> {
-        self.own.as_ref().and_then(|own| own.line.as_ref())
+    /// Its line is in the octets of the message that it was received with.
+    fn is_received(&self) -> bool {
+        self.own.as_ref().is_none_or(|own| matches!(own.line, Line::Received))
     }
 
-    fn own_name(&self) -> Option<HeaderName> {
-        self.own.as_ref().and_then(|own| own.name.clone())
+    /// A line that was written here, in place of another one or as a new field.
+    fn made(place: u8, name: Option<HeaderName>, line: Vec<u8>, value: Span) -> Field {
+        let whole = (0, line.len());
+        Field { place, line: whole, value, own: Some(Arc::new(Own { name, line: Line::Made(line) })) }
     }
 }
 
@@ -84,6 +115,7 @@ impl<'a> HeaderValue<'a> {
 
     /// The octets without folds.
     #[must_use]
+    #[inline]
     pub fn unfolded(self) -> Cow<'a, [u8]> {
         unfold(self.0)
     }
@@ -100,7 +132,7 @@ impl<'a> HeaderValue<'a> {
     /// The text, when it is UTF-8 and not folded.
     #[must_use]
     pub fn as_str(self) -> Option<&'a str> {
-        if self.0.contains(&b'\n') { None } else { core::str::from_utf8(self.0).ok() }
+        if memchr::memchr(b'\n', self.0).is_some() { None } else { core::str::from_utf8(self.0).ok() }
     }
 }
 
@@ -124,19 +156,19 @@ impl Headers {
 
     /// For the parser: one more field. The spans are inside the source.
     #[inline]
-    pub(crate) fn push_received(&mut self, known: &'static HeaderName, line: Span, value: Span) {
+    pub(crate) fn push_received(&mut self, place: u8, line: Span, value: Span) {
         if self.fields.is_empty() {
-            // Room for the usual number of fields at once; no more than the octets can hold.
-            self.fields.reserve((self.source.len() / 64).clamp(8, 32));
+            // Room for the usual number of fields at once, and for edits; no more than the octets can hold.
+            self.fields.reserve((self.source.len() / 64).clamp(8, 32).saturating_add(ROOM));
         }
-        self.fields.push(Field { known, line, value, own: None });
+        self.fields.push(Field { place, line, value, own: None });
     }
 
     /// For the parser: one more field of a name outside of the table.
     pub(crate) fn push_other(&mut self, other: HeaderName, line: Span, value: Span) {
-        self.push_received(&HeaderName::Via, line, value);
+        self.push_received(HeaderName::NOT_KNOWN, line, value);
         if let Some(field) = self.fields.last_mut() {
-            field.own = Some(Box::new(Own { name: Some(other), line: None }));
+            field.own = Some(Arc::new(Own { name: Some(other), line: Line::Received }));
         }
     }
 
@@ -158,8 +190,13 @@ impl Headers {
         self.fields.is_empty()
     }
 
-    fn octets_of<'a>(&'a self, field: &'a Field) -> &'a Bytes {
-        field.own_line().unwrap_or(&self.source)
+    #[inline]
+    fn octets_of<'a>(&'a self, field: &'a Field) -> &'a [u8] {
+        match field.own.as_ref().map(|own| &own.line) {
+            None | Some(Line::Received) => &self.source,
+            Some(Line::Shared(octets)) => octets,
+            Some(Line::Made(octets)) => octets,
+        }
     }
 
     fn line_of<'a>(&'a self, field: &'a Field) -> &'a [u8] {
@@ -178,13 +215,13 @@ impl Headers {
     /// The value of the first field of this name.
     #[must_use]
     pub fn get(&self, name: &HeaderName) -> Option<HeaderValue<'_>> {
-        self.get_all(name).next()
+        self.values_of(name).next()
     }
 
     /// The values of all fields of this name, in order; a list is not split.
     pub fn get_all<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = HeaderValue<'a>> + use<'a> {
-        let name = name.clone();
-        self.fields.iter().filter(move |f| f.has_name(&name)).map(|f| self.value_of(f))
+        let (name, place) = (name.clone(), name.place());
+        self.fields.iter().filter(move |f| f.has(&name, place)).map(|f| self.value_of(f))
     }
 
     /// Like [`Headers::get_all`], for a name that outlives the walk.
@@ -192,26 +229,21 @@ impl Headers {
         &'a self,
         name: &'n HeaderName,
     ) -> impl Iterator<Item = HeaderValue<'a>> + use<'a, 'n> {
-        self.fields.iter().filter(move |f| f.has_name(name)).map(|f| self.value_of(f))
+        let place = name.place();
+        self.fields.iter().filter(move |f| f.has(name, place)).map(|f| self.value_of(f))
     }
 
     /// Whether there is a field of this name.
     #[must_use]
     pub fn contains(&self, name: &HeaderName) -> bool {
-        self.fields.iter().any(|f| f.has_name(name))
-    }
-
-    /// Whether a list is one field, and no comma stands in it.
-    pub(crate) fn has_one_value(&self, name: &HeaderName) -> bool {
-        let mut values = self.values_of(name);
-        let first = values.next().is_some_and(|value| memchr::memchr(b',', value.as_bytes()).is_none());
-        first && values.next().is_none()
+        self.position(name).is_some()
     }
 
     /// How many fields of this name there are.
     #[must_use]
     pub fn count(&self, name: &HeaderName) -> usize {
-        self.fields.iter().filter(|f| f.has_name(name)).count()
+        let place = name.place();
+        self.fields.iter().filter(|f| f.has(name, place)).count()
     }
 
     /// The typed value of a field: of the only one, or of a list its first value.
@@ -219,10 +251,12 @@ impl Headers {
     /// # Errors
     /// The value is malformed, or a field that may stand once stands more often in whatever spelling.
     pub fn typed<H: TypedHeader>(&self) -> Result<Option<H>, HeaderError> {
-        if H::NAME.occurrence() == Occurrence::Single && self.count(&H::NAME) > 1 {
-            return Err(HeaderError::Repeated { header: H::NAME.label() });
-        }
-        for value in self.get_all(&H::NAME) {
+        let name = H::NAME;
+        let mut values = self.values_of(&name);
+        while let Some(value) = values.next() {
+            if H::NAME.occurrence() == Occurrence::Single && values.next().is_some() {
+                return Err(HeaderError::Repeated { header: H::NAME.label() });
+            }
             let text = text_of::<H>(value)?;
             if text.is_empty() && H::EMPTY_LIST {
                 continue;
@@ -243,10 +277,11 @@ impl Headers {
     /// A value is malformed or empty, or there are more than the limits allow.
     pub fn typed_list<H: TypedHeader>(&self) -> Result<Vec<H>, HeaderError> {
         let mut list = Vec::new();
-        for value in self.get_all(&H::NAME) {
+        let name = H::NAME;
+        for value in self.values_of(&name) {
             let text = text_of::<H>(value)?;
             if H::NAME.occurrence() != Occurrence::List {
-                self.check_count::<H>(list.len())?;
+                self.check_count(&name, list.len())?;
                 list.push(H::read(&text, &self.limits)?);
                 continue;
             }
@@ -254,62 +289,86 @@ impl Headers {
                 continue;
             }
             for (start, end) in split_list(&text) {
-                self.check_count::<H>(list.len())?;
+                self.check_count(&name, list.len())?;
                 let value = text.get(start..end).unwrap_or_default();
-                list.push(H::read(value.trim_matches([' ', '\t']), &self.limits)?);
+                let value = H::read(value.trim_matches([' ', '\t']), &self.limits)?;
+                if list.is_empty() {
+                    // Nearly all lists are of one or two values.
+                    list.reserve_exact(2);
+                }
+                list.push(value);
             }
         }
         Ok(list)
     }
 
-    fn check_count<H: TypedHeader>(&self, present: usize) -> Result<(), HeaderError> {
+    /// Whether there may be one more value in a list.
+    pub(crate) fn check_count(&self, name: &HeaderName, present: usize) -> Result<(), HeaderError> {
         let wanted = present.saturating_add(1);
-        match H::NAME {
+        match name {
             HeaderName::Via => self.limits.max_via(wanted),
             HeaderName::Route | HeaderName::RecordRoute | HeaderName::Path | HeaderName::ServiceRoute => {
                 self.limits.max_routes(wanted)
             }
             _ => self.limits.max_list_values(wanted),
         }
-        .map_err(|exceeded| HeaderError::Limit { header: H::NAME.label(), exceeded })
+        .map_err(|exceeded| HeaderError::Limit { header: name.label(), exceeded })
     }
 
     /// Adds a field after all others.
     pub fn push(&mut self, name: HeaderName, value: HeaderText) {
-        let field = Field::new(name, value.as_str());
-        self.fields.push(field);
+        self.fields.push(Field::new(name, value.as_str()));
     }
 
     /// Adds a field with a typed value after all others.
     pub fn push_typed<H: TypedHeader>(&mut self, value: &H) {
-        self.push(H::NAME, value.to_text());
+        self.fields.push(Field::typed(value));
     }
 
     /// Adds a field above the first of its name; above all others when there is none.
     pub fn prepend(&mut self, name: HeaderName, value: HeaderText) {
-        let at = self.position(&name).unwrap_or(0);
-        self.fields.insert(at, Field::new(name, value.as_str()));
+        self.put_above(Field::new(name, value.as_str()));
+    }
+
+    fn put_above(&mut self, field: Field) {
+        let at = self.position(field.name()).unwrap_or(0);
+        self.fields.insert(at, field);
     }
 
     /// Adds a field with a typed value above the first of its name; above all others when there is none.
     pub fn prepend_typed<H: TypedHeader>(&mut self, value: &H) {
-        self.prepend(H::NAME, value.to_text());
+        self.put_above(Field::typed(value));
     }
 
     fn position(&self, name: &HeaderName) -> Option<usize> {
-        self.fields.iter().position(|f| f.has_name(name))
+        let place = name.place();
+        self.fields.iter().position(|f| f.has(name, place))
     }
 
     /// Replaces all fields of this name by one in place of the first; adds one at the end when there is none.
     pub fn replace(&mut self, name: HeaderName, value: HeaderText) {
-        let at = self.position(&name).unwrap_or(self.fields.len());
-        self.remove(&name);
-        self.fields.insert(at.min(self.fields.len()), Field::new(name, value.as_str()));
+        self.put_in_place(Field::new(name, value.as_str()));
+    }
+
+    fn put_in_place(&mut self, field: Field) {
+        let (name, place) = (field.name().clone(), field.place);
+        let Some(at) = self.position(&name) else { return self.fields.push(field) };
+        if let Some(first) = self.fields.get_mut(at) {
+            *first = field;
+        }
+        let mut number = 0usize;
+        if self.fields.iter().skip(at.saturating_add(1)).any(|f| f.has(&name, place)) {
+            self.fields.retain(|f| {
+                let stays = number <= at || !f.has(&name, place);
+                number = number.saturating_add(1);
+                stays
+            });
+        }
     }
 
     /// Replaces all fields of this name by one with a typed value, in place of the first.
     pub fn set_typed<H: TypedHeader>(&mut self, value: &H) {
-        self.replace(H::NAME, value.to_text());
+        self.put_in_place(Field::typed(value));
     }
 
     /// Replaces all fields of this name by one that lists these values; removes them all when there are none.
@@ -330,8 +389,8 @@ impl Headers {
 
     /// Removes all fields of this name in all spellings; says how many there were.
     pub fn remove(&mut self, name: &HeaderName) -> usize {
-        let before = self.fields.len();
-        self.fields.retain(|f| !f.has_name(name));
+        let (before, place) = (self.fields.len(), name.place());
+        self.fields.retain(|f| !f.has(name, place));
         before.saturating_sub(self.fields.len())
     }
 
@@ -404,8 +463,7 @@ impl Headers {
         line.extend_from_slice(tail);
         let end = line.trim_ascii_end().len().max(head.len());
         if let Some(field) = self.fields.get_mut(at) {
-            (field.line, field.value) = ((0, line.len()), (head.len(), end));
-            field.own = Some(Box::new(Own { name: field.own_name(), line: Some(Bytes::from(line)) }));
+            *field = Field::made(field.place, field.own_name().cloned(), line, (head.len(), end));
         }
     }
 
@@ -418,21 +476,30 @@ impl Headers {
 
     /// Adds a copy of all fields of this name of another message, octet for octet, after all others.
     pub fn copy_from(&mut self, other: &Headers, name: &HeaderName) {
-        for field in other.fields.iter().filter(|f| f.has_name(name)) {
-            let octets = other.octets_of(field);
-            if octets.get(field.line.0..field.line.1).is_some() {
+        let place = name.place();
+        for field in other.fields.iter().filter(|f| f.has(name, place)) {
+            if field.is_received() && self.source.is_empty() {
+                // Nothing of its own was received: it begins to share what the other was.
+                self.source = other.source.clone();
+            }
+            if !field.is_received() || self.shares_source_of(other) {
+                self.fields.push(field.clone());
+            } else if other.source.get(field.line.0..field.line.1).is_some() {
                 let moved = |at: usize| at.saturating_sub(field.line.0);
+                let line = Line::Shared(other.source.slice(field.line.0..field.line.1));
                 self.fields.push(Field {
-                    known: field.known,
+                    place: field.place,
                     line: (0, moved(field.line.1)),
                     value: (moved(field.value.0), moved(field.value.1)),
-                    own: Some(Box::new(Own {
-                        name: field.own_name(),
-                        line: Some(octets.slice(field.line.0..field.line.1)),
-                    })),
+                    own: Some(Arc::new(Own { name: field.own_name().cloned(), line })),
                 });
             }
         }
+    }
+
+    /// Whether the octets of both are the same ones in memory.
+    fn shares_source_of(&self, other: &Headers) -> bool {
+        core::ptr::eq(self.source.as_ref(), other.source.as_ref())
     }
 
     /// Octets that [`Headers::write`] writes.
@@ -450,17 +517,31 @@ impl Headers {
 
 impl Field {
     fn new(name: HeaderName, value: &str) -> Field {
-        let line = alloc::format!("{name}: {value}\r\n");
-        let start = name.as_str().len().saturating_add(2);
+        let long = name.as_str();
+        let start = long.len().saturating_add(2);
         let end = start.saturating_add(value.len());
-        let known = HeaderName::known(name.as_str().as_bytes());
-        let own = Own { name: known.is_none().then_some(name), line: Some(Bytes::from(line.into_bytes())) };
-        Field {
-            known: known.unwrap_or(&HeaderName::Via),
-            line: (0, end.saturating_add(2)),
-            value: (start, end),
-            own: Some(Box::new(own)),
+        let mut line = Vec::with_capacity(end.saturating_add(2));
+        for part in [long, ": ", value, "\r\n"] {
+            line.extend_from_slice(part.as_bytes());
         }
+        let place = name.place();
+        Field::made(place, (place == HeaderName::NOT_KNOWN).then_some(name), line, (start, end))
+    }
+
+    fn typed<H: TypedHeader>(value: &H) -> Field {
+        let mut line = Vec::with_capacity(128);
+        line.extend_from_slice(H::NAME.as_str().as_bytes());
+        line.extend_from_slice(b": ");
+        let start = line.len();
+        value.write(&mut line);
+        let end = line.len();
+        let written = line.get(start..).unwrap_or_default();
+        let plain = written.iter().all(|octet| octet.is_ascii() && !is_forbidden_control(*octet));
+        if !plain || matches!(written, [b' ' | b'\t', ..] | [.., b' ' | b'\t']) {
+            return Field::new(H::NAME, HeaderText::written(written).as_str());
+        }
+        line.extend_from_slice(b"\r\n");
+        Field::made(H::NAME.place(), None, line, (start, end))
     }
 }
 

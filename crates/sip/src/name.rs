@@ -61,6 +61,7 @@ macro_rules! header_names {
 
             /// How often the field may stand. [`Occurrence::Fields`] for names that the table does not know.
             #[must_use]
+            #[inline]
             pub const fn occurrence(&self) -> Occurrence {
                 match self {
                     $(HeaderName::$variant => Occurrence::$occurrence,)*
@@ -71,16 +72,21 @@ macro_rules! header_names {
 
         /// The names of the table, as numbers.
         #[derive(Clone, Copy)]
+        #[repr(u8)]
         enum Place {
             $($variant,)*
         }
 
         impl HeaderName {
-            /// Where the name stands in the table.
-            pub(crate) const fn place(&self) -> Option<u32> {
+            /// The place of a name that the table does not know.
+            pub(crate) const NOT_KNOWN: u8 = u8::MAX;
+
+            /// Where the name stands in the table: names of one place are the same, but for those that it does not know.
+            #[inline]
+            pub(crate) const fn place(&self) -> u8 {
                 match self {
-                    $(HeaderName::$variant => Some(Place::$variant as u32),)*
-                    HeaderName::Other(_) => None,
+                    $(HeaderName::$variant => Place::$variant as u8,)*
+                    HeaderName::Other(_) => HeaderName::NOT_KNOWN,
                 }
             }
         }
@@ -209,13 +215,13 @@ impl HeaderName {
     /// name means.
     #[inline]
     pub(crate) fn known(name: &[u8]) -> Option<&'static HeaderName> {
-        HeaderName::KNOWN.get(lookup::position(name)?)
+        HeaderName::KNOWN.get(usize::from(lookup::position(name)?))
     }
 
     /// The same for the name that is so many of the first octets: cheaper where more follow.
     #[inline]
-    pub(crate) fn known_at(octets: &[u8], length: usize) -> Option<&'static HeaderName> {
-        HeaderName::KNOWN.get(lookup::position_at(octets, length)?)
+    pub(crate) fn place_at(octets: &[u8], length: usize) -> Option<u8> {
+        lookup::position_at(octets, length)
     }
 
     /// Reads a name in any case, long or compact.

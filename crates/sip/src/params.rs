@@ -18,8 +18,35 @@ pub struct Params(Vec<Param>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Param {
-    name: String,
+    name: Cow<'static, str>,
     value: Option<Value>,
+}
+
+/// Names that stand in nearly every message: they are not copied.
+const USUAL: [&str; 16] = [
+    "tag",
+    "branch",
+    "received",
+    "rport",
+    "lr",
+    "transport",
+    "q",
+    "expires",
+    "require",
+    "explicit",
+    "sescase",
+    "regstate",
+    "+sip.instance",
+    "+g.3gpp.icsi-ref",
+    "charset",
+    "cause",
+];
+
+fn kept(name: &str) -> Cow<'static, str> {
+    match USUAL.iter().find(|usual| **usual == name) {
+        Some(usual) => Cow::Borrowed(usual),
+        None => Cow::Owned(name.to_owned()),
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +76,7 @@ impl Params {
 
     /// In order: name, and value where there is one.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> + '_ {
-        self.0.iter().map(|p| (p.name.as_str(), p.value.as_ref().map(|v| v.text.as_str())))
+        self.0.iter().map(|p| (&*p.name, p.value.as_ref().map(|v| v.text.as_str())))
     }
 
     /// A parameter's value; `""` when it has none, `None` when it is not there. The first one, where there are more.
@@ -110,7 +137,7 @@ impl Params {
     fn place(&mut self, name: &str, value: Option<Value>) {
         match self.0.iter_mut().find(|p| p.name.eq_ignore_ascii_case(name)) {
             Some(param) => param.value = value,
-            None => self.0.push(Param { name: name.to_owned(), value }),
+            None => self.0.push(Param { name: kept(name), value }),
         }
     }
 
@@ -136,10 +163,9 @@ impl Params {
 
     /// A name stands once (RFC 3261 §7.3.1): readers would pick different ones.
     fn once(self) -> Result<Params, nom::Err<Fault>> {
-        if stands_twice(self.0.iter().map(|p| p.name.as_str())) {
-            return Err(failure(Fault::Syntax("a parameter stands twice")));
-        }
-        Ok(self)
+        let mut names = Names::default();
+        let differ = self.0.iter().all(|p| names.add(p.name.as_bytes())) && names.differ();
+        if differ { Ok(self) } else { Err(failure(Fault::Syntax("a parameter stands twice"))) }
     }
 
     /// Reads `generic-param *( between generic-param )`: parameters that nothing stands before.
@@ -175,28 +201,39 @@ impl Params {
     }
 }
 
-/// Whether a name is among these twice, whatever its case. Few are compared each with each, many are sorted first: the
-/// cost stays in proportion to the input.
-pub(crate) fn stands_twice<'a>(names: impl Iterator<Item = &'a str> + Clone) -> bool {
-    const FEW: usize = 16;
-    if names.clone().nth(FEW).is_none() {
-        let before = |at: usize, name: &str| {
-            steps::visit(at);
-            names.clone().take(at).any(|n| n.eq_ignore_ascii_case(name))
-        };
-        return names.clone().enumerate().any(|(at, name)| before(at, name));
-    }
-    stands_twice_among(names.collect())
+/// Names of parameters, of which each may stand once, whatever its case. Few are compared each with each, many are sorted
+/// first: the cost stays in proportion to the input, and nothing is allocated for few.
+#[derive(Default)]
+pub(crate) struct Names<'a> {
+    few: [&'a [u8]; 8],
+    count: usize,
+    more: Vec<&'a [u8]>,
 }
 
-/// The same of names that may be put into order.
-pub(crate) fn stands_twice_among(mut names: Vec<&str>) -> bool {
-    names.sort_unstable_by(|a, b| {
-        steps::visit(1);
-        let (a, b) = (a.bytes(), b.bytes());
-        a.map(|octet| octet.to_ascii_lowercase()).cmp(b.map(|octet| octet.to_ascii_lowercase()))
-    });
-    names.iter().zip(names.iter().skip(1)).any(|(a, b)| a.eq_ignore_ascii_case(b))
+impl<'a> Names<'a> {
+    /// One more; `false` when it is seen at once that it was there before.
+    pub(crate) fn add(&mut self, name: &'a [u8]) -> bool {
+        steps::visit(self.count.min(self.few.len()));
+        if self.few.iter().take(self.count).any(|earlier| earlier.eq_ignore_ascii_case(name)) {
+            return false;
+        }
+        match self.few.get_mut(self.count) {
+            Some(place) => *place = name,
+            None => self.more.push(name),
+        }
+        self.count = self.count.saturating_add(1);
+        true
+    }
+
+    /// Whether none of them stands twice.
+    pub(crate) fn differ(mut self) -> bool {
+        self.more.sort_unstable_by(|a, b| {
+            steps::visit(1);
+            let (a, b) = (a.iter(), b.iter());
+            a.map(u8::to_ascii_lowercase).cmp(b.map(u8::to_ascii_lowercase))
+        });
+        !self.more.iter().zip(self.more.iter().skip(1)).any(|(a, b)| a.eq_ignore_ascii_case(b))
+    }
 }
 
 fn is_plain(text: &str) -> bool {
@@ -221,7 +258,7 @@ impl Param {
 
     fn read<'a>(input: &'a str, limits: &Limits) -> Parsed<'a, Param> {
         let Ok((rest, name)) = bounded_token(input, limits) else { return syntax("a parameter has no name") };
-        let name = name.to_owned();
+        let name = kept(name);
         let Ok((after, ())) = separator('=')(rest) else { return Ok((rest, Param { name, value: None })) };
         let (rest, (text, quoted)) = value(after)?;
         Ok((rest, Param { name, value: Some(Value { text: text.into_owned(), quoted }) }))

@@ -265,6 +265,21 @@ impl TryFrom<&str> for HeaderText {
     }
 }
 
+/// Writes a number in decimal digits.
+pub(crate) fn write_number(mut number: u32, out: &mut Vec<u8>) {
+    let mut digits = [0u8; 10];
+    let mut count = 0usize;
+    for digit in &mut digits {
+        *digit = b'0'.saturating_add(u8::try_from(number % 10).unwrap_or(0));
+        number /= 10;
+        count = count.saturating_add(1);
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend(digits.iter().take(count).rev());
+}
+
 /// Writes a quoted-string: `"` and `\` escaped (RFC 3261 §25.1). The text holds no control character.
 pub(crate) fn write_quoted(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');

@@ -74,13 +74,13 @@ fn field(
         return None; // Rare, and where nothing begins is a matter of its own.
     }
     let value_span = (value_start, value_end);
-    let Some(known) = HeaderName::known_at(source.get(span.0..)?, colon) else {
+    let Some(place) = HeaderName::place_at(source.get(span.0..)?, colon) else {
         let octets = source.slice(span.0..span.0.saturating_add(colon));
         headers.push_other(HeaderName::other(octets)?, span, value_span);
         return Some(None);
     };
-    headers.push_received(known, span, value_span);
-    if matches!(known, HeaderName::ContentLength) {
+    headers.push_received(place, span, value_span);
+    if place == HeaderName::ContentLength.place() {
         let length = parse_u32(value).and_then(|length| usize::try_from(length).ok())?;
         return Some(Some(length));
     }

@@ -27,23 +27,23 @@ type Half = (u64, u64);
 const LONGEST: usize = 32;
 
 /// The place of a name in the table of names, whatever its spelling.
-pub(super) fn position(name: &[u8]) -> Option<usize> {
+pub(super) fn position(name: &[u8]) -> Option<u8> {
     position_at(name, name.len())
 }
 
 /// The same for the name that is so many of the first octets. What follows it makes the look cheaper.
 #[inline]
-pub(super) fn position_at(octets: &[u8], length: usize) -> Option<usize> {
+pub(super) fn position_at(octets: &[u8], length: usize) -> Option<u8> {
     if length == 1 {
         let letter = usize::from(octets.first()?.to_ascii_lowercase().checked_sub(b'a')?);
-        return LETTERS.get(letter).copied().filter(|at| *at != FREE).map(usize::from);
+        return LETTERS.get(letter).copied().filter(|at| *at != FREE);
     }
     let words = words(octets, length)?;
     let slot = hash(words, length);
     let entry = TABLE.get(slot)?;
     // Most names are spelled as the table has them, and stand where they are looked for first.
     if entry.length == length && is_equal(&entry.words, &words) {
-        return Some(usize::from(entry.at));
+        return Some(entry.at);
     }
     position_from(slot, &words, length)
 }
@@ -51,11 +51,11 @@ pub(super) fn position_at(octets: &[u8], length: usize) -> Option<usize> {
 /// Looks for a name in whatever case. Apart, so that its work is not done for the usual spellings too.
 #[cold]
 #[inline(never)]
-fn position_from(mut slot: usize, words: &Words, length: usize) -> Option<usize> {
+fn position_from(mut slot: usize, words: &Words, length: usize) -> Option<u8> {
     loop {
         let entry = TABLE.get(slot)?;
         if entry.length == length && is_equal(&lower_case(&entry.words), &lower_case(words)) {
-            return Some(usize::from(entry.at));
+            return Some(entry.at);
         }
         if entry.at == FREE {
             return None;

@@ -7,7 +7,7 @@ use crate::headers::Headers;
 use crate::limits::Limits;
 use crate::name::HeaderName;
 use crate::params::Params;
-use crate::text::{InvalidText, check_text, write_quoted};
+use crate::text::{InvalidText, check_text, split_at_octet, write_quoted};
 use crate::uri::Uri;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -84,7 +84,7 @@ enum Form {
 fn name_addr<'a>(input: &'a str, limits: &Limits, form: Form) -> Parsed<'a, NameAddr> {
     let input = spaces(input);
     if let Some((display_name, rest)) = display_name(input)? {
-        let Some((uri, rest)) = rest.split_once('>') else { return syntax("no closing angle bracket") };
+        let Some((uri, rest)) = split_at_octet(rest, b'>') else { return syntax("no closing angle bracket") };
         let uri = Uri::parse_within(uri, limits).map_err(failure)?;
         return Ok((rest, NameAddr { display_name, uri }));
     }

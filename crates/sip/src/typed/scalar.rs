@@ -7,7 +7,7 @@ use crate::limits::Limits;
 use crate::method::Method;
 use crate::name::HeaderName;
 use crate::params::Params;
-use crate::text::{InvalidText, check_text, is_token, tokenised, write_quoted};
+use crate::text::{InvalidText, check_text, is_token, tokenised, write_number, write_quoted};
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,7 +32,7 @@ macro_rules! numbers {
             }
 
             fn write(&self, out: &mut Vec<u8>) {
-                out.extend_from_slice(alloc::format!("{}", self.0).as_bytes());
+                write_number(u32::from(self.0), out);
             }
         }
     )*};

@@ -6,9 +6,9 @@ use crate::grammar::{Parsed, bounded_token, complete, number, separator, spaces,
 use crate::limits::Limits;
 use crate::name::HeaderName;
 use crate::params::Params;
-use crate::text::tokenised;
+use crate::text::{tokenised, write_number};
 use crate::uri::{Host, parse_port, parse_v6};
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -16,7 +16,7 @@ use core::net::IpAddr;
 /// One Via value: the way that a response takes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Via {
-    transport: String,
+    transport: Cow<'static, str>,
     host: Host,
     port: Option<u16>,
     params: Params,
@@ -40,7 +40,8 @@ impl Via {
     /// `SIP/2.0/transport host:port` without parameters. What a token cannot hold in the transport becomes a dash.
     #[must_use]
     pub fn new(transport: &str, host: Host, port: Option<u16>) -> Via {
-        Via { transport: tokenised(transport), host, port, params: Params::new() }
+        let transport = usual(transport).unwrap_or_else(|| Cow::Owned(tokenised(transport)));
+        Via { transport, host, port, params: Params::new() }
     }
 
     /// The same with this branch; what a token cannot hold in it becomes a dash.
@@ -171,12 +172,21 @@ impl TypedHeader for Via {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(alloc::format!("SIP/2.0/{} {}", self.transport, self.host).as_bytes());
+        out.extend_from_slice(b"SIP/2.0/");
+        out.extend_from_slice(self.transport.as_bytes());
+        out.push(b' ');
+        self.host.write(out);
         if let Some(port) = self.port {
-            out.extend_from_slice(alloc::format!(":{port}").as_bytes());
+            out.push(b':');
+            write_number(u32::from(port), out);
         }
         self.params.write(out);
     }
+}
+
+/// A transport that stands in nearly every Via: it is not copied.
+fn usual(transport: &str) -> Option<Cow<'static, str>> {
+    ["UDP", "TCP", "TLS"].into_iter().find(|usual| *usual == transport).map(Cow::Borrowed)
 }
 
 pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
@@ -203,7 +213,8 @@ fn via_parm<'a>(input: &'a str, limits: &Limits) -> Parsed<'a, Via> {
     }
     let (rest, (host, port)) = sent_by(after)?;
     let (rest, params) = Params::read(rest, limits)?;
-    Ok((rest, Via { transport: transport.to_owned(), host, port, params }))
+    let transport = usual(transport).unwrap_or_else(|| Cow::Owned(transport.to_owned()));
+    Ok((rest, Via { transport, host, port, params }))
 }
 
 /// `host [ COLON port ]`; white space may surround the colon.

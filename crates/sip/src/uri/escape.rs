@@ -50,8 +50,8 @@ static HEADER: Class =
 
 /// Whether each character is allowed or part of a complete escape.
 #[inline]
-pub(crate) fn is_made_of(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
-    let mut octets = text.bytes();
+pub(crate) fn is_made_of(text: &[u8], allowed: impl Fn(u8) -> bool) -> bool {
+    let mut octets = text.iter().copied();
     while let Some(octet) = octets.next() {
         if octet == b'%' {
             let (a, b) = (octets.next(), octets.next());

@@ -1,10 +1,13 @@
 //! Hosts (RFC 3261 §25.1 `host`, RFC 5954 for IPv6).
 
 use crate::error::UriError;
-use crate::text::{Class, class, is_in};
-use alloc::borrow::ToOwned;
+use crate::text::{Class, class, is_in, write_number};
 use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::Deref;
 
@@ -19,28 +22,99 @@ pub enum Host {
     V6(Ipv6Addr),
 }
 
-/// A domain name: labels of letters, digits and dashes; made by [`Host::parse`] alone. Reads as a `&str`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostName(String);
+/// A domain name: labels of letters, digits and dashes; read by [`Host::parse`] or with a URI, whose text it shares. Reads
+/// as a `&str`.
+#[derive(Clone)]
+pub struct HostName {
+    text: Arc<str>,
+    start: usize,
+    end: usize,
+}
 
 impl HostName {
     /// The name as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.text.get(self.start..self.end).unwrap_or("")
     }
 }
 
 impl Deref for HostName {
     type Target = str;
     fn deref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl PartialEq for HostName {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for HostName {}
+
+impl PartialOrd for HostName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for HostName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for HostName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+/// What a text is as a host.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Name,
+    V4(Ipv4Addr),
+    V6(Ipv6Addr),
+}
+
+impl Kind {
+    /// Looks at a host; an IPv6 address stands in brackets.
+    pub(super) fn of(text: &str) -> Result<Kind, UriError> {
+        if let Some(inside) = text.strip_prefix('[') {
+            let address = inside.strip_suffix(']').ok_or(UriError::Host)?;
+            return parse_v6(address).map(Kind::V6).ok_or(UriError::Host);
+        }
+        // A name does not end with a digit, unless its last label begins with a letter.
+        if text.as_bytes().last().is_some_and(u8::is_ascii_digit)
+            && let Ok(address) = text.parse::<Ipv4Addr>()
+        {
+            return Ok(Kind::V4(address));
+        }
+        if is_hostname(text) { Ok(Kind::Name) } else { Err(UriError::Host) }
+    }
+
+    /// The host that stands here in a text.
+    pub(super) fn within(self, text: &Arc<str>, (start, end): (usize, usize)) -> Host {
+        match self {
+            Kind::Name => Host::Name(HostName { text: Arc::clone(text), start, end }),
+            Kind::V4(address) => Host::V4(address),
+            Kind::V6(address) => Host::V6(address),
+        }
     }
 }
 
@@ -50,17 +124,27 @@ impl Host {
     /// # Errors
     /// It is none.
     pub fn parse(text: &str) -> Result<Host, UriError> {
-        if let Some(inside) = text.strip_prefix('[') {
-            let address = inside.strip_suffix(']').ok_or(UriError::Host)?;
-            return parse_v6(address).map(Host::V6).ok_or(UriError::Host);
+        match Kind::of(text)? {
+            Kind::V4(address) => Ok(Host::V4(address)),
+            Kind::V6(address) => Ok(Host::V6(address)),
+            Kind::Name => Ok(Kind::Name.within(&Arc::from(text), (0, text.len()))),
         }
-        // A name does not end with a digit, unless its last label begins with a letter.
-        if text.ends_with(|c: char| c.is_ascii_digit())
-            && let Ok(address) = text.parse::<Ipv4Addr>()
-        {
-            return Ok(Host::V4(address));
+    }
+
+    /// Appends what `Display` shows.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Host::Name(name) => out.extend_from_slice(name.as_bytes()),
+            Host::V4(address) => {
+                for (at, octet) in address.octets().into_iter().enumerate() {
+                    if at > 0 {
+                        out.push(b'.');
+                    }
+                    write_number(u32::from(octet), out);
+                }
+            }
+            Host::V6(_) => out.extend_from_slice(alloc::format!("{self}").as_bytes()),
         }
-        if is_hostname(text) { Ok(Host::Name(HostName(text.to_owned()))) } else { Err(UriError::Host) }
     }
 
     /// The address, unless it is a name.
@@ -115,13 +199,7 @@ impl fmt::Display for Host {
 
 /// Whether [`Host::parse`] reads a host, without making one.
 pub(crate) fn is_host(text: &str) -> bool {
-    match text.strip_prefix('[') {
-        Some(inside) => inside.strip_suffix(']').and_then(parse_v6).is_some(),
-        None => {
-            is_hostname(text)
-                || text.ends_with(|c: char| c.is_ascii_digit()) && text.parse::<Ipv4Addr>().is_ok()
-        }
-    }
+    Kind::of(text).is_ok()
 }
 
 /// An IPv6 address without brackets. Three colons in a row, which the grammar of RFC 3261 allowed by mistake,
@@ -139,18 +217,28 @@ fn is_hostname(text: &str) -> bool {
     if name.len() > 255 {
         return false;
     }
-    let is_label = |label: &[u8]| {
-        let (Some(first), Some(last)) = (label.first(), label.last()) else { return false };
-        label.len() <= 63 && *first != b'-' && *last != b'-'
-    };
-    let octets = name.as_bytes();
-    let top = octets.rsplit(|octet| *octet == b'.').next().unwrap_or_default();
-    top.first().is_some_and(u8::is_ascii_alphabetic)
-        && octets.iter().all(|octet| is_in(&HOST_NAME, *octet))
-        && octets.split(|octet| *octet == b'.').all(is_label)
+    let (mut label, mut last, mut top) = (0usize, b'.', false);
+    for octet in name.bytes() {
+        if octet == b'.' {
+            if label == 0 || last == b'-' {
+                return false;
+            }
+            label = 0;
+        } else {
+            if label == 0 {
+                top = octet.is_ascii_alphabetic();
+            }
+            label = label.saturating_add(1);
+            if !is_in(&HOST_NAME, octet) || label > 63 || (label == 1 && octet == b'-') {
+                return false;
+            }
+        }
+        last = octet;
+    }
+    label > 0 && last != b'-' && top
 }
 
-static HOST_NAME: Class = class!(octet => octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.'));
+static HOST_NAME: Class = class!(octet => octet.is_ascii_alphanumeric() || octet == b'-');
 
 /// A port: one to five digits up to 65535.
 pub(crate) fn parse_port(text: &str) -> Option<u16> {

@@ -9,8 +9,9 @@ mod tests;
 
 use crate::error::UriError;
 use crate::limits::Limits;
-use crate::text::{ByteStr, split_at_octet};
+use crate::text::split_at_octet;
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 pub(crate) use escape::{escape, unescape};
 pub use host::{Host, HostName};
@@ -43,17 +44,17 @@ pub enum Uri {
 
 /// A `urn:` URI (RFC 8141). Keeps the text it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Urn(ByteStr);
+pub struct Urn(Arc<str>);
 
 /// A URI of a scheme that SIP gives no meaning to. Keeps the text it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpaqueUri(ByteStr);
+pub struct OpaqueUri(Arc<str>);
 
 impl Urn {
     /// The URI as it was read.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        &self.0
     }
 
     fn parts(&self) -> Option<(&str, &str)> {
@@ -84,7 +85,7 @@ impl OpaqueUri {
     /// The URI as it was read.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        &self.0
     }
 
     /// User and host of an `im:` or `pres:` URI (RFC 3860 §3, RFC 3859 §3), as they were written; its headers left out.
@@ -124,18 +125,12 @@ impl Uri {
 
     pub(crate) fn parse_within(text: &str, limits: &Limits) -> Result<Uri, UriError> {
         limits.max_uri(text.len())?;
-        Uri::read(ByteStr::from(text), limits)
-    }
-
-    /// Reads a URI out of received text without copying it.
-    pub(crate) fn read(text: ByteStr, limits: &Limits) -> Result<Uri, UriError> {
-        let whole = text.as_str();
-        limits.max_uri(whole.len())?;
+        let whole = text;
         let (scheme, rest) = split_at_octet(whole, b':').unwrap_or((whole, ""));
-        if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
+        if is_sip(scheme) {
             // Whatever its parts may hold a URI may hold: the characters are looked at again for the name of a fault only.
             return match SipUri::parts(whole, (scheme, rest), limits) {
-                Ok(parts) => Ok(Uri::Sip(parts.with_text(text))),
+                Ok(parts) => Ok(Uri::Sip(SipUri::of_parts(parts, Arc::from(text)))),
                 Err(error) => Err(check_characters(whole).err().unwrap_or(error)),
             };
         }
@@ -148,17 +143,25 @@ impl Uri {
             return Err(UriError::Scheme);
         }
         if scheme.eq_ignore_ascii_case("tel") {
-            TelUri::read(text, limits).map(Uri::Tel)
+            TelUri::read(Arc::from(text), limits).map(Uri::Tel)
         } else if scheme.eq_ignore_ascii_case("urn") {
             let whole = rest.split_once(':').is_some_and(|(namespace, specific)| {
                 namespace.len() >= 2
                     && !specific.is_empty()
                     && namespace.bytes().all(|o| o.is_ascii_alphanumeric() || o == b'-')
             });
-            if whole { Ok(Uri::Urn(Urn(text))) } else { Err(UriError::Urn) }
+            if whole { Ok(Uri::Urn(Urn(Arc::from(text)))) } else { Err(UriError::Urn) }
         } else {
-            Ok(Uri::Opaque(OpaqueUri(text)))
+            Ok(Uri::Opaque(OpaqueUri(Arc::from(text))))
         }
+    }
+
+    /// Whether a text is a sound SIP or SIPS URI: one that [`Uri::parse_within`] reads. Of other schemes this says nothing.
+    pub(crate) fn is_sound_sip(text: &str, limits: &Limits) -> bool {
+        limits.max_uri(text.len()).is_ok()
+            && split_at_octet(text, b':')
+                .filter(|(scheme, _)| is_sip(scheme))
+                .is_some_and(|parts| SipUri::parts(text, parts, limits).is_ok())
     }
 
     /// The URI as it was read.
@@ -266,9 +269,13 @@ impl fmt::Display for Uri {
     }
 }
 
+fn is_sip(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips")
+}
+
 /// Whether all characters are those that a URI of any scheme may hold, and all escapes are complete.
 fn check_characters(text: &str) -> Result<(), UriError> {
-    if escape::is_made_of(text, sip::is_uri_character) {
+    if escape::is_made_of(text.as_bytes(), sip::is_uri_character) {
         return Ok(());
     }
     let characters = text.bytes().all(sip::is_uri_character);

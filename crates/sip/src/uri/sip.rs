@@ -3,21 +3,22 @@
 use super::escape::{
     escape, is_header, is_made_of, is_param, is_password, is_unreserved, is_user, normal, unescape,
 };
-use super::host::{Host, parse_port};
+use super::host::{Host, Kind, parse_port};
 use super::{TelUri, Uri};
 use crate::error::UriError;
 use crate::limits::Limits;
-use crate::params::stands_twice;
-use crate::text::{ByteStr, Class, class, is_in, split_at_octet};
+use crate::params::Names;
+use crate::text::{Class, class, is_in, split_at_octet};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
 /// A `sip:` or `sips:` URI. Keeps the text it was read from; an edit writes a new text.
 #[derive(Debug, Clone)]
 pub struct SipUri {
-    text: ByteStr,
+    text: Arc<str>,
     secure: bool,
     user: Option<Span>,
     password: Option<Span>,
@@ -30,6 +31,17 @@ pub struct SipUri {
 
 type Span = (usize, usize);
 
+/// What a text says as a SIP URI, as numbers alone.
+pub(super) struct Parts {
+    secure: bool,
+    user: Option<Span>,
+    password: Option<Span>,
+    host: (Kind, Span),
+    port: Option<u16>,
+    params: Span,
+    headers: Span,
+}
+
 /// Parameters of which one URI must not lack what the other has (RFC 3261 §19.1.4: its list, its examples for transport).
 const SIGNIFICANT: [&str; 5] = ["maddr", "method", "transport", "ttl", "user"];
 
@@ -40,7 +52,7 @@ impl SipUri {
         let text = alloc::format!("sip:{host}");
         let end = text.len();
         SipUri {
-            text: ByteStr::from(text),
+            text: Arc::from(text),
             secure: false,
             user: None,
             password: None,
@@ -51,23 +63,34 @@ impl SipUri {
         }
     }
 
-    pub(super) fn read(text: ByteStr, limits: &Limits) -> Result<SipUri, UriError> {
-        let whole = text.as_str();
-        let scheme = split_at_octet(whole, b':').ok_or(UriError::Scheme)?;
-        Ok(SipUri::parts(whole, scheme, limits)?.with_text(text))
+    pub(super) fn read(text: Arc<str>, limits: &Limits) -> Result<SipUri, UriError> {
+        let scheme = split_at_octet(&text, b':').ok_or(UriError::Scheme)?;
+        let parts = SipUri::parts(&text, scheme, limits)?;
+        Ok(SipUri::of_parts(parts, text))
     }
 
-    pub(super) fn with_text(self, text: ByteStr) -> SipUri {
-        SipUri { text, ..self }
+    /// The URI whose parts were found in this text.
+    pub(super) fn of_parts(parts: Parts, text: Arc<str>) -> SipUri {
+        let (kind, span) = parts.host;
+        SipUri {
+            host: kind.within(&text, span),
+            text,
+            secure: parts.secure,
+            user: parts.user,
+            password: parts.password,
+            port: parts.port,
+            params: parts.params,
+            headers: parts.headers,
+        }
     }
 
-    /// The URI without its text; also handed in as the scheme and what follows its colon.
+    /// Where the parts of a URI are; also handed in as the scheme and what follows its colon.
     #[inline]
     pub(super) fn parts(
         whole: &str,
         (scheme, rest): (&str, &str),
         limits: &Limits,
-    ) -> Result<SipUri, UriError> {
+    ) -> Result<Parts, UriError> {
         let secure = scheme.eq_ignore_ascii_case("sips");
         let mut at = scheme.len().saturating_add(1);
         let (mut user, mut password) = (None, None);
@@ -79,7 +102,8 @@ impl SipUri {
         }
         let host_end = host_length(rest);
         let (host_port, tail) = rest.split_at_checked(host_end).ok_or(UriError::Host)?;
-        let (host, port) = host_and_port(host_port)?;
+        let (host_length, kind, port) = host_and_port(host_port)?;
+        let host = (kind, (at, at.saturating_add(host_length)));
         let params_start = at.saturating_add(host_end);
         let params_length = memchr::memchr(b'?', tail.as_bytes()).unwrap_or(tail.len());
         let (params, headers) = tail.split_at_checked(params_length).ok_or(UriError::Parameter)?;
@@ -87,7 +111,7 @@ impl SipUri {
         check_headers(headers, limits)?;
         let params_end = params_start.saturating_add(params_length);
         let end = whole.len();
-        Ok(SipUri {
+        Ok(Parts {
             secure,
             user,
             password,
@@ -95,18 +119,17 @@ impl SipUri {
             port,
             params: (params_start, params_end),
             headers: (params_end, end),
-            text: ByteStr::default(),
         })
     }
 
     fn part(&self, span: Span) -> &str {
-        self.text.as_str().get(span.0..span.1).unwrap_or("")
+        self.text.get(span.0..span.1).unwrap_or("")
     }
 
     /// The URI as it was read.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.text.as_str()
+        &self.text
     }
 
     /// `sips:`.
@@ -335,7 +358,7 @@ impl SipUri {
     /// What an edit wrote always reads, since its parts are escaped; an unreadable one would leave the URI as it was.
     fn reread(self, text: String) -> SipUri {
         let limits = Limits { max_params: usize::MAX, ..Limits::DEFAULT };
-        SipUri::read(ByteStr::from(text), &limits).unwrap_or(self)
+        SipUri::read(Arc::from(text), &limits).unwrap_or(self)
     }
 
     /// Whether both name the same (RFC 3261 §19.1.4). Not transitive: parameters that only one has may be ignored.
@@ -425,7 +448,9 @@ fn user_info(info: &str, at: usize) -> Result<(Option<Span>, Option<Span>), UriE
         Some((user, password)) => (user, Some(password)),
         None => (info, None),
     };
-    if user.is_empty() || !is_made_of(user, is_user) || !is_made_of(password.unwrap_or(""), is_password) {
+    let sound =
+        is_made_of(user.as_bytes(), is_user) && is_made_of(password.unwrap_or("").as_bytes(), is_password);
+    if user.is_empty() || !sound {
         return Err(UriError::User);
     }
     let end = at.saturating_add(user.len());
@@ -441,7 +466,8 @@ fn host_length(text: &str) -> usize {
     memchr::memchr2(b';', b'?', text.as_bytes()).unwrap_or(text.len())
 }
 
-fn host_and_port(text: &str) -> Result<(Host, Option<u16>), UriError> {
+/// How many octets the host has, what it is, and the port.
+fn host_and_port(text: &str) -> Result<(usize, Kind, Option<u16>), UriError> {
     let octets = text.as_bytes();
     let colon = match memchr::memchr(b']', octets) {
         None if text.starts_with('[') => return Err(UriError::Host),
@@ -454,9 +480,9 @@ fn host_and_port(text: &str) -> Result<(Host, Option<u16>), UriError> {
     match colon.and_then(|c| text.split_at_checked(c)) {
         Some((host, port)) => {
             let port = port.strip_prefix(':').and_then(parse_port).ok_or(UriError::Port)?;
-            Ok((Host::parse(host)?, Some(port)))
+            Ok((host.len(), Kind::of(host)?, Some(port)))
         }
-        None => Ok((Host::parse(text)?, None)),
+        None => Ok((text.len(), Kind::of(text)?, None)),
     }
 }
 
@@ -473,19 +499,18 @@ fn check_params(params: &str, limits: &Limits) -> Result<(), UriError> {
     let count = memchr::memchr_iter(b';', list.as_bytes()).count().saturating_add(1);
     limits.max_params(count)?;
     // A name stands once (§19.1.1): readers would pick different ones.
-    if count > 1 && stands_twice(list.split(';').map(|param| param.split('=').next().unwrap_or(param))) {
-        return Err(UriError::Parameter);
-    }
-    for param in list.split(';') {
-        let (name, value) = split_at_octet(param, b'=').map_or((param, None), |(n, v)| (n, Some(v)));
-        if name.is_empty() || value == Some("") {
+    let mut names = Names::default();
+    for param in list.as_bytes().split(|octet| *octet == b';') {
+        let mut parts = param.splitn(2, |octet| *octet == b'=');
+        let (name, value) = (parts.next().unwrap_or_default(), parts.next());
+        if name.is_empty() || value.is_some_and(<[u8]>::is_empty) || !names.add(name) {
             return Err(UriError::Parameter);
         }
-        if !is_made_of(name, is_param) || !is_made_of(value.unwrap_or(""), is_param) {
+        if !is_made_of(name, is_param) || !is_made_of(value.unwrap_or_default(), is_param) {
             return Err(UriError::Parameter);
         }
     }
-    Ok(())
+    if names.differ() { Ok(()) } else { Err(UriError::Parameter) }
 }
 
 fn check_headers(headers: &str, limits: &Limits) -> Result<(), UriError> {
@@ -493,7 +518,8 @@ fn check_headers(headers: &str, limits: &Limits) -> Result<(), UriError> {
     limits.max_params(list.split('&').count())?;
     for header in list.split('&') {
         let (name, value) = header.split_once('=').ok_or(UriError::Header)?;
-        if name.is_empty() || !is_made_of(name, is_header) || !is_made_of(value, is_header) {
+        let sound = is_made_of(name.as_bytes(), is_header) && is_made_of(value.as_bytes(), is_header);
+        if name.is_empty() || !sound {
             return Err(UriError::Header);
         }
     }

@@ -4,22 +4,22 @@ use super::escape::{is_made_of, is_param, normal_where};
 use super::{Host, SipUri};
 use crate::error::UriError;
 use crate::limits::Limits;
-use crate::params::stands_twice;
-use crate::text::ByteStr;
+use crate::params::Names;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
 /// A `tel:` URI. Keeps the text it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TelUri(ByteStr);
+pub struct TelUri(Arc<str>);
 
 const fn is_separator(octet: u8) -> bool {
     matches!(octet, b'-' | b'.' | b'(' | b')')
 }
 
 impl TelUri {
-    pub(super) fn read(text: ByteStr, limits: &Limits) -> Result<TelUri, UriError> {
+    pub(super) fn read(text: Arc<str>, limits: &Limits) -> Result<TelUri, UriError> {
         let uri = TelUri(text);
         let number = uri.number();
         let well_formed = match number.strip_prefix('+') {
@@ -41,17 +41,18 @@ impl TelUri {
         let good = |(name, value): (&str, Option<&str>)| {
             !name.is_empty()
                 && name.bytes().all(|o| o.is_ascii_alphanumeric() || o == b'-')
-                && value.is_none_or(|v| !v.is_empty() && is_made_of(v, is_param))
+                && value.is_none_or(|v| !v.is_empty() && is_made_of(v.as_bytes(), is_param))
         };
         // A name stands once (RFC 3966 §3): readers would pick different ones.
-        let twice = stands_twice(uri.rest().split(';').skip(1).map(|p| p.split('=').next().unwrap_or(p)));
-        if uri.params().all(good) && !twice { Ok(uri) } else { Err(UriError::Parameter) }
+        let mut names = Names::default();
+        let once = uri.params().all(|(name, _)| names.add(name.as_bytes())) && names.differ();
+        if uri.params().all(good) && once { Ok(uri) } else { Err(UriError::Parameter) }
     }
 
     /// The URI as it was read.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        &self.0
     }
 
     fn rest(&self) -> &str {

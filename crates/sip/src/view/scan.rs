@@ -4,12 +4,11 @@
 use crate::grammar::{Fault, is_plain_octet};
 use crate::limits::Limits;
 use crate::name::Occurrence;
-use crate::params::stands_twice_among;
+use crate::params::Names;
 use crate::steps;
 use crate::text::is_token_octet;
 use alloc::borrow::Cow;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 const TWICE: Fault = Fault::Syntax("a parameter stands twice");
 
@@ -17,6 +16,8 @@ const TWICE: Fault = Fault::Syntax("a parameter stands twice");
 pub(super) struct Scan<'a> {
     text: &'a str,
     at: usize,
+    /// The last address stood in angle brackets.
+    bracketed: bool,
 }
 
 const fn is_space(octet: u8) -> bool {
@@ -25,7 +26,12 @@ const fn is_space(octet: u8) -> bool {
 
 impl<'a> Scan<'a> {
     pub(super) const fn new(text: &'a str) -> Scan<'a> {
-        Scan { text, at: 0 }
+        Scan { text, at: 0, bracketed: false }
+    }
+
+    /// Whether the address that was read last stood in angle brackets.
+    pub(super) const fn was_bracketed(&self) -> bool {
+        self.bracketed
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -120,7 +126,8 @@ impl<'a> Scan<'a> {
                 self.spaces();
             }
         }
-        if self.peek() == Some(b'<') {
+        self.bracketed = self.peek() == Some(b'<');
+        if self.bracketed {
             self.skip(1);
             let start = self.at;
             let end = memchr::memchr(b'>', self.rest()).ok_or(Fault::Syntax("no closing angle bracket"))?;
@@ -165,31 +172,19 @@ impl<'a> Scan<'a> {
         mut each: impl FnMut(&'a str, Option<ParamRef<'a>>),
     ) -> Result<ParamsRef<'a>, Fault> {
         let start = self.at;
-        let mut seen = [""; 8];
-        // Names beyond those: usually none, so that nothing is allocated.
-        let mut more: Vec<&'a str> = Vec::new();
+        let mut names = Names::default();
         let mut count = 0usize;
-        loop {
-            if self.separator(b';').is_err() {
-                more.extend(seen.iter().take(if more.is_empty() { 0 } else { seen.len() }));
-                if stands_twice_among(more) {
-                    return Err(TWICE);
-                }
-                return Ok(ParamsRef(self.since(start)));
-            }
-            limits.max_params(count.saturating_add(1))?;
+        while self.separator(b';').is_ok() {
+            count = count.saturating_add(1);
+            limits.max_params(count)?;
             let (name, value) = self.param(limits)?;
             // A name stands once (RFC 3261 §7.3.1): readers would pick different ones.
-            match seen.get_mut(count) {
-                Some(place) => *place = name,
-                None => more.push(name),
-            }
-            if seen.iter().take(count).any(|earlier| earlier.eq_ignore_ascii_case(name)) {
+            if !names.add(name.as_bytes()) {
                 return Err(TWICE);
             }
-            count = count.saturating_add(1);
             each(name, value);
         }
+        if names.differ() { Ok(ParamsRef(self.since(start))) } else { Err(TWICE) }
     }
 
     fn param(&mut self, limits: &Limits) -> Result<(&'a str, Option<ParamRef<'a>>), Fault> {
@@ -209,6 +204,17 @@ impl<'a> Scan<'a> {
             return Err(Fault::Syntax("a parameter has no value"));
         }
         Ok((name, Some(ParamRef { text, quoted: false })))
+    }
+
+    /// Goes on to the next value of a list; says whether there is one.
+    pub(super) fn next_value(&mut self) -> bool {
+        self.separator(b',').is_ok()
+    }
+
+    /// Whether nothing is left to read.
+    pub(super) fn is_done(&mut self) -> bool {
+        self.spaces();
+        self.peek().is_none()
     }
 
     /// The end of the value: of the text, or a comma where there may be more values.
