@@ -237,16 +237,11 @@ pub fn validate_response(response: &Response) -> Result<(), HeaderError> {
 
 fn check_common(headers: &Headers) -> Result<(), HeaderError> {
     check_single(headers)?;
-    // Of one value, and there it usually is one, the view says the same without a copy.
-    match headers.view::<ViaRef<'_>>() {
-        Ok(Some(_)) if headers.has_one_value(&HeaderName::Via) => {}
-        _ if headers.typed_list::<Via>()?.is_empty() => {
-            return Err(HeaderError::Missing { header: HeaderName::Via.label() });
-        }
-        _ => {}
+    if sound_list::<Via>(headers)? == 0 {
+        return Err(HeaderError::Missing { header: HeaderName::Via.label() });
     }
-    needed::<From>(headers)?;
-    needed::<To>(headers)?;
+    needed_party::<From>(headers)?;
+    needed_party::<To>(headers)?;
     needed_view::<CallIdRef<'_>, CallId>(headers)
 }
 
@@ -258,7 +253,7 @@ fn check_single(headers: &Headers) -> Result<(), HeaderError> {
         if name.occurrence() != Occurrence::Single {
             continue;
         }
-        let Some(bit) = name.place().and_then(|place| 1u128.checked_shl(place)) else { continue };
+        let Some(bit) = 1u128.checked_shl(u32::from(name.place())) else { continue };
         if seen & bit != 0 {
             return Err(HeaderError::Repeated { header: name.label() });
         }
@@ -276,6 +271,19 @@ fn needed_view<'a, V: HeaderView<'a>, H: TypedHeader>(headers: &'a Headers) -> R
     }
 }
 
+/// The same for From and To, where views do not look at the URI.
+fn needed_party<H: TypedHeader>(headers: &Headers) -> Result<(), HeaderError> {
+    if headers.is_sound_party(&H::NAME) { Ok(()) } else { needed::<H>(headers).map(drop) }
+}
+
+/// How many values a list of hops has, all of which can be read. What is wrong with one that cannot, the typed value says.
+fn sound_list<H: TypedHeader>(headers: &Headers) -> Result<usize, HeaderError> {
+    match headers.sound_list(&H::NAME) {
+        Some(count) => Ok(count),
+        None => headers.typed_list::<H>().map(|list| list.len()),
+    }
+}
+
 fn needed<H: TypedHeader>(headers: &Headers) -> Result<H, HeaderError> {
     headers.typed::<H>()?.ok_or(HeaderError::Missing { header: H::NAME.label() })
 }
@@ -283,9 +291,9 @@ fn needed<H: TypedHeader>(headers: &Headers) -> Result<H, HeaderError> {
 /// Fields that this side acts on must be well-formed; others are passed over (RFC 3261 §8.2, §16.3).
 fn check_fields(headers: &Headers, role: Role) -> Result<Option<ContentType>, HeaderError> {
     headers.typed::<MaxForwards>()?;
-    headers.typed_list::<Route>()?;
-    headers.typed_list::<RecordRoute>()?;
-    headers.typed_list::<Path>()?;
+    sound_list::<Route>(headers)?;
+    sound_list::<RecordRoute>(headers)?;
+    sound_list::<Path>(headers)?;
     if role == Role::UserAgent {
         headers.typed_list::<Contact>()?;
         headers.typed::<Expires>()?;

@@ -197,6 +197,50 @@ impl<'a> UriRef<'a> {
     }
 }
 
+impl Headers {
+    /// How many values the fields of this name have, when each can be read where it stands: then
+    /// [`typed_list`](Headers::typed_list) reads them too. `None` says nothing.
+    pub(crate) fn sound_list(&self, name: &HeaderName) -> Option<usize> {
+        let mut count = 0usize;
+        for value in self.values_of(name) {
+            let text = core::str::from_utf8(value.as_bytes()).ok()?;
+            let mut scan = Scan::new(text);
+            loop {
+                self.check_count(name, count).ok()?;
+                match name {
+                    HeaderName::Via => drop(read_via(&mut scan, self.limits()).ok()?),
+                    _ => sound_hop(&mut scan, self.limits())?,
+                }
+                count = count.saturating_add(1);
+                if !scan.next_value() {
+                    break;
+                }
+            }
+            if !scan.is_done() {
+                return None;
+            }
+        }
+        Some(count)
+    }
+
+    /// Whether From or To can be read where it stands, its URI included: then [`typed`](Headers::typed) reads it too.
+    pub(crate) fn is_sound_party(&self, name: &HeaderName) -> bool {
+        let mut values = self.values_of(name);
+        let (Some(value), None) = (values.next(), values.next()) else { return false };
+        let Ok(text) = core::str::from_utf8(value.as_bytes()) else { return false };
+        let party = read_tagged(&mut Scan::new(text), self.limits());
+        party.is_ok_and(|party| Uri::is_sound_sip(party.uri.as_str(), self.limits()))
+    }
+}
+
+/// `Some` for one value of Route and its like: a SIP URI in angle brackets, and parameters.
+fn sound_hop(scan: &mut Scan<'_>, limits: &Limits) -> Option<()> {
+    let address = read_address(scan, limits, |_, _| {}).ok()?;
+    let tag = address.tag.map_or(0, |tag| tag.text().len());
+    let sound = scan.was_bracketed() && limits.max_token(tag).is_ok();
+    (sound && Uri::is_sound_sip(address.uri.as_str(), limits)).then_some(())
+}
+
 /// An address with its parameters, as From, To and Contact hold it.
 #[derive(Debug, Clone, Copy)]
 struct AddressRef<'a> {

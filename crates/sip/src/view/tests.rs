@@ -17,7 +17,8 @@ const GOOD: &str = "v: SIP / 2.0 / UDP [2001:db8::9:1] : 5070 ;rport;BRANCH=z9hG
     Call-ID: f81d4fae@[::1]\r\n\
     CSeq: 4711 \r\n INVITE\r\n\
     m: Bob <sips:bob@[2001:db8::1]:5061;ob>;q=0.5;+sip.instance=\"<urn:uuid:f81d,4fae>\", <sip:other>\r\n\
-    Accept-Contact: *;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.session\";require";
+    Accept-Contact: *;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.session\";require\r\n\
+    Route: <sip:pf.example.com;lr>,\r\n \"b, c\" <sips:u@[::1]:5061;lr;odi=4>;x=1\r\nRoute:<sip:192.0.2.1>";
 
 #[test]
 fn the_values_of_a_message() {
@@ -190,14 +191,28 @@ fn agree(fields: &str) -> Result<(), TestCaseError> {
     prop_assert_eq!(view.is_ok(), typed.is_ok(), "{:?} {:?}", view, typed);
     let (view, typed) = (headers.view::<AcceptContactRef<'_>>(), message.typed::<AcceptContact>());
     prop_assert_eq!(view.is_ok(), typed.is_ok(), "{:?} {:?}", view, typed);
+    lists_and_parties_agree(headers)
+}
+
+/// What is sound where it stands is read as a typed value too, as often. Of SIP URIs the other way round too.
+fn lists_and_parties_agree(headers: &Headers) -> Result<(), TestCaseError> {
+    let (vias, routes) = (headers.typed_list::<Via>(), headers.typed_list::<Route>());
+    prop_assert_eq!(headers.sound_list(&HeaderName::Via), vias.ok().map(|list| list.len()));
+    let sip = |routes: &Vec<Route>| routes.iter().all(|route| route.uri().as_sip().is_some());
+    let routes = routes.ok().filter(sip).map(|list| list.len());
+    prop_assert_eq!(headers.sound_list(&HeaderName::Route), routes);
+    let from = headers.typed::<From>().ok().flatten().is_some_and(|from| from.uri().as_sip().is_some());
+    prop_assert_eq!(headers.is_sound_party(&HeaderName::From), from);
+    let to = headers.typed::<To>().ok().flatten().is_some_and(|to| to.uri().as_sip().is_some());
+    prop_assert_eq!(headers.is_sound_party(&HeaderName::To), to);
     Ok(())
 }
 
 proptest! {
     #[test]
     fn views_agree_with_typed_values(
-        name in "Via|From|Contact|CSeq|Call-ID|Accept-Contact",
-        value in "(SIP/2.0/UDP |<|\"|\\*|1 )?[ab1.:@;=,<>\"\\\\ \\[\\]*?-]{0,24}",
+        name in "Via|From|To|Route|Contact|CSeq|Call-ID|Accept-Contact",
+        value in "(SIP/2.0/UDP |<|<sip:|\"|\\*|1 )?[ab1.:@;=,<>\"\\\\ \\[\\]*?-]{0,24}",
     ) {
         agree(&format!("{name}: {value}"))?;
     }
