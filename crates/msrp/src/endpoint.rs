@@ -18,7 +18,6 @@ use cpm_base::{
     CloseReason, FlowId, FlowInfo, LimitExceeded, Metrics, Now, OpenError, OpenId, Protocol, Random, Seed,
     Target,
 };
-use memchr::memmem;
 
 use crate::by_age::{Ascending, ByAge, Waiting};
 use crate::event::{
@@ -26,6 +25,7 @@ use crate::event::{
     RelayLoss, RequestId, Role, SendFailure, SessionConfig, SessionError, SessionId, SessionOptions,
     TransferId,
 };
+use crate::hyphens::Hyphens;
 use crate::limits::Limits;
 use crate::timers::Timers;
 use crate::uri::MsrpUri;
@@ -163,7 +163,7 @@ pub struct Endpoint {
     relays: BTreeMap<RelayId, Relay>,
     relay_requests: BTreeMap<RequestId, RelayId>,
     /// Looks for what end-lines begin with.
-    dashes: memmem::Finder<'static>,
+    dashes: Hyphens,
     answers: ByAge<Answer>,
     timers: Timers<Timer>,
     actions: Waiting<Action>,
@@ -208,7 +208,7 @@ impl Endpoint {
             asked: BTreeMap::new(),
             relays: BTreeMap::new(),
             relay_requests: BTreeMap::new(),
-            dashes: memmem::Finder::new(b"-------"),
+            dashes: Hyphens::new(b"-------"),
             answers: ByAge::new(),
             timers: Timers::new(),
             actions: Waiting::new(),

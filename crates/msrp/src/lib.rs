@@ -83,6 +83,7 @@ mod endpoint;
 mod event;
 mod file;
 mod head;
+mod hyphens;
 mod limits;
 mod parser;
 mod piece;

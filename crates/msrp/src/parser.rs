@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 use core::fmt;
 use cpm_base::LimitExceeded;
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 use crate::head::{BadHead, Head, HeadCache};
+use crate::hyphens::Hyphens;
 use crate::limits::Limits;
 use crate::values::{ContinuationFlag, is_ident};
 
@@ -101,7 +102,7 @@ pub struct StreamParser {
     body_left: Option<usize>,
     cache: HeadCache,
     /// Looks for CRLF and seven hyphens.
-    marker: memmem::Finder<'static>,
+    marker: Hyphens,
 }
 
 /// What a search for the end-line finds.
@@ -134,7 +135,7 @@ impl StreamParser {
             is_send: false,
             body_left: None,
             cache: HeadCache::default(),
-            marker: memmem::Finder::new(b"\r\n-------"),
+            marker: Hyphens::new(b"\r\n-------"),
         }
     }
 
@@ -453,7 +454,7 @@ fn transaction_id(line: &[u8]) -> Result<&[u8], FramingError> {
 const MARKER: usize = 9;
 
 /// Looks for CRLF, hyphens, transaction id, flag, CRLF: the whole of it (threats B3).
-fn find_end(text: &[u8], marker: &memmem::Finder<'_>, delimiter: &[u8]) -> Found {
+fn find_end(text: &[u8], marker: &Hyphens, delimiter: &[u8]) -> Found {
     let mut from = 0usize;
     while let Some(at) = marker.find(text.get(from..).unwrap_or_default()) {
         let at = from.saturating_add(at);

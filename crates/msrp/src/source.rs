@@ -3,9 +3,10 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::memmem::Finder;
+use memchr::memchr_iter;
 
 use crate::event::Body;
+use crate::hyphens::Hyphens;
 use crate::values::Tid;
 
 /// Seven hyphens and a transaction id: what a body must not hold (RFC 4975 §7.1).
@@ -84,6 +85,9 @@ fn own(octets: &[u8]) -> Bytes {
     own.extend_from_slice(octets);
     own.freeze()
 }
+
+/// What is looked over and then copied while the processor has it near at hand.
+const AT_ONCE: usize = 16 * 1024;
 
 /// What may be written now.
 #[derive(Debug, PartialEq, Eq)]
@@ -181,13 +185,13 @@ impl Source {
     }
 
     /// Octets that were asked for; `last`: no more comes.
-    pub(crate) fn supply(&mut self, octets: Bytes, last: bool) -> Result<(), Misfit> {
+    pub(crate) fn supply(&mut self, octets: Bytes, last: bool) -> Result<(), (Misfit, Bytes)> {
         let supplied = self.supplied.saturating_add(wide(octets.len()));
         if self.ended || supplied > self.asked {
-            return Err(Misfit::NotAsked);
+            return Err((Misfit::NotAsked, octets));
         }
         if last && self.total.is_some_and(|total| total != supplied) {
-            return Err(Misfit::Length);
+            return Err((Misfit::Length, octets));
         }
         self.supplied = supplied;
         self.ended = last || self.total == Some(supplied);
@@ -196,7 +200,7 @@ impl Source {
     }
 
     /// Whether an end-line of this transaction begins within the next `window` octets that are there.
-    pub(crate) fn holds(&self, window: u64, dashes: &Finder<'_>, id: &Tid) -> bool {
+    pub(crate) fn holds(&self, window: u64, dashes: &Hyphens, id: &Tid) -> bool {
         let Some((only, true)) = self.pieces.front().map(|front| (front, self.pieces.len() == 1)) else {
             return self.holds_in_pieces(window, dashes, id);
         };
@@ -204,7 +208,7 @@ impl Source {
         find(only.get(..left.min(only.len())).unwrap_or_default(), dashes, id).is_some()
     }
 
-    fn holds_in_pieces(&self, window: u64, dashes: &Finder<'_>, id: &Tid) -> bool {
+    fn holds_in_pieces(&self, window: u64, dashes: &Hyphens, id: &Tid) -> bool {
         let mut before: Vec<u8> = Vec::new();
         let mut seen = 0u64;
         for piece in self.pieces.iter() {
@@ -236,9 +240,9 @@ impl Source {
 
     /// How much of the next `max` octets can be written in a chunk of this transaction that takes at most `left` more.
     /// What stands at the end of what is there and may be the beginning of an end-line is held back until it can be told.
-    pub(crate) fn next(&self, max: usize, left: u64, dashes: &Finder<'_>, id: &Tid) -> Next {
+    pub(crate) fn next(&self, max: usize, left: u64, dashes: &Hyphens, id: &Tid) -> Next {
         let Some(front) = self.pieces.front() else { return Next::Octets(0) };
-        let max = max.min(narrow(left)).min(front.len());
+        let max = max.min(AT_ONCE).min(narrow(left)).min(front.len());
         let sight = max.saturating_add(END_LINE).saturating_sub(1).min(narrow(left));
         let seen = front.get(..sight.min(front.len())).unwrap_or_default();
         if let Some(at) = find(seen, dashes, id) {
@@ -249,24 +253,26 @@ impl Source {
         }
         // The end of this piece, and what follows it as far as an end-line could reach.
         let from = front.len().saturating_sub(END_LINE.saturating_sub(1));
-        let mut seam: Vec<u8> = Vec::with_capacity(2usize.saturating_mul(END_LINE));
-        seam.extend_from_slice(front.get(from..).unwrap_or_default());
-        let own = seam.len();
+        let mut seam = Seam { room: [0; 2 * END_LINE], length: 0 };
+        seam.put(front.get(from..).unwrap_or_default());
+        let own = seam.length;
         let reach = sight.saturating_sub(from);
         for piece in self.pieces.iter().skip(1) {
-            let want = reach.saturating_sub(seam.len());
+            let want = reach.saturating_sub(seam.length);
             if want == 0 {
                 break;
             }
-            seam.extend_from_slice(piece.get(..want.min(piece.len())).unwrap_or_default());
+            seam.put(piece.get(..want.min(piece.len())).unwrap_or_default());
         }
-        if let Some(at) = find(&seam, dashes, id).filter(|at| *at < own) {
+        let seam = seam.octets();
+        if let Some(at) = find(seam, dashes, id).filter(|at| *at < own) {
             return Next::EndLine(from.saturating_add(at).min(max));
         }
         if self.ended || seam.len() >= reach {
             return Next::Octets(max);
         }
-        let begun = (0..own).find(|at| seam.get(*at..).is_some_and(|rest| begins(rest, id)));
+        let hyphens = memchr_iter(b'-', seam.get(..own).unwrap_or_default());
+        let begun = hyphens.into_iter().find(|at| seam.get(*at..).is_some_and(|rest| begins(rest, id)));
         Next::Octets(begun.map_or(max, |at| from.saturating_add(at).min(max)))
     }
 
@@ -283,15 +289,38 @@ impl Source {
     }
 }
 
+/// The end of a piece and the beginning of the next ones: less than an end-line of each.
+struct Seam {
+    room: [u8; 2 * END_LINE],
+    length: usize,
+}
+
+impl Seam {
+    fn put(&mut self, octets: &[u8]) {
+        let to = self.length.saturating_add(octets.len());
+        if let Some(room) = self.room.get_mut(self.length..to) {
+            room.copy_from_slice(octets);
+            self.length = to;
+        }
+    }
+
+    fn octets(&self) -> &[u8] {
+        self.room.get(..self.length).unwrap_or_default()
+    }
+}
+
 /// Where seven hyphens and the transaction id stand.
-fn find(text: &[u8], dashes: &Finder<'_>, id: &Tid) -> Option<usize> {
+fn find(text: &[u8], dashes: &Hyphens, id: &Tid) -> Option<usize> {
     let mut from = 0usize;
     while let Some(at) = dashes.find(text.get(from..)?) {
-        let at = from.saturating_add(at);
-        if text.get(at.saturating_add(7)..)?.starts_with(id.as_bytes()) {
-            return Some(at);
+        let behind = from.saturating_add(at).saturating_add(7);
+        // Our transactions begin with a letter: of more than seven hyphens the last ones count.
+        let more = text.get(behind..)?.iter().take_while(|octet| **octet == b'-').count();
+        let behind = behind.saturating_add(more);
+        if text.get(behind..)?.starts_with(id.as_bytes()) {
+            return Some(behind.saturating_sub(7));
         }
-        from = at.saturating_add(1);
+        from = behind;
     }
     None
 }
@@ -319,17 +348,24 @@ mod tests {
         source
     }
 
+    /// Refused octets are given back.
+    fn refusal(source: &mut Source, octets: &'static [u8], last: bool) -> Option<Misfit> {
+        let (why, back) = source.supply(Bytes::from_static(octets), last).err()?;
+        assert_eq!(back, octets);
+        Some(why)
+    }
+
     #[test]
     fn what_was_not_asked_for_and_wrong_lengths_are_refused() {
         let mut source = Source::new(Body::Source { total: Some(5) });
-        assert_eq!(source.supply(Bytes::from_static(b"a"), false), Err(Misfit::NotAsked));
+        assert_eq!(refusal(&mut source, b"a", false), Some(Misfit::NotAsked));
         let mut source = asked(Some(5));
-        assert_eq!(source.supply(Bytes::from_static(b"abcdef"), false), Err(Misfit::NotAsked));
-        assert_eq!(source.supply(Bytes::from_static(b"abc"), true), Err(Misfit::Length));
+        assert_eq!(refusal(&mut source, b"abcdef", false), Some(Misfit::NotAsked));
+        assert_eq!(refusal(&mut source, b"abc", true), Some(Misfit::Length));
         source.supply(Bytes::from_static(b"abc"), false).unwrap();
         source.supply(Bytes::from_static(b"de"), false).unwrap();
         assert!(source.has_all() && source.wants(1000).is_none());
-        assert_eq!(source.supply(Bytes::new(), true), Err(Misfit::NotAsked));
+        assert_eq!(refusal(&mut source, b"", true), Some(Misfit::NotAsked));
     }
 
     #[test]
@@ -356,7 +392,7 @@ mod tests {
         ) {
             let parts: [&[u8]; 5] = [b"-------abcdefghijklmnopq$\r\n", b"-------abcdefgh", b"-", b"x", b"-----"];
             let body: Vec<u8> = what.iter().flat_map(|i| parts[*i]).copied().collect();
-            let dashes = Finder::new(b"-------");
+            let dashes = Hyphens::new(b"-------");
             let (mut source, mut left) = (asked(None), &body[..]);
             let mut cuts = cuts.iter().cycle();
             let (mut chunk, mut chunks): (Vec<u8>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());

@@ -15,20 +15,22 @@ use cpm_base::{Instant, LimitExceeded, Now};
 
 use crate::endpoint::Endpoint;
 use crate::event::{
-    AbortReason, Body, ChunkId, Event, IncomingId, Outgoing, SendError, SendFailure, SessionId,
-    SupplyRefusal, TransferId,
+    Body, ChunkId, Event, IncomingId, Outgoing, SendError, SendFailure, SessionId, TransferId,
 };
 use crate::head::Head;
-use crate::piece::{cost, parts};
 use crate::uri::MsrpUri;
-use crate::values::{ByteRange, FailureReport, Status};
+use crate::values::{FailureReport, Status};
 
+mod incoming;
 mod log;
+mod outcome;
+mod supply;
 #[cfg(test)]
 mod tests;
 mod types;
 
 use log::Log;
+use supply::Rear;
 pub use types::{Leg, LegError, LegId, Mapping, SpliceEvent, SpliceOptions};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +97,9 @@ pub struct Splice {
     paused: bool,
     /// Since when legs have not taken what they are waited for.
     held_since: Option<Instant>,
+    /// The rearmost of the legs on their way, and of those that are waited for.
+    rear: Rear,
+    awaited_rear: Rear,
     legs: BTreeMap<LegId, LegRun>,
     by_transfer: BTreeMap<TransferId, LegId>,
     last_leg: u64,
@@ -152,6 +157,8 @@ impl Splice {
             over: false,
             paused: false,
             held_since: None,
+            rear: Rear::default(),
+            awaited_rear: Rear::default(),
             legs: BTreeMap::new(),
             by_transfer: BTreeMap::new(),
             last_leg: 0,
@@ -315,10 +322,7 @@ impl Splice {
             }
             Event::Wants { transfer, offset, max } => {
                 let Some(id) = leg(transfer) else { return false };
-                if let Some(run) = self.legs.get_mut(&id) {
-                    run.wanted = offset.saturating_add(*max);
-                }
-                self.pump(now, endpoint);
+                self.pump_leg(now, endpoint, id, offset.saturating_add(*max));
             }
             Event::Progress { transfer, .. } => return leg(transfer).is_some(),
             Event::Sent { transfer } => {
@@ -342,372 +346,10 @@ impl Splice {
         }
         true
     }
-
-    /// Octets of the message: put in order, then to the head or to the log.
-    fn data(&mut self, now: Now, endpoint: &mut Endpoint, offset: u64, octets: &Bytes) {
-        let mut at = offset;
-        for part in parts(octets) {
-            if self.refused.is_some() || self.over {
-                return;
-            }
-            let end = at.saturating_add(wide(part.len()));
-            self.part(now, endpoint, at, part);
-            at = end;
-        }
-        self.pump(now, endpoint);
-    }
-
-    fn part(&mut self, now: Now, endpoint: &mut Endpoint, offset: u64, octets: Bytes) {
-        let end = offset.saturating_add(wide(octets.len()));
-        if offset > self.received {
-            let early = self.early_cost.saturating_add(cost(&octets));
-            if early > wide(self.options.reorder) {
-                return self.refuse(now, endpoint, Status::STOP);
-            }
-            if self.early.get(&offset).is_none_or(|known| known.len() < octets.len()) {
-                let before = self.early.insert(offset, octets);
-                self.early_cost = early.saturating_sub(before.map_or(0, |before| cost(&before)));
-            }
-            return;
-        }
-        if end > self.received {
-            self.accept(skip(octets, self.received.saturating_sub(offset)));
-        }
-        while let Some(first) = self.early.first_entry().filter(|first| *first.key() <= self.received) {
-            let (offset, octets) = first.remove_entry();
-            self.early_cost = self.early_cost.saturating_sub(cost(&octets));
-            let known = self.received.saturating_sub(offset);
-            if known < wide(octets.len()) {
-                self.accept(skip(octets, known));
-            }
-        }
-    }
-
-    fn accept(&mut self, octets: Bytes) {
-        if self.options.tap {
-            self.events.push_back(SpliceEvent::Tapped { offset: self.received, octets: octets.clone() });
-        }
-        self.received = self.received.saturating_add(wide(octets.len()));
-        let HeadState::Coming(head) = &mut self.head_state else { return self.log.push(octets) };
-        let before = head.len();
-        let full = before.saturating_add(octets.len()) >= self.options.max_head;
-        head.extend_from_slice(octets.get(..self.options.max_head.min(octets.len())).unwrap_or_default());
-        match head_end(head, self.options.head_lines).filter(|end| *end <= self.options.max_head) {
-            Some(end) => {
-                head.truncate(end);
-                let head = Bytes::from(core::mem::take(head));
-                self.log.push(skip(octets, wide(end.saturating_sub(before))));
-                self.ask_head(head);
-            }
-            None if full => {
-                head.truncate(before);
-                let begun = Bytes::from(core::mem::take(head));
-                self.log.push(begun);
-                self.log.push(octets);
-                self.ask_head(Bytes::new());
-            }
-            None => {}
-        }
-    }
-
-    fn ask_head(&mut self, head: Bytes) {
-        self.old_head = wide(head.len());
-        self.head_state = HeadState::Asked;
-        self.events.push_back(SpliceEvent::Head(head));
-    }
-
-    /// Chunks before the last are answered at once: what matters hangs on the last answer alone, and a sender that waits
-    /// for an answer before it goes on would never end the chunk that the legs wait in.
-    fn chunk_end(&mut self, now: Now, endpoint: &mut Endpoint, chunk: ChunkId, complete: Option<u64>) {
-        if let Some(status) = self.refused {
-            return endpoint.respond(now, chunk, status);
-        }
-        let Some(total) = complete else { return endpoint.respond(now, chunk, Status::OK) };
-        self.whole = Some(total);
-        self.held_since = None;
-        self.last_chunk = Some(chunk);
-        if let HeadState::Coming(head) = &mut self.head_state {
-            // The message ends before its head does: it has none.
-            let begun = Bytes::from(core::mem::take(head));
-            self.log.push(begun);
-            self.ask_head(Bytes::new());
-        }
-        self.events.push_back(SpliceEvent::Whole(total));
-        self.pump(now, endpoint);
-        self.settle(now, endpoint);
-    }
-
-    fn aborted(&mut self, now: Now, endpoint: &mut Endpoint, why: AbortReason) {
-        self.over = true;
-        self.give_up(now, endpoint);
-        self.events.push_back(SpliceEvent::Aborted(why));
-    }
-
-    /// Nothing more goes out.
-    fn give_up(&mut self, now: Now, endpoint: &mut Endpoint) {
-        for run in self.legs.values() {
-            if let LegState::Open(transfer) = run.state {
-                endpoint.abort(now, transfer);
-            }
-        }
-        self.log = Log::default();
-        self.early.clear();
-        self.early_cost = 0;
-        self.held_since = None;
-        self.head_state = HeadState::Set;
-        let waiting = self.legs.iter().filter(|(_, run)| run.state == LegState::Waiting);
-        for id in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.leg_failed(now, endpoint, id, None, SendFailure::Aborted);
-        }
-    }
-
-    /// The message is refused: at once where its last chunk waits, else with its next one.
-    fn refuse(&mut self, now: Now, endpoint: &mut Endpoint, status: Status) {
-        if self.refused.is_some() || self.over {
-            return;
-        }
-        self.refused = Some(status);
-        self.over = true;
-        self.give_up(now, endpoint);
-        self.events.push_back(SpliceEvent::Refused(status));
-        if let Some(chunk) = self.last_chunk.take() {
-            endpoint.respond(now, chunk, status);
-        }
-        self.let_go(now, endpoint);
-    }
-
-    fn let_go(&mut self, now: Now, endpoint: &mut Endpoint) {
-        if core::mem::take(&mut self.paused) {
-            endpoint.resume(now, self.incoming);
-        }
-    }
-
-    fn leg_failed(
-        &mut self,
-        now: Now,
-        endpoint: &mut Endpoint,
-        id: LegId,
-        status: Option<Status>,
-        why: SendFailure,
-    ) {
-        let Some(run) = self.legs.get_mut(&id) else { return };
-        if matches!(run.state, LegState::Failed(_)) {
-            return;
-        }
-        run.state = LegState::Failed(status);
-        self.events.push_back(SpliceEvent::LegFailed { leg: id, status, why });
-        if self.options.mapping == Mapping::Each && !self.is_given_up() {
-            let status = status.unwrap_or(Status::TIMEOUT);
-            self.report(now, endpoint, None, status);
-        }
-        self.settle(now, endpoint);
-    }
-
-    /// Is it known what became of the message? Then its sender is told.
-    fn settle(&mut self, now: Now, endpoint: &mut Endpoint) {
-        if self.over || self.refused.is_some() {
-            return;
-        }
-        let failed = self.legs.values().find_map(|run| match run.state {
-            LegState::Failed(status) => Some(status.unwrap_or(Status::TIMEOUT)),
-            _ => None,
-        });
-        let all_failed = self.legs.values().all(|run| matches!(run.state, LegState::Failed(_)));
-        let sent = self.legs.values().filter(|run| matches!(run.state, LegState::Sent(_))).count();
-        let refused = match self.options.mapping {
-            Mapping::All => failed,
-            Mapping::First => failed.filter(|_| all_failed),
-            Mapping::Each => None,
-        };
-        if let Some(status) = refused {
-            return self.refuse(now, endpoint, status);
-        }
-        let enough = match self.options.mapping {
-            Mapping::First => sent > 0,
-            Mapping::All => sent > 0 && sent == self.legs.len(),
-            Mapping::Each => true,
-        };
-        if let (true, Some(chunk)) = (enough, self.last_chunk) {
-            self.last_chunk = None;
-            self.over = true;
-            endpoint.respond(now, chunk, Status::OK);
-        }
-    }
-
-    /// A report of a leg is passed back as the mapping says.
-    fn reported(
-        &mut self,
-        now: Now,
-        endpoint: &mut Endpoint,
-        id: LegId,
-        range: Option<ByteRange>,
-        status: Option<Status>,
-    ) {
-        let Some(run) = self.legs.get_mut(&id) else { return };
-        let range = range.map(|range| shifted(range, wide(run.head.len()), self.old_head));
-        self.events.push_back(SpliceEvent::LegReport { leg: id, range, status });
-        let Some(status) = status else { return };
-        if !status.is_success() {
-            if !matches!(run.state, LegState::Sent(_)) {
-                // It has no answer yet and needs none any more.
-                self.leg_failed(now, endpoint, id, Some(status), SendFailure::Reported);
-                return self.pump(now, endpoint);
-            }
-            run.state = LegState::Failed(Some(status));
-            let failed = self.legs.values().filter(|run| matches!(run.state, LegState::Failed(_))).count();
-            let matters = match self.options.mapping {
-                Mapping::First => failed == self.legs.len(),
-                Mapping::All => failed == 1,
-                Mapping::Each => true,
-            };
-            if matters {
-                self.report(now, endpoint, range, status);
-            }
-            return;
-        }
-        // Of the whole message, or the last octets of it: that is told once (threats B10).
-        let whole =
-            self.whole.is_some() && range.is_none_or(|range| range.end == self.whole) && !run.reported;
-        run.reported |= whole;
-        let all = self.legs.values().all(|run| run.reported);
-        let first = self.legs.values().filter(|run| run.reported).count() == 1;
-        match self.options.mapping {
-            Mapping::Each => self.report(now, endpoint, range, status),
-            Mapping::First if whole && first => self.report(now, endpoint, None, status),
-            Mapping::All if whole && all => self.report(now, endpoint, None, status),
-            _ => {}
-        }
-    }
-
-    /// A report to the sender, if it wants such a one; `None`: of all that came.
-    fn report(&self, now: Now, endpoint: &mut Endpoint, range: Option<ByteRange>, status: Status) {
-        let wanted = match status.is_success() {
-            true => self.success_report,
-            false => self.failure_report != FailureReport::No,
-        };
-        let all = ByteRange { start: 1, end: Some(self.whole.unwrap_or(self.received)), total: self.whole };
-        if wanted {
-            // A sender whose session is gone is told nothing.
-            let _ = endpoint.report(
-                now,
-                self.session,
-                &self.report_to,
-                &self.message_id,
-                range.unwrap_or(all),
-                status,
-            );
-        }
-    }
-
-    /// Supplies the legs, drops what nobody needs, and lets the sender wait or go on.
-    fn pump(&mut self, now: Now, endpoint: &mut Endpoint) {
-        let end = self.whole.filter(|_| self.early.is_empty()).map(|_| self.log.end());
-        let ids: Vec<LegId> = self.legs.keys().copied().collect();
-        for id in ids {
-            let Some(run) = self.legs.get_mut(&id) else { continue };
-            let LegState::Open(transfer) = run.state else { continue };
-            let fits = supply(now, endpoint, &self.log, run, transfer, end);
-            let lag = self.log.waiting(&run.cursor);
-            let left_behind = run.leg.lag.is_some_and(|most| lag > wide(most));
-            if left_behind || !fits {
-                endpoint.abort(now, transfer);
-                self.leg_failed(now, endpoint, id, None, SendFailure::Aborted);
-            }
-        }
-        self.trim();
-        self.hold_back(now, endpoint);
-    }
-
-    fn trim(&mut self) {
-        let kept = self.options.keep > 0
-            && self.log.is_complete()
-            && self.log.waiting(&self.log.start()) <= wide(self.options.keep);
-        if kept || self.legs.is_empty() || !matches!(self.head_state, HeadState::Set) {
-            return;
-        }
-        let open = self.legs.values().filter(|run| matches!(run.state, LegState::Open(_)));
-        self.log.drop_before(open.map(|run| run.cursor.at).min().unwrap_or(self.log.end()));
-    }
-
-    fn hold_back(&mut self, now: Now, endpoint: &mut Endpoint) {
-        let waited_for = self.legs.values().filter(|run| self.is_waited_for(run));
-        let slowest = waited_for.map(|run| self.log.waiting(&run.cursor)).max();
-        let unheard = self.legs.is_empty() || !matches!(self.head_state, HeadState::Set);
-        let (waiting, buffer) = match slowest {
-            _ if unheard => (self.log.waiting(&self.log.start()), self.options.buffer.max(self.options.keep)),
-            slowest => (slowest.unwrap_or(0), self.options.buffer),
-        };
-        if !self.paused && waiting >= wide(buffer) && self.whole.is_none() {
-            self.paused = true;
-            endpoint.pause(now, self.incoming);
-        } else if waiting <= wide(buffer / 2) {
-            self.let_go(now, endpoint);
-        }
-        let holds = self.paused || self.whole.is_some();
-        self.held_since = match slowest {
-            Some(waiting) if holds && waiting > 0 => self.held_since.or(Some(now.mono)),
-            _ => None,
-        };
-    }
-}
-
-/// Gives a leg what it asked for and is there; false when the message cannot go on there.
-fn supply(
-    now: Now,
-    endpoint: &mut Endpoint,
-    log: &Log,
-    run: &mut LegRun,
-    transfer: TransferId,
-    end: Option<u64>,
-) -> bool {
-    while !run.ended {
-        let room = usize::try_from(run.wanted.saturating_sub(run.supplied)).unwrap_or(usize::MAX);
-        let head_left = skip(run.head.clone(), run.supplied);
-        let octets = if head_left.is_empty() {
-            log.next(&mut run.cursor, room)
-        } else {
-            head_left.slice(..room.min(head_left.len()))
-        };
-        run.supplied = run.supplied.saturating_add(wide(octets.len()));
-        let last = end == Some(run.cursor.at) && run.supplied >= wide(run.head.len());
-        if octets.is_empty() && !(last && run.wanted > 0) {
-            return true;
-        }
-        run.ended = last || run.length == Some(run.supplied);
-        match endpoint.supply(now, transfer, octets, last) {
-            Ok(()) => {}
-            // Its failure is on its way to us.
-            Err(error) if error.why == SupplyRefusal::NoTransfer => return true,
-            Err(_) => return false,
-        }
-    }
-    true
 }
 
 /// Without its first octets.
 fn skip(octets: Bytes, count: u64) -> Bytes {
     let count = usize::try_from(count).unwrap_or(usize::MAX).min(octets.len());
     octets.slice(count..)
-}
-
-/// Where a head with so many blank lines ends.
-fn head_end(text: &[u8], blank_lines: u8) -> Option<usize> {
-    let mut from = 0usize;
-    for _ in 0..blank_lines {
-        let at = memchr::memmem::find(text.get(from..)?, b"\r\n\r\n")?;
-        from = from.saturating_add(at).saturating_add(4);
-    }
-    Some(from)
-}
-
-/// Positions of a leg's message in those of the message as it came (both from 1).
-fn shifted(range: ByteRange, new_head: u64, old_head: u64) -> ByteRange {
-    let shift = |position: u64| {
-        if position <= new_head {
-            position.min(old_head)
-        } else {
-            position.saturating_sub(new_head).saturating_add(old_head)
-        }
-    };
-    ByteRange { start: shift(range.start).max(1), end: range.end.map(shift), total: range.total.map(shift) }
 }

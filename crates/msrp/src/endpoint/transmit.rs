@@ -188,9 +188,9 @@ impl Endpoint {
         let Some(sending) = self.transfers.get_mut(transfer.0) else {
             return refused(SupplyRefusal::NoTransfer, octets);
         };
-        match sending.source.supply(octets.clone(), last) {
-            Err(Misfit::NotAsked) => return refused(SupplyRefusal::NotAsked, octets),
-            Err(Misfit::Length) => return refused(SupplyRefusal::Length, octets),
+        match sending.source.supply(octets, last) {
+            Err((Misfit::NotAsked, octets)) => return refused(SupplyRefusal::NotAsked, octets),
+            Err((Misfit::Length, octets)) => return refused(SupplyRefusal::Length, octets),
             Ok(()) => {}
         }
         let session = self.sessions.get(&sending.session);

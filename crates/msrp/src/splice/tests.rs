@@ -1,7 +1,7 @@
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::cast_possible_truncation)]
 
 use super::*;
-use crate::event::{Action, Answering, Matching, Overlap, Role, SessionConfig, SessionOptions};
+use crate::event::{AbortReason, Action, Answering, Matching, Overlap, Role, SessionConfig, SessionOptions};
 use crate::limits::Limits;
 use crate::reassembly::Reassembly;
 use crate::{Config, Event};

@@ -1,6 +1,7 @@
 //! Legs and senders that do what they should not.
 
 use super::*;
+use crate::values::ByteRange;
 
 /// Every leg is told one end, the splice is over, and the sender knows what became of its message.
 fn assert_over(world: &World, legs: usize) {
