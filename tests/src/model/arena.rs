@@ -83,7 +83,7 @@ fn client_config(plan: &Plan, id: DeviceId) -> ClientConfig {
     config.settings.delivery_reports = device.delivery_reports;
     config.settings.display_reports = device.display_reports;
     config.settings.strangers = Strangers::Report;
-    config.user_name = Some(format!("{} of the house", user.name));
+    config.user_name = plan.wide.then(|| format!("{} of the house", user.name));
     // How few a minute they may be is not what is asked here.
     config.limits.max_reports_per_minute = 1_000;
     if !device.pager {
