@@ -103,6 +103,8 @@ struct Counts {
     works: AtomicU64,
     failed: AtomicU64,
     refused: AtomicU64,
+    /// 1 from when the library found its file damaged while it wrote.
+    broken: AtomicU64,
 }
 
 /// A store on disk. Copies are the same store; the file is closed when [`DiskStore::close`] returns, or some time after
@@ -203,15 +205,24 @@ impl DiskStore {
         }
     }
 
-    /// Counters by name: transactions, what was done in them, what failed, what was refused because too much waited.
+    /// Whether the file turned out to be damaged while the store was used. All that is asked of it fails from then on; what
+    /// was confirmed before is in the file, as far as that can be read.
     #[must_use]
-    pub fn counters(&self) -> [(&'static str, u64); 4] {
+    pub fn is_broken(&self) -> bool {
+        self.counts.broken.load(Ordering::Relaxed) > 0
+    }
+
+    /// Counters by name: transactions, what was done in them, what failed, what was refused because too much waited,
+    /// whether it [is broken](Self::is_broken).
+    #[must_use]
+    pub fn counters(&self) -> [(&'static str, u64); 5] {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         [
             ("store.commits", of(&self.counts.commits)),
             ("store.works", of(&self.counts.works)),
             ("store.failed", of(&self.counts.failed)),
             ("store.refused", of(&self.counts.refused)),
+            ("store.broken", of(&self.counts.broken)),
         ]
     }
 

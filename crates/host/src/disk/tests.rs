@@ -141,7 +141,7 @@ async fn many_at_once_share_transactions() {
         done.unwrap();
     }
     assert_eq!(store.records().unwrap().len(), 800);
-    let [(_, commits), (_, works), (_, failed), (_, refused)] = store.counters();
+    let [(_, commits), (_, works), (_, failed), (_, refused), _] = store.counters();
     assert_eq!((works, failed, refused), (800, 0, 0));
     assert!(commits < 400, "{commits} transactions");
     store.close();
@@ -303,4 +303,49 @@ async fn what_is_too_large_or_too_much_is_refused() {
     assert_eq!(store.store(state("a", b"1234")).await, Ok(()));
     assert_eq!(store.store(state("b", b"12345")).await, Err(StoreError::Full));
     assert_eq!(store.records().unwrap().len(), 1);
+}
+
+/// Damage that shows only when something is written: the library panics then. Whoever waits hears that it failed, and so does
+/// all that comes later; nothing hangs, also not the end.
+#[test]
+fn damage_that_shows_late_ends_nothing_else() {
+    let scratch = Scratch::new("late");
+    let mut store = scratch.open();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let soon = std::time::Duration::from_secs(20);
+    runtime.block_on(async {
+        let many: Vec<Storing> = (0..400).map(|n| store.store(received(&format!("m{n}")))).collect();
+        for one in many {
+            one.await.unwrap();
+        }
+        store.store(state("a", b"value")).await.unwrap();
+    });
+    store.close();
+    drop(store);
+    let whole = std::fs::read(scratch.file()).unwrap();
+    let copy = scratch.0.join("copy");
+    let mut broken = 0;
+    // The places of a page that say what is in it.
+    for at in (4_096..whole.len()).step_by(4_096).flat_map(|page| [page + 32, page + 256, page + 1_024]) {
+        let mut octets = whole.clone();
+        for octet in &mut octets[at..][..16] {
+            *octet ^= 0x5a;
+        }
+        std::fs::write(&copy, &octets).unwrap();
+        let limits = DiskLimits { cache: 1, ..DiskLimits::default() };
+        let Ok(mut store) = DiskStore::open(&copy, "store.test", limits) else { continue };
+        for record in [received("more"), state("a", b"other"), state("b", b"more")] {
+            let was_broken = store.is_broken();
+            let stored = runtime.block_on(async { tokio::time::timeout(soon, store.store(record)).await });
+            let stored = stored.expect("it is answered");
+            assert!(!was_broken || stored == Err(StoreError::Failed));
+        }
+        if store.is_broken() {
+            broken += 1;
+            assert_eq!(store.counters()[4], ("store.broken", 1));
+            drop(store.records());
+        }
+        store.close();
+    }
+    assert!(broken > 0, "no damage showed late");
 }

@@ -7,6 +7,7 @@ use cpm_core::outside::{FetchError, FetchedObject, ObjectUid, StoredObject};
 use cpm_core::{Record, Reply, StoreError};
 use cpm_sip::Uri;
 use redb::Database;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,20 +91,44 @@ impl Writer {
     }
 
     fn batch(&self, batch: Vec<Job>) {
-        let full = std::fs::metadata(&self.path).is_ok_and(|file| file.len() >= self.limits.max_file);
-        let replies: Vec<Reply> = match self.transaction(&batch, full) {
-            Ok(replies) => replies,
-            Err(error) => {
-                tracing::error!(%error, "the store failed");
-                count(&self.counts.failed, batch.len());
-                batch.iter().map(|job| job.work.failed(StoreError::Failed)).collect()
-            }
-        };
+        let replies = self.fenced(&batch).unwrap_or_else(|| {
+            count(&self.counts.failed, batch.len());
+            batch.iter().map(|job| job.work.failed(StoreError::Failed)).collect()
+        });
         count(&self.counts.works, batch.len());
         for (job, reply) in batch.into_iter().zip(replies) {
             if let Some(done) = job.done {
                 // Whoever asked may have gone; it is kept all the same.
                 let _ = done.send(reply);
+            }
+        }
+    }
+
+    /// All of a batch, or nothing, when the store fails. The library asserts what it believes of its file: when that turns out
+    /// to be damaged it panics, and may have left anything behind. From then on nothing more is tried.
+    fn fenced(&self, batch: &[Job]) -> Option<Vec<Reply>> {
+        if self.counts.broken.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        let full = std::fs::metadata(&self.path).is_ok_and(|file| file.len() >= self.limits.max_file);
+        match catch_unwind(AssertUnwindSafe(|| self.transaction(batch, full))) {
+            Ok(Ok(replies)) => Some(replies),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the store failed");
+                None
+            }
+            Err(why) => {
+                self.counts.broken.store(1, Ordering::Relaxed);
+                // Closing it would look at the same octets again.
+                std::mem::forget(Arc::clone(&self.database));
+                let why =
+                    why.downcast_ref::<&str>().copied().or(why.downcast_ref::<String>().map(String::as_str));
+                tracing::error!(
+                    store = %self.path.display(),
+                    why = why.unwrap_or("no reason given"),
+                    "the store is damaged: nothing more is kept or fetched; end, and begin with another file"
+                );
+                None
             }
         }
     }

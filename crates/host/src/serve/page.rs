@@ -26,8 +26,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the node may take to say its counters.
 const NODE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Lines beside the node's counters: names and what they stand at.
-pub(super) type Extra = Arc<dyn Fn() -> Vec<(String, u64)> + Send + Sync>;
+/// What is known beside the node's counters.
+#[derive(Clone)]
+pub(super) struct Extra {
+    /// Names and what they stand at.
+    pub(super) lines: Arc<dyn Fn() -> Vec<(String, u64)> + Send + Sync>,
+    /// What is wrong with the server though the node answers, where something is.
+    pub(super) fault: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
+}
 type Asked<'a> = Pin<Box<dyn Future<Output = Option<Metrics>> + Send + 'a>>;
 
 /// Who knows the counters.
@@ -49,7 +55,7 @@ pub(super) async fn serve(listener: TcpListener, node: Arc<dyn Counted>, extra: 
         let Ok(reader) = Arc::clone(&readers).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (node, extra) = (Arc::clone(&node), Arc::clone(&extra));
+                let (node, extra) = (Arc::clone(&node), extra.clone());
                 tokio::spawn(async move {
                     // A reader that has gone needs no answer.
                     let _ = answer(stream, &*node, &extra).await;
@@ -151,11 +157,14 @@ async fn page(path: &str, node: &dyn Counted, extra: &Extra) -> (&'static str, S
     let metrics = || async { timeout(NODE_PATIENCE, node.metrics()).await.ok().flatten() };
     match path {
         "/metrics" => match metrics().await {
-            Some(metrics) => ("200 OK", text(&metrics, &extra())),
+            Some(metrics) => ("200 OK", text(&metrics, &(extra.lines)())),
             None => ("503 Service Unavailable", "the node does not answer\n".to_owned()),
         },
         "/healthz" => match metrics().await {
-            Some(_) => ("200 OK", "ok\n".to_owned()),
+            Some(_) => match (extra.fault)() {
+                None => ("200 OK", "ok\n".to_owned()),
+                Some(fault) => ("503 Service Unavailable", format!("{fault}\n")),
+            },
             None => ("503 Service Unavailable", "the node does not answer\n".to_owned()),
         },
         _ => ("404 Not Found", "there are /metrics and /healthz\n".to_owned()),

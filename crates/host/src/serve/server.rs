@@ -185,12 +185,19 @@ async fn page_listener(config: &Config) -> Result<Option<(SocketAddr, TcpListene
 /// What the page shows beside the counters of the nodes.
 fn extra(store: DiskStore) -> page::Extra {
     let began = Instant::now();
-    Arc::new(move || {
-        let mut lines: Vec<(String, u64)> =
-            store.counters().into_iter().map(|(name, count)| (format!("{name}_total"), count)).collect();
-        lines.push(("uptime_seconds".to_owned(), began.elapsed().as_secs()));
-        lines
-    })
+    let counters = store.clone();
+    page::Extra {
+        lines: Arc::new(move || {
+            let mut lines: Vec<(String, u64)> = counters
+                .counters()
+                .into_iter()
+                .map(|(name, count)| (format!("{name}_total"), count))
+                .collect();
+            lines.push(("uptime_seconds".to_owned(), began.elapsed().as_secs()));
+            lines
+        }),
+        fault: Arc::new(move || store.is_broken().then_some("the store is damaged: nothing is kept")),
+    }
 }
 
 fn sip_uri(at: SocketAddr) -> SipUri {

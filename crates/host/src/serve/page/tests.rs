@@ -18,10 +18,16 @@ impl Counted for Node {
 }
 
 async fn start(answers: bool) -> SocketAddr {
+    start_with(answers, None).await
+}
+
+async fn start_with(answers: bool, fault: Option<&'static str>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
-    let extra: Extra =
-        Arc::new(|| vec![("store.works_total".to_owned(), 3), ("uptime_seconds".to_owned(), 9)]);
+    let extra = Extra {
+        lines: Arc::new(|| vec![("store.works_total".to_owned(), 3), ("uptime_seconds".to_owned(), 9)]),
+        fault: Arc::new(move || fault),
+    };
     tokio::spawn(serve(listener, Arc::new(Node(answers)), extra));
     at
 }
@@ -115,4 +121,12 @@ async fn a_node_that_does_not_answer_is_not_well() {
         let request = format!("GET {path} HTTP/1.1\r\n\r\n");
         assert!(ask(at, &[request.as_bytes()]).await.starts_with("HTTP/1.1 503 "), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_store_that_keeps_nothing_is_no_health() {
+    let at = start_with(true, Some("the store is damaged")).await;
+    let answer = ask(at, &[b"GET /healthz HTTP/1.1\r\n\r\n"]).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("the store is damaged\n"), "{answer}");
+    assert!(ask(at, &[b"GET /metrics HTTP/1.1\r\n\r\n"]).await.starts_with("HTTP/1.1 200 "));
 }
