@@ -155,6 +155,9 @@ pub struct StoredObject {
     pub message_correlator: Option<String>,
     /// The request with all its header fields and its body, octet for octet (TS 8.5.1-A).
     pub object: Bytes,
+    /// The object of this user in whose place it comes, under the same UID: more is known of the message by now. `None`: a
+    /// message as it came, which never takes the place of another.
+    pub replaces: Option<ObjectUid>,
 }
 
 /// What lay behind a URL.

@@ -35,7 +35,8 @@ pub enum Query {
         url: String,
     },
     /// Keep an object in the message store of a user (TS 8.5). Answered by [`Reply::ObjectStored`]. An object of the same
-    /// user, direction and Message-ID is the same object: asked again, the host gives the UID that it has.
+    /// user, direction and Message-ID is the same object: asked again, the host gives the UID that it has, and keeps what
+    /// it has, unless the object says that it [replaces](StoredObject::replaces) that one.
     StoreObject(Box<StoredObject>),
     /// Tell where the parts of a kept object are (TS 8.3.1.4). Answered by [`Reply::BodyStructure`].
     BodyStructure {

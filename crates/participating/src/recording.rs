@@ -68,6 +68,7 @@ pub(crate) fn stored_object(request: &Request, facts: &Facts, others: &[Uri]) ->
         message_context: None,
         message_correlator: None,
         object: octets,
+        replaces: None,
     })
 }
 

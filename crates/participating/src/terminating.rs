@@ -57,6 +57,8 @@ pub(crate) struct Plan {
     without_imdn: bool,
     /// Its sender was told on behalf of the user what became of it.
     told: bool,
+    /// The message store has it without its requests for that (TS 8.2.5).
+    kept_as_told: bool,
 }
 
 impl Plan {
@@ -217,6 +219,7 @@ impl ParticipatingFunction {
             marks: None,
             without_imdn: false,
             told: false,
+            kept_as_told: false,
         };
         match outcome {
             Outcome::Refuse(reason) => {
@@ -228,7 +231,7 @@ impl ParticipatingFunction {
                 self.metrics.count("pf.deferral_wanted");
                 self.refuse_work(now, ports, &work, StatusCode::TEMPORARILY_UNAVAILABLE, None);
             }
-            Outcome::Store => match store_query(&work, None, false) {
+            Outcome::Store => match store_query(&work, &plan) {
                 Some(query) => {
                     self.ask(now, ports, Asker::Work(work.id), query);
                     work.stage = crate::work::Stage::Terminating(Stage::Storing(Box::new(plan)));
@@ -266,9 +269,9 @@ impl ParticipatingFunction {
         plan.told = plan.without_imdn && self.may_tell_on_behalf(&work.facts, Told::Delivered);
         if !plan.asked_to_keep
             && (records || refers)
-            && let Some(query) = store_query(&work, None, plan.told)
+            && let Some(query) = store_query(&work, &plan)
         {
-            plan.asked_to_keep = true;
+            (plan.asked_to_keep, plan.kept_as_told) = (true, plan.told);
             self.ask(now, ports, Asker::Work(work.id), query);
             work.stage = crate::work::Stage::Terminating(Stage::Recording(Box::new(plan)));
             return self.works.put(work);
@@ -373,14 +376,16 @@ fn delivery_request(facts: &Facts, now: Now) -> DeliveryRequest {
     }
 }
 
-/// TS 8.5.1: the message for the message store, with what the interworking function said of it.
+/// TS 8.5.1: the message for the message store, with what the interworking function said of it and without what was told
+/// already; in the place of the copy that the store has.
 // req: 8.3.1.1-5, 8.5.1-A, 8.5.1-B
 // req: 8.2.5-b2
-fn store_query(work: &Work, marks: Option<&Marks>, told: bool) -> Option<Query> {
-    let answered = told.then(|| behalf::without_delivery_requests(&work.request, &work.facts)).flatten();
+fn store_query(work: &Work, plan: &Plan) -> Option<Query> {
+    let answered = plan.told.then(|| behalf::without_delivery_requests(&work.request, &work.facts)).flatten();
     let request = answered.as_ref().unwrap_or(&work.request);
     let mut object = recording::stored_object(request, &work.facts, &work.facts.originators)?;
-    if let Some(marks) = marks {
+    object.replaces = plan.uid;
+    if let Some(marks) = &plan.marks {
         interworking::mark(&mut object, marks, work.facts.cpim.as_deref());
     }
     Some(Query::StoreObject(Box::new(object)))

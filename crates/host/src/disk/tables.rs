@@ -135,6 +135,12 @@ impl<'t> Tables<'t> {
     ) -> Result<(Option<ObjectUid>, bool), redb::Error> {
         let user = object.user.address_key();
         let way = way(object.direction);
+        if let Some(replaced) = object.replaces
+            && self.objects.get((user.as_str(), replaced.0.get()))?.is_some()
+        {
+            self.objects.insert((user.as_str(), replaced.0.get()), write_object(object).as_slice())?;
+            return Ok((Some(replaced), true));
+        }
         if let Some(id) = &object.message_id {
             let known = self.object_ids.get((user.as_str(), way, id.as_str()))?.map(|uid| uid.value());
             if let Some(uid) = known.and_then(NonZeroU32::new) {

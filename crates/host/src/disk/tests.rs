@@ -67,6 +67,7 @@ fn object(direction: Direction, id: Option<&str>, octets: &'static str) -> Store
         contribution: None,
         message_context: None,
         message_correlator: None,
+        replaces: None,
         object: Bytes::from_static(octets.as_bytes()),
     }
 }
@@ -155,6 +156,28 @@ async fn an_object_is_kept_once_and_named_by_its_uid() {
     assert_eq!(keep(&mut store, object(Direction::Sent, Some("m1"), REQUEST)).await, 2);
     assert_eq!(keep(&mut store, object(Direction::Received, Some("m1"), "something else")).await, 1);
     assert_eq!(keep(&mut store, object(Direction::Received, None, REQUEST)).await, 3);
+    // What it holds is what came first, whatever comes under its name, unless that takes its place.
+    let whole = async |url: &str| {
+        let query = Query::Fetch { user: bob(), url: url.to_owned() };
+        match store.clone().ask(query).await {
+            Reply::Fetched(Ok(object)) => object.octets,
+            other => panic!("{other:?}"),
+        }
+    };
+    let uid = ObjectUid(1.try_into().unwrap());
+    let url = match store.clone().ask(Query::BodyStructure { user: bob(), uid }).await {
+        Reply::BodyStructure(Ok(structure)) => structure.url,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(whole(&url).await, REQUEST.as_bytes());
+    let marked =
+        StoredObject { replaces: Some(uid), ..object(Direction::Received, Some("m1"), "something else") };
+    assert_eq!(keep(&mut store.clone(), marked).await, 1);
+    assert_eq!(whole(&url).await, "something else");
+    // Nobody has this one: it is an object like others.
+    let uid = ObjectUid(77.try_into().unwrap());
+    let lost = StoredObject { replaces: Some(uid), ..object(Direction::Received, Some("m1"), REQUEST) };
+    assert_eq!(keep(&mut store.clone(), lost).await, 1);
     let other = StoredObject {
         user: Uri::parse("tel:+15550001").unwrap(),
         ..object(Direction::Received, Some("m1"), REQUEST)

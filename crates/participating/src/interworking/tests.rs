@@ -92,6 +92,7 @@ fn object() -> StoredObject {
         contribution: None,
         message_context: None,
         message_correlator: None,
+        replaces: None,
         object: Bytes::new(),
     }
 }

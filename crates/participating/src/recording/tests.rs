@@ -89,6 +89,7 @@ fn the_whole_request_is_kept() {
             contribution: Some(ContributionId::parse("abcdef00-1234-4678-90ab-cdef01234567").unwrap()),
             message_context: None,
             message_correlator: None,
+            replaces: None,
             object: request.to_bytes(),
         };
         assert_eq!(object, expected);

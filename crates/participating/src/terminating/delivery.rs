@@ -3,7 +3,7 @@
 
 use super::{Plan, Stage, store_query};
 use crate::decision::{self, Interworking, Outcome, Tried, Verdict};
-use crate::dispositions::behalf::Told;
+use crate::dispositions::behalf::{self, Told};
 use crate::interworking::{self, IsfAnswer, Marks};
 use crate::terminating::branch;
 use crate::work::{Asker, Happening, Work};
@@ -197,7 +197,9 @@ impl ParticipatingFunction {
         let mut writes = self.remember_told(now, ports, work);
         let reached = delivery.plan.decision.outcome == Outcome::Deliver;
         if reached && self.answered_without_notifications(&response, delivery.plan.without_imdn) {
-            writes = writes.saturating_add(self.tell_on_behalf(now, ports, work, Told::Delivered));
+            let told = self.tell_on_behalf(now, ports, work, Told::Delivered);
+            delivery.plan.told |= told > 0;
+            writes = writes.saturating_add(told);
         }
         self.settle(now, ports, work, delivery, Final::Taken(proxy, response), writes);
     }
@@ -342,8 +344,9 @@ impl ParticipatingFunction {
     }
 
     /// What is still to be recorded when all is over: what went to the interworking function, with what that said of it
-    /// (TS 6.5.1, 8.5.4), and what nobody took (step 5 comes before step 8).
-    // req: 8.3.1.1-5, 6.5.1-onMSG200-2, 8.3.5-p4.2
+    /// (TS 6.5.1, 8.5.4), and what nobody took (step 5 comes before step 8). What the store has already it is given again
+    /// when more is known of it.
+    // req: 8.3.1.1-5, 6.5.1-onMSG200-2, 8.3.5-p4.2, 8.2.5-b2
     fn record_at_last(
         &mut self,
         now: Now,
@@ -356,11 +359,13 @@ impl ParticipatingFunction {
         let marked = plan.marks.as_ref().is_some_and(|marks| *marks != Marks::default());
         // TS 8.3.5: of notifications, those that were delivered.
         let counts = taken || work.facts.content == Content::Message;
-        let wanted = if plan.kept() { marked } else { plan.decision.record && counts };
+        let asks = || behalf::without_delivery_requests(&work.request, &work.facts).is_some();
+        let told = plan.told && !plan.kept_as_told && asks();
+        let wanted = if plan.kept() { marked || told } else { plan.decision.record && counts };
         if !wanted {
             return;
         }
-        let Some(query) = store_query(&work, plan.marks.as_ref(), plan.told) else { return };
+        let Some(query) = store_query(&work, &plan) else { return };
         self.ask(now, ports, Asker::Work(work.id), query);
         work.stage = crate::work::Stage::Terminating(Stage::RecordedAtLast);
         self.works.put(work);

@@ -534,6 +534,46 @@ fn what_was_told_is_not_asked_for_in_the_stored_copy() {
     }
 }
 
+/// It was recorded before it was known to fail, or by whom it was taken: then the copy is put right, under its UID.
+// req: 8.2.5-b2, 8.2.5-b2.o1
+#[test]
+fn a_copy_that_was_stored_first_is_put_right() {
+    let old = |policy: &mut Policy| {
+        policy.recording = Recording::Always;
+        policy.releases_without_imdn = vec![(1, 0)];
+    };
+    let cases = [
+        ("negative-delivery", "480 Gone", "", 1),
+        ("negative-delivery, display", "480 Gone", "", 1),
+        ("positive-delivery", "200 OK", "Server: CPM-client/OMA1.0\n", 1),
+        // Nothing was told on behalf of the user: the copy is as it came, and stays so.
+        ("positive-delivery", "480 Gone", "", 0),
+        ("negative-delivery", "200 OK", "Server: CPM-client/OMA1.0\n", 0),
+    ];
+    for (wishes, status, server, again) in cases {
+        let mut bench = of(with_core(old));
+        bench.datagram(asking("1", wishes, ""));
+        let id = bench.queries[0].0;
+        let first = object_of(&mut bench);
+        assert!(first.replaces.is_none());
+        assert!(String::from_utf8_lossy(&first.object).contains(wishes));
+        let uid = cpm_core::outside::ObjectUid(7.try_into().unwrap());
+        bench.reply(id, cpm_core::Reply::ObjectStored(Ok(uid)));
+        for request in bench.requests() {
+            bench.datagram(answer(&request, status, "x", server, ""));
+        }
+        assert_eq!(bench.queries.len(), again, "{wishes} {status}");
+        if again == 0 {
+            continue;
+        }
+        let second = object_of(&mut bench);
+        assert_eq!((second.replaces, &second.message_id), (Some(uid), &first.message_id));
+        let text = String::from_utf8_lossy(&second.object).into_owned();
+        assert!(!text.contains("-delivery"), "{text}");
+        assert_eq!(text.contains("Disposition-Notification: display"), wishes.contains("display"));
+    }
+}
+
 #[test]
 fn a_host_hears_of_those_that_are_not_forwarded_too() {
     let mut bench = bench_with(|_| ());

@@ -96,6 +96,7 @@ fn what_was_delivered_is_recorded_and_its_uid_comes_with_the_2xx() {
             contribution: cpm_core::ContributionId::parse("abcdef00-1234-4678-90ab-cdef01234567").ok(),
             message_context: None,
             message_correlator: None,
+            replaces: None,
             object: object.object.clone(),
         };
         assert_eq!(object, expected);

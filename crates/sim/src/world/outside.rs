@@ -355,6 +355,13 @@ impl<E> Outside<E> {
             object.message_id.is_some()
                 && (kept.object.direction, &kept.object.message_id) == (object.direction, &object.message_id)
         };
+        let replaced = |kept: &&mut KeptObject| {
+            Some(kept.uid) == object.replaces && kept.object.user.address_key() == key
+        };
+        if let Some(kept) = self.objects.iter_mut().find(replaced) {
+            kept.object = object;
+            return Ok(kept.uid);
+        }
         if let Some(kept) = self.objects.iter().filter(of_user).find(same) {
             return Ok(kept.uid);
         }

@@ -180,6 +180,10 @@ fn what_it_says_of_the_message_is_recorded() {
     bench.rest();
 }
 
+fn uid_of(uid: u32) -> Option<cpm_core::outside::ObjectUid> {
+    uid.try_into().ok().map(cpm_core::outside::ObjectUid)
+}
+
 /// Beside the devices it is recorded at once, for their Message-UID, and marked later.
 // req: 6.5.1-onMSG200-2, 8.3.1.1-5, 8.3.1.1-14
 #[test]
@@ -202,6 +206,7 @@ fn what_went_to_devices_as_well_is_marked_afterwards() {
             let (_, query) = bench.asked();
             let Query::StoreObject(object) = query else { panic!("{query:?}") };
             assert_eq!(object.message_context.as_deref(), Some("pager-message"));
+            assert_eq!(object.replaces, uid_of(7), "in the place of the copy without it");
         }
         bench.rest();
     }

@@ -34,6 +34,7 @@ fn object(message_id: &str, direction: Direction, body: &str) -> StoredObject {
         contribution: None,
         message_context: None,
         message_correlator: None,
+        replaces: None,
         object: Bytes::from(request),
     }
 }
@@ -67,6 +68,13 @@ fn an_object_has_one_uid_and_outlives_a_crash() {
     world.restart_machine(a, Box::new(Peer::default()));
     assert_eq!(ask(&mut world, a, store("m1", Direction::Received)), stored(1), "the same object");
     assert_eq!((world.objects(a).len(), world.objects(b).len()), (3, 0));
+    // Another with its name leaves it as it is; one that says so takes its place.
+    let other = object("m1", Direction::Received, "other");
+    assert_eq!(ask(&mut world, a, Query::StoreObject(Box::new(other.clone()))), stored(1));
+    assert_ne!(world.objects(a)[0].object.object, other.object);
+    let other = StoredObject { replaces: Some(uid(1)), ..other };
+    assert_eq!(ask(&mut world, a, Query::StoreObject(Box::new(other.clone()))), stored(1));
+    assert_eq!((world.objects(a).len(), &world.objects(a)[0].object.object), (3, &other.object));
 
     let seen = |message_id: &str| Query::MarkSeen { user: bob(), message_id: message_id.to_owned() };
     assert_eq!(ask(&mut world, a, seen("m2")), Some(Reply::Stored(Ok(()))));
