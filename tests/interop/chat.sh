@@ -36,7 +36,7 @@ chat_checks() {
     rm -f "$logs/serve.redb"
     start_serve serve_chat || return
     local alice phone tablet descriptor
-    start_chat alice 5 alice wonderland --to sip:bob@home.test
+    start_chat alice 5 alice wonderland --to sip:bob@home.test --store "$logs/kept"
     alice=$chat_pid
     start_chat phone 6 bob builder --device phone
     phone=$chat_pid
@@ -66,13 +66,26 @@ chat_checks() {
     on_screen "chat: the server died and came back: a message is on the first device" phone 1 "sip:alice@home.test: after the crash"
     on_screen "chat: and read" alice 1 "✓✓ read by sip:bob@home.test  (after the crash)"
 
+    # Her chat dies without a word; the next one knows what was said, who answered, and whom she talks with.
+    kill -9 "$alice"
+    wait "$alice" 2>/dev/null
+    exec 5>&-
+    start_chat again 5 alice wonderland --store "$logs/kept"
+    alice=$chat_pid
+    on_screen "chat: the next chat shows what came" again 1 "    sip:bob@home.test: hello yourself"
+    on_screen "chat: and what became of what was said" again 1 \
+        "    [1] ✓✓ read by sip:bob@home.test  (hello from a terminal)"
+    echo "back again" >&5
+    on_screen "chat: and goes on where it was" phone 1 "sip:alice@home.test: back again"
+    on_screen "chat: under the next number" again 1 "✓✓ read by sip:bob@home.test  (back again)"
+
     for descriptor in 5 6 7; do
         echo "/quit" >&"$descriptor"
     done
     if wait "$alice" && wait "$phone" && wait "$tablet"; then
         pass "chat: all end in good order"
     else
-        fail "chat: all end in good order" "exit status $?" "$logs/alice.chat" "$serve_log"
+        fail "chat: all end in good order" "exit status $?" "$logs/again.chat" "$serve_log"
     fi
     exec 5>&- 6>&- 7>&-
     kill "$serve_pid"

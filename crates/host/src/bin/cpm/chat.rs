@@ -1,6 +1,7 @@
 //! `cpm chat`: a registered client in a terminal, for pager messages.
 
 pub(crate) mod args;
+mod kept;
 mod screen;
 mod talk;
 
@@ -10,18 +11,21 @@ use args::{Chat as Options, Told};
 use cpm_auth::{Account, AnswerPolicy, Secret};
 use cpm_base::Transport;
 use cpm_client::{
-    Client, ClientConfig, ClientEvent, NewMessage, ReceivedId, ReceivedMessage, SentMessage, Strangers,
-    contact_uri,
+    Client, ClientConfig, ClientEvent, HistoryEntry, NewMessage, ReceivedId, ReceivedMessage, SentId,
+    Strangers, contact_uri,
 };
 use cpm_core::Record;
-use cpm_host::{Clock, HostConfig, Listen, Running, Sockets, Tap, TrustedPeers, seed_from_os, start};
+use cpm_host::{
+    Clock, DiskStore, HostConfig, Listen, Running, Sockets, Tap, TrustedPeers, seed_from_os, start,
+};
 use cpm_sip::{Host, Uri};
 use cpm_ua::{Login, NextHop};
+use kept::Kept;
 use screen::Screen;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::time::Duration;
-use talk::{HELP, Line, Talk};
+use talk::{HELP, Line, Said, Talk};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long the registration may take.
@@ -29,23 +33,46 @@ const REGISTRATION: Duration = Duration::from_secs(40);
 /// How long what is under way may take at the end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// Lines of earlier chats that are shown at most.
+const EARLIER: usize = 50;
+
 /// Runs until the user, the input or a signal ends it.
 pub(crate) async fn chat(options: &Options) -> Result<(), String> {
     let clock = Clock::start();
     let tap = record::tap(clock, &options.record, Vec::new())?;
     let mut signals = Signals::install()?;
-    let mut running = run(options, clock, tap.clone())?;
+    let kept =
+        options.store.as_deref().map(|directory| Kept::open(directory, &options.identity)).transpose()?;
+    let (mut running, before) = run(options, clock, tap.clone(), kept).await?;
+    let store = before.store.clone();
     let result = match register(&mut running).await {
-        Ok(()) => talk(options, &mut running, &mut signals).await,
+        Ok(()) => talk(options, &mut running, &mut signals, before).await,
         Err(why) => Err(why),
     };
     // The node's counters are of no interest here.
     let _ = running.stop().await;
+    if let Some(store) = store {
+        // What it was given last is still written.
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
     record::finish(&tap)?;
     result
 }
 
-fn run(options: &Options, clock: Clock, tap: Tap) -> Result<Running<Client>, String> {
+/// What an earlier chat left.
+#[derive(Default)]
+struct Before {
+    store: Option<DiskStore>,
+    history: Vec<HistoryEntry>,
+    said: Vec<(SentId, Said)>,
+}
+
+async fn run(
+    options: &Options,
+    clock: Clock,
+    tap: Tap,
+    kept: Option<Kept>,
+) -> Result<(Running<Client>, Before), String> {
     let bind = match options.bind {
         Some(address) => address,
         None => {
@@ -59,9 +86,19 @@ fn run(options: &Options, clock: Clock, tap: Tap) -> Result<Running<Client>, Str
     let (Some(sip), Some(msrp)) = (sockets.sip_udp().next(), sockets.msrp().next()) else {
         return Err("no sockets to listen on".to_owned());
     };
-    let config = client_config(options, sip, msrp)?;
+    let mut instance = instance(&options.identity, options.device.as_deref())?;
+    let (mut before, mut records) = (Before::default(), Vec::new());
+    if let Some(mut kept) = kept {
+        if options.device.is_none() {
+            instance = kept.device(instance).await?;
+        }
+        before = Before { store: Some(kept.store), history: Vec::new(), said: kept.said };
+        records = kept.records;
+    }
+    let config = client_config(options, sip, msrp, &instance, &before.said)?;
+    before.history = Client::history(&records, &config);
     let seed = seed_from_os().map_err(|error| error.to_string())?;
-    let mut node = Client::node(config, seed).map_err(|error| error.to_string())?;
+    let mut node = Client::restored(config, seed, records).map_err(|error| error.to_string())?;
     if let Some(login) = login(options)? {
         node.command(clock.now(), |_, ports| ports.sip.add_login(login))
             .map_err(|error| error.to_string())?;
@@ -70,16 +107,25 @@ fn run(options: &Options, clock: Clock, tap: Tap) -> Result<Running<Client>, Str
     host.tap = tap;
     // What the server asserts is believed; what others send is not.
     host.trusted = TrustedPeers { sockets: [options.server].into(), ..TrustedPeers::default() };
-    // What is on the screen is all that is kept.
-    host.store = Box::new(|_: Record| Ok(()));
-    start(node, sockets, host).map_err(|error| error.to_string())
+    host.store = match &before.store {
+        Some(store) => Box::new(store.clone()),
+        // What is on the screen is all that is kept.
+        None => Box::new(|_: Record| Ok(())),
+    };
+    let running = start(node, sockets, host).map_err(|error| error.to_string())?;
+    Ok((running, before))
 }
 
-fn client_config(options: &Options, sip: SocketAddr, msrp: SocketAddr) -> Result<ClientConfig, String> {
+fn client_config(
+    options: &Options,
+    sip: SocketAddr,
+    msrp: SocketAddr,
+    instance: &str,
+    said: &[(SentId, Said)],
+) -> Result<ClientConfig, String> {
     let user = user_of(&options.identity);
     let contact = contact_uri(&user, sip);
-    let instance = instance(&options.identity, options.device.as_deref())?;
-    let mut config = ClientConfig::new(options.identity.clone(), contact, msrp, &instance);
+    let mut config = ClientConfig::new(options.identity.clone(), contact, msrp, instance);
     let transport = if options.tcp { Transport::Tcp } else { Transport::Udp };
     let domain =
         host_of(&options.identity).map_or_else(|| options.server.to_string(), |host| host.to_string());
@@ -94,7 +140,8 @@ fn client_config(options: &Options, sip: SocketAddr, msrp: SocketAddr) -> Result
         Told::Ask => Strangers::Ask,
         Told::Silent => Strangers::Silent,
     };
-    config.contacts = options.to.iter().map(Uri::address_key).collect();
+    let known = said.iter().filter_map(|(_, said)| Uri::parse(&said.to).ok());
+    config.contacts = options.to.iter().cloned().chain(known).map(|uri| uri.address_key()).collect();
     config.product = concat!("cpm/", env!("CARGO_PKG_VERSION")).to_owned();
     Ok(config)
 }
@@ -178,9 +225,16 @@ struct Room<'a> {
     contacts: Vec<Uri>,
     /// Messages whose senders asked, and who has no answer yet.
     asking: Vec<ReceivedId>,
+    /// Where what is said is kept.
+    store: Option<DiskStore>,
 }
 
-async fn talk(options: &Options, running: &mut Running<Client>, signals: &mut Signals) -> Result<(), String> {
+async fn talk(
+    options: &Options,
+    running: &mut Running<Client>,
+    signals: &mut Signals,
+    before: Before,
+) -> Result<(), String> {
     let screen = Screen::take()?;
     let mut room = Room {
         running,
@@ -190,8 +244,10 @@ async fn talk(options: &Options, running: &mut Running<Client>, signals: &mut Si
         last: None,
         contacts: options.to.iter().cloned().collect(),
         asking: Vec::new(),
+        store: before.store,
     };
     room.screen.show(&format!("registered as {}; /help lists commands\n", options.identity))?;
+    room.remember(before.said, before.history).await?;
     loop {
         tokio::select! {
             event = room.running.events.recv() => match event {
@@ -209,6 +265,38 @@ async fn talk(options: &Options, running: &mut Running<Client>, signals: &mut Si
 }
 
 impl Room<'_> {
+    /// What earlier chats said and showed; what they did not get to show counts as read from now on.
+    async fn remember(
+        &mut self,
+        said: Vec<(SentId, Said)>,
+        history: Vec<HistoryEntry>,
+    ) -> Result<(), String> {
+        for (id, said) in said {
+            self.contacts.extend(Uri::parse(&said.to).ok().filter(|uri| !self.contacts.contains(uri)));
+            self.talk.take_up(id, said);
+        }
+        let text = self.talk.earlier(&history, EARLIER);
+        if !text.is_empty() {
+            self.screen.show(&text)?;
+        }
+        for entry in history {
+            let HistoryEntry::Message { message, read } = entry else { continue };
+            if read.is_none() {
+                self.read(message.id).await?;
+            }
+            self.last = Some(message);
+        }
+        if let Some(last) = self.last.as_ref().filter(|_| self.to.is_none()) {
+            self.to.clone_from(&last.reply_to);
+        }
+        Ok(())
+    }
+
+    async fn read(&self, id: ReceivedId) -> Result<(), String> {
+        let read = self.running.handle.command(move |now, client, ports| client.mark_read(now, ports, id));
+        read.await.map(|_| ()).map_err(|error| error.to_string())
+    }
+
     async fn happened(&mut self, event: ClientEvent) -> Result<(), String> {
         if let Some(text) = self.talk.told(&event) {
             self.screen.show(&text)?;
@@ -226,8 +314,7 @@ impl Room<'_> {
         }
         let id = message.id;
         self.last = Some(message);
-        let read = self.running.handle.command(move |now, client, ports| client.mark_read(now, ports, id));
-        read.await.map(|_| ()).map_err(|error| error.to_string())
+        self.read(id).await
     }
 
     async fn typed(&mut self, line: Line) -> Result<(), String> {
@@ -288,9 +375,17 @@ impl Room<'_> {
             client.send_message(now, ports, message).map_err(|error| error.why.to_string())
         });
         match sent.await.map_err(|error| error.to_string())? {
-            Ok(SentMessage { id, .. }) => {
-                let line = self.talk.said(id, &to, text);
-                self.screen.show(&line)
+            Ok(sent) => {
+                let (line, forgotten) = self.talk.said(&sent, &to, text);
+                self.screen.show(&line)?;
+                let (Some(store), Some(said)) = (&mut self.store, self.talk.known(sent.id)) else {
+                    return Ok(());
+                };
+                // The message itself is the client's to keep; this is for later reports.
+                match kept::keep_said(store, sent.id, said, forgotten).await {
+                    Ok(()) => Ok(()),
+                    Err(why) => self.screen.show(&format!("{why}\n")),
+                }
             }
             Err(why) => self.screen.show(&format!("not sent: {why}\n")),
         }

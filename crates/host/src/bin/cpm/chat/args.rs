@@ -19,6 +19,7 @@ is 0 at the end of the chat, 1 when the registration is refused or the server ca
 Examples:
   cpm chat --as sip:alice@example.com --server 127.0.0.1:5060 --to sip:bob@example.com
   cpm chat --as sip:bob@example.com --server 127.0.0.1:5060 --device tablet --password-file bob.txt
+  cpm chat --as sip:bob@example.com --server 127.0.0.1:5060 --store ~/.cpm
   echo 'I am late' | cpm chat --as sip:alice@example.com --server 192.0.2.1 --to tel:+15550100"
 )]
 pub(crate) struct Chat {
@@ -31,9 +32,14 @@ pub(crate) struct Chat {
     /// Whom you talk with at first; else the first who writes
     #[arg(long, value_name = "ADDRESS", value_parser = uri)]
     pub(crate) to: Option<Uri>,
-    /// The name of this device: the same name is the same device after a restart. By default a new one each time
+    /// The name of this device: the same name is the same device after a restart. By default a new one each time,
+    /// or the one of the store
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
+    /// A directory (made when it is not there) to keep in what arrives, what was said, and what others are owed: the next
+    /// chat of this user with it shows what came before and sends what did not go out. Without it nothing is kept
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
     /// Speak TCP to the server, not UDP
     #[arg(long)]
     pub(crate) tcp: bool,

@@ -1,7 +1,7 @@
 //! What is said in a chat: lines that are typed to what is meant by them, and what happens to lines on a screen.
 
 use crate::terminal::harmless;
-use cpm_client::{ClientEvent, Disposition, ReceivedMessage, SentId};
+use cpm_client::{ClientEvent, Disposition, HistoryEntry, ReceivedMessage, SentId, SentMessage};
 use cpm_sip::Uri;
 use std::collections::BTreeMap;
 
@@ -77,29 +77,83 @@ pub(crate) struct Talk {
     sent: BTreeMap<SentId, Sent>,
 }
 
+/// What is known of something that was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) number: u64,
+    /// The IMDN Message-ID.
+    pub(crate) message_id: String,
+    pub(crate) to: String,
+    /// The beginning of the text, as it can be shown.
+    pub(crate) beginning: String,
+}
+
 #[derive(Debug)]
 struct Sent {
-    number: u64,
-    beginning: String,
-    /// Nothing more will be told.
+    said: Said,
+    /// Nothing more will be told, or is waited for.
     settled: bool,
 }
 
 impl Talk {
-    /// A message went on its way.
-    pub(crate) fn said(&mut self, id: SentId, to: &Uri, text: &str) -> String {
+    /// A message went on its way: the line for the screen, and which one is forgotten for it.
+    pub(crate) fn said(&mut self, message: &SentMessage, to: &Uri, text: &str) -> (String, Option<SentId>) {
         self.last_number += 1;
         let number = self.last_number;
-        if self.sent.len() >= REMEMBERED {
-            self.sent.pop_first();
-        }
+        let forgotten = match self.sent.len() >= REMEMBERED {
+            true => self.sent.pop_first().map(|(id, _)| id),
+            false => None,
+        };
         let whole = harmless(text, false);
         let mut beginning: String = whole.chars().take(REPEATED).collect();
         if beginning.len() < whole.len() {
             beginning.push('…');
         }
-        self.sent.insert(id, Sent { number, beginning, settled: false });
-        format!("[{number}] to {}: {whole}\n", harmless(to.as_str(), false))
+        let to = harmless(to.as_str(), false);
+        let line = format!("[{number}] to {to}: {whole}\n");
+        let said = Said { number, message_id: message.message_id.clone(), to, beginning };
+        self.sent.insert(message.id, Sent { said, settled: false });
+        (line, forgotten)
+    }
+
+    /// What is known of something that was said.
+    pub(crate) fn known(&self, id: SentId) -> Option<&Said> {
+        self.sent.get(&id).map(|sent| &sent.said)
+    }
+
+    /// What an earlier chat said; nothing is waited for that concerns it.
+    pub(crate) fn take_up(&mut self, id: SentId, said: Said) {
+        self.last_number = self.last_number.max(said.number);
+        self.sent.insert(id, Sent { said, settled: true });
+    }
+
+    /// What the screen showed in earlier chats, at most so much of it, and what it did not get to show.
+    pub(crate) fn earlier(&self, history: &[HistoryEntry], most: usize) -> String {
+        let read = |entry: &&HistoryEntry| !matches!(entry, HistoryEntry::Message { read: None, .. });
+        let (before, unread): (Vec<_>, Vec<_>) = history.iter().partition(|entry| read(entry));
+        let mut lines: Vec<String> = before.into_iter().filter_map(|entry| self.line_of(entry)).collect();
+        let mut text = String::new();
+        if !lines.is_empty() {
+            lines.drain(..lines.len().saturating_sub(most));
+            text.push_str("earlier:\n");
+            text.extend(
+                lines.into_iter().map(|line| format!("    {}\n", line.trim_end().replace('\n', "\n    "))),
+            );
+        }
+        text.extend(unread.into_iter().filter_map(|entry| self.line_of(entry)));
+        text
+    }
+
+    fn line_of(&self, entry: &HistoryEntry) -> Option<String> {
+        match entry {
+            HistoryEntry::Message { message, .. } => Some(arrived(message)),
+            HistoryEntry::Report { about, disposition, from } => {
+                let said =
+                    self.sent.values().map(|sent| &sent.said).find(|said| said.message_id == *about)?;
+                Some(reported(said, *disposition, from))
+            }
+            _ => None,
+        }
     }
 
     /// Whether something that was said is neither refused nor told as delivered.
@@ -111,14 +165,12 @@ impl Talk {
     pub(crate) fn told(&mut self, event: &ClientEvent) -> Option<String> {
         match event {
             ClientEvent::SendFailed { id, why } => {
-                let (number, beginning) = self.settle(*id)?;
+                let Said { number, beginning, .. } = self.settle(*id)?;
                 Some(format!("[{number}] ✗ {}  ({beginning})\n", harmless(&why.to_string(), false)))
             }
             ClientEvent::Disposition { id, disposition, from } => {
-                let (number, beginning) = self.settle(*id)?;
-                let (mark, what) = mark(*disposition);
-                let by = harmless(from, false);
-                Some(format!("[{number}] {mark} {what} {by}  ({beginning})\n"))
+                let said = self.settle(*id)?;
+                Some(reported(said, *disposition, from))
             }
             ClientEvent::Received(message) => Some(arrived(message)),
             ClientEvent::ConsentWanted { from, .. } => {
@@ -132,11 +184,17 @@ impl Talk {
         }
     }
 
-    fn settle(&mut self, id: SentId) -> Option<(u64, &str)> {
+    fn settle(&mut self, id: SentId) -> Option<&Said> {
         let sent = self.sent.get_mut(&id)?;
         sent.settled = true;
-        Some((sent.number, &sent.beginning))
+        Some(&sent.said)
     }
+}
+
+/// What became of a message, under its number.
+fn reported(said: &Said, disposition: Disposition, from: &str) -> String {
+    let (mark, what) = mark(disposition);
+    format!("[{}] {mark} {what} {}  ({})\n", said.number, harmless(from, false), said.beginning)
 }
 
 /// A disposition as a mark, and in words before who says so.
@@ -188,13 +246,70 @@ mod tests {
         }
     }
 
+    fn sent(id: u64) -> SentMessage {
+        let parse = |text: &str| cpm_core::ContributionId::parse(text).unwrap();
+        SentMessage {
+            id: SentId(id),
+            to: cpm_client::Recipients::One(uri("sip:bob@example.com")),
+            conversation: cpm_core::ConversationId::parse("f81d4fae-7dec-11d0-a765-00a0c91e6bf6").unwrap(),
+            contribution: parse("abcdef00-1234-4678-90ab-cdef01234567"),
+            in_reply_to: None,
+            message_id: format!("m{id}"),
+            large: false,
+        }
+    }
+
+    /// What was said and shown before: in order, the last of it, with what became of what was said; what was not shown comes
+    /// behind it, and what nobody knows any more is left out.
+    #[test]
+    fn earlier_chats_are_shown() {
+        let mut talk = Talk::default();
+        let bob = uri("sip:bob@example.com");
+        let said =
+            Said { number: 4, message_id: "m9".to_owned(), to: bob.to_string(), beginning: "hi".to_owned() };
+        talk.take_up(SentId(9), said);
+        assert!(!talk.waits());
+        let arrived = cpm_base::DateTime::UNIX_EPOCH;
+        let message = |text: &'static str, read| HistoryEntry::Message {
+            message: Box::new(ReceivedMessage {
+                from: Some(bob.clone()),
+                ..ReceivedMessage::new(
+                    cpm_client::ReceivedId(1),
+                    arrived,
+                    "text/plain",
+                    text.as_bytes().into(),
+                )
+            }),
+            read,
+        };
+        let report = |about: &str| HistoryEntry::Report {
+            about: about.to_owned(),
+            disposition: Disposition::Displayed,
+            from: "sip:bob@example.com".to_owned(),
+        };
+        let history = [
+            message("old", Some(arrived)),
+            message("unseen", None),
+            message("two\nlines", Some(arrived)),
+            report("m9"),
+            report("m1"),
+        ];
+        assert_eq!(
+            talk.earlier(&history, 2),
+            "earlier:\n    sip:bob@example.com: two\n        lines\n    [4] ✓✓ read by sip:bob@example.com  (hi)\n\
+             sip:bob@example.com: unseen\n"
+        );
+        assert_eq!(talk.earlier(&[], 2), "");
+        assert!(talk.said(&sent(10), &bob, "next").0.starts_with("[5] "));
+    }
+
     #[test]
     fn reports_come_under_the_number_of_their_message() {
         let mut talk = Talk::default();
         let bob = uri("sip:bob@example.com");
-        assert_eq!(talk.said(SentId(7), &bob, "hello"), "[1] to sip:bob@example.com: hello\n");
+        assert_eq!(talk.said(&sent(7), &bob, "hello").0, "[1] to sip:bob@example.com: hello\n");
         let long = "x".repeat(60);
-        talk.said(SentId(8), &bob, &long);
+        talk.said(&sent(8), &bob, &long);
         assert!(talk.waits());
         let event = |id, disposition| ClientEvent::Disposition {
             id: SentId(id),
@@ -213,7 +328,8 @@ mod tests {
     fn the_oldest_message_is_forgotten_first() {
         let mut talk = Talk::default();
         for n in 0..=REMEMBERED as u64 {
-            talk.said(SentId(n), &uri("sip:bob@example.com"), "x");
+            let (_, forgotten) = talk.said(&sent(n), &uri("sip:bob@example.com"), "x");
+            assert_eq!(forgotten, (n == REMEMBERED as u64).then_some(SentId(0)));
         }
         assert_eq!((talk.sent.len(), talk.sent.contains_key(&SentId(0))), (REMEMBERED, false));
     }
