@@ -422,29 +422,3 @@ pub fn resume_at(known: &FileIdentity, offered: &FileIdentity, there: u64) -> u6
         };
     if same && there <= known.size { there } else { 0 }
 }
-
-/// A name that a file may be stored under: the last component of what the far side calls it, at most 255 octets, without
-/// separators, control characters and overrides of the writing direction, and none that systems reserve (threats H1).
-/// `None` when nothing is left. What the far side wrote is to be kept apart, to be shown.
-#[must_use]
-pub fn safe_file_name(name: &str) -> Option<String> {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    // A drive or a stream of another name.
-    let last = last.rsplit(':').next().unwrap_or_default();
-    let hidden = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}');
-    let mut kept = String::with_capacity(last.len().min(255));
-    for c in last.chars().filter(|c| !c.is_control() && !hidden(*c) && !"<>\"|?*".contains(*c)) {
-        if kept.len().saturating_add(c.len_utf8()) > 255 {
-            break;
-        }
-        kept.push(c);
-    }
-    let kept = kept.trim_matches([' ', '.']);
-    let stem = kept.split('.').next().unwrap_or_default().trim().to_ascii_uppercase();
-    let device = |prefix: &str| {
-        stem.strip_prefix(prefix)
-            .is_some_and(|rest| rest.len() == 1 && rest.bytes().all(|b| b.is_ascii_digit()))
-    };
-    let reserved = matches!(&*stem, "CON" | "PRN" | "AUX" | "NUL") || device("COM") || device("LPT");
-    if kept.is_empty() || reserved { None } else { Some(kept.into()) }
-}

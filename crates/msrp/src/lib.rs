@@ -105,7 +105,6 @@ pub use event::{
 };
 pub use file::{
     FileEvent, FileIdentity, FileQuery, FileSink, FileSinkOptions, FileSource, HashKind, resume_at,
-    safe_file_name,
 };
 pub use head::{BadHead, Head, HeadError, Method, StartLine};
 pub use limits::Limits;

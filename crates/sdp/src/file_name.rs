@@ -17,9 +17,15 @@ const MAX_EXTENSION: usize = 16;
 const NAMELESS: &str = "file";
 
 impl SafeFileName {
-    /// Makes a safe name of what a peer wrote.
+    /// Makes a safe name of what a peer wrote; `file` where nothing of it can be used.
     #[must_use]
     pub fn new(untrusted: &str) -> SafeFileName {
+        Self::of(untrusted).unwrap_or_else(|| SafeFileName(NAMELESS.into()))
+    }
+
+    /// The same; `None` where nothing of it can be used.
+    #[must_use]
+    pub fn of(untrusted: &str) -> Option<SafeFileName> {
         let last = untrusted.rsplit(is_separator).next().unwrap_or_default();
         let mut name: String = last.chars().filter(|c| !is_invisible(*c)).map(in_its_place).collect();
         // Windows drops both silently, so that another file is meant than was asked for.
@@ -29,7 +35,7 @@ impl SafeFileName {
             name.insert(0, '_');
         }
         cut(&mut name);
-        if name.is_empty() { SafeFileName(NAMELESS.into()) } else { SafeFileName(name) }
+        (!name.is_empty()).then_some(SafeFileName(name))
     }
 
     /// The name.

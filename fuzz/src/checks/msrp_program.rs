@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use cpm_base::{CloseReason, DateTime, FlowId, FlowInfo, Instant, Now, Protocol, Seed, Transport, Trust};
 use cpm_msrp::{
-    Action, Answering, Body, ChunkId, Config, Endpoint, Event, FailureReport, IncomingId, Leg, Limits,
-    Mapping, Matching, Outgoing, Overlap, Role, SessionConfig, SessionId, SessionOptions, Splice,
+    Action, Answering, Body, ByteRange, ChunkId, Config, Endpoint, Event, FailureReport, IncomingId, Leg, LegId,
+    Limits, Mapping, Matching, Outgoing, Overlap, Role, SessionConfig, SessionId, SessionOptions, Splice,
     SpliceEvent, SpliceOptions, Status, TransferId,
 };
 use std::collections::BTreeMap;
@@ -43,6 +43,8 @@ struct End {
     whole: Vec<usize>,
     chunks: Vec<ChunkId>,
     closed: Vec<FlowId>,
+    /// The Message-ID of what came last.
+    heard: Option<String>,
 }
 
 fn start() -> Now {
@@ -62,6 +64,7 @@ impl End {
             whole: Vec::new(),
             chunks: Vec::new(),
             closed: Vec::new(),
+            heard: None,
         }
     }
 
@@ -335,7 +338,8 @@ pub fn msrp_splice(data: &[u8]) {
     let session = ends[0].sessions[0];
     let transfer = ends[0].endpoint.send(now, session, outgoing).expect("a message");
     ends[0].sent.insert(transfer, (0, length, None));
-    let mut run = Run { splice: None, options, new_head, expected: None, length, legs: 0 };
+    let told = BTreeMap::new();
+    let mut run = Run { splice: None, options, new_head, expected: None, length, legs: 0, told };
     for turn in 0..20_000 {
         let steered = turn < 400 && !program.0.is_empty();
         let (op, amount) = if steered { (program.next(), program.next()) } else { (turn, 200) };
@@ -347,6 +351,17 @@ pub fn msrp_splice(data: &[u8]) {
             2..=4 => busy += carry(now, &mut relay, end, flow, 1 + amount * 20),
             5 => end.supply(now, 1 + amount * 30),
             6 if steered && amount % 16 == 0 => end.respond(now, Status::STOP),
+            6 if steered && amount % 16 == 1 => report(now, end, Status::STOP),
+            6 if steered && amount % 16 == 2 => report(now, end, Status::OK),
+            6 if steered && amount % 16 == 3 && number == 0 => end.endpoint.abort(now, transfer),
+            6 if steered && amount % 16 == 3 => {
+                relay.endpoint.handle_closed(now, flow, CloseReason::Failed);
+                end.endpoint.handle_closed(now, flow, CloseReason::Failed);
+            }
+            6 if steered && amount % 16 == 4 => {
+                now = now.plus(Duration::from_secs(amount as u64 / 16));
+                run.time(now, &mut relay);
+            }
             6 => end.respond(now, Status::OK),
             _ if steered => run.steer(now, &mut relay, number, amount),
             _ => {}
@@ -357,6 +372,12 @@ pub fn msrp_splice(data: &[u8]) {
             break;
         }
     }
+    // The connection that the message came on ends, then the others: the splice is told all of it.
+    for flow in 0..4 {
+        relay.endpoint.handle_closed(now, FlowId(flow), CloseReason::PeerClosed);
+        run.events(now, &mut relay);
+    }
+    run.check();
     for (number, end) in ends.iter_mut().chain([&mut relay]).enumerate() {
         for session in end.sessions.clone() {
             end.endpoint.close_session(now, session);
@@ -385,17 +406,22 @@ struct Run {
     expected: Option<Vec<u8>>,
     length: usize,
     legs: usize,
+    /// How often each leg was told its end.
+    told: BTreeMap<LegId, usize>,
 }
 
 impl Run {
     fn steer(&mut self, now: Now, relay: &mut End, number: usize, amount: usize) {
         let Some(splice) = &mut self.splice else { return };
         if amount % 8 == 7 {
-            splice.remove_leg(now, &mut relay.endpoint, cpm_msrp::LegId(1 + number as u64));
+            splice.remove_leg(now, &mut relay.endpoint, LegId(1 + number as u64));
         } else if number > 0 && self.legs < 6 {
             let lag = (amount % 2 == 1).then_some(amount * 40);
             let leg = Leg { session: relay.sessions[number], message_id: None, head: None, lag };
-            self.legs += usize::from(splice.add_leg(now, &mut relay.endpoint, leg).is_ok());
+            if let Ok(leg) = splice.add_leg(now, &mut relay.endpoint, leg) {
+                self.legs += 1;
+                self.told.insert(leg, 0);
+            }
         }
     }
 
@@ -413,17 +439,53 @@ impl Run {
             }
             let Some(splice) = &mut self.splice else { continue };
             splice.handle(now, &mut relay.endpoint, &event);
-            while let Some(told) = splice.poll_event() {
-                if let SpliceEvent::Head(old) = told {
+            self.told(now, relay);
+        }
+        self.told(now, relay);
+        count
+    }
+
+    fn told(&mut self, now: Now, relay: &mut End) {
+        let Some(splice) = &mut self.splice else { return };
+        while let Some(told) = splice.poll_event() {
+            match told {
+                SpliceEvent::Head(old) => {
                     assert!(body(0, self.length).starts_with(&old), "the head is the beginning of the body");
                     let head = vec![b'h'; self.new_head];
                     self.expected = Some([&head, &body(0, self.length)[old.len()..]].concat());
                     splice.set_head(now, &mut relay.endpoint, head.into());
                 }
+                SpliceEvent::LegSent(leg) | SpliceEvent::LegFailed { leg, .. } => {
+                    *self.told.get_mut(&leg).expect("a leg of ours") += 1;
+                }
+                _ => {}
             }
         }
-        count
     }
+
+    /// Time passes for the node in the middle.
+    fn time(&mut self, now: Now, relay: &mut End) {
+        relay.endpoint.handle_timeout(now);
+        self.events(now, relay);
+        if let Some(splice) = &mut self.splice {
+            splice.handle_timeout(now, &mut relay.endpoint);
+        }
+        self.events(now, relay);
+    }
+
+    /// Nothing can come any more: the splice is over and every leg was told one end.
+    fn check(&self) {
+        let Some(splice) = &self.splice else { return };
+        assert!(splice.is_over(), "{splice:?}");
+        assert!(self.told.values().all(|ends| *ends == 1), "{:?}", self.told);
+    }
+}
+
+/// A receiver says what it likes of the message.
+fn report(now: Now, end: &mut End, status: Status) {
+    let Some(message_id) = &end.heard else { return };
+    let range = ByteRange { start: 1, end: None, total: None };
+    let _ = end.endpoint.report(now, end.sessions[0], &[], message_id, range, status);
 }
 
 /// What a receiver has, is what went out.
@@ -433,8 +495,9 @@ fn receiver(end: &mut End, run: &Run) -> usize {
         count += 1;
         let Action::Event(event) = action else { continue };
         match event {
-            Event::Incoming { transfer, .. } => {
+            Event::Incoming { transfer, head, .. } => {
                 end.got.insert(transfer, (0, Vec::new()));
+                end.heard = head.message_id().map(ToString::to_string);
             }
             Event::ChunkEnd { transfer, chunk, complete, .. } => {
                 end.chunks.push(chunk);

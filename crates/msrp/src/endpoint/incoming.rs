@@ -83,13 +83,6 @@ impl Endpoint {
         let Some(message) = self.incoming.get_mut(incoming.0) else { return Inbound::Skip };
         message.last_activity = now.mono;
         message.flow = Some(flow);
-        // A message that is held up is so on the session's other connection too.
-        if !message.held.is_empty() && !message.held.contains(&flow) {
-            message.held.push(flow);
-            if let Some(connection) = self.connections.get_mut(&flow) {
-                connection.paused.insert(incoming);
-            }
-        }
         if let IncomingState::Refused(status) = message.state {
             self.answer(now, flow, &reply, status);
             return Inbound::Skip;

@@ -153,14 +153,9 @@ impl Endpoint {
     /// no error.
     pub fn pause(&mut self, _now: Now, incoming: crate::IncomingId) {
         let Some(message) = self.incoming.get_mut(incoming.0) else { return };
-        let session = self.sessions.get(&message.session);
+        let Some(session) = self.sessions.get(&message.session) else { return };
         // Where both sides connected, its chunks may come on either connection.
-        let used = session.into_iter().flat_map(|session| session.flow().into_iter().chain(session.own));
-        for flow in message.flow.into_iter().chain(used) {
-            if !message.held.contains(&flow) {
-                message.held.push(flow);
-            }
-        }
+        message.held = session.flow().into_iter().chain(session.own).collect();
         for flow in message.held.clone() {
             self.stop_reading(flow, incoming);
         }

@@ -165,6 +165,21 @@ fn selectors_of_files() {
     assert_eq!((evil.name.as_deref(), evil.safe_name().as_str()), (Some("../../etc/passwd\0"), "passwd"));
 }
 
+/// Threat H5: what a file is said to be and what it is called are two things; neither is made of the other.
+#[test]
+fn type_and_name_of_a_file_are_apart() {
+    let read = crate::description::Attribute::read(b"file-selector:name:\"photo.jpg.exe\" type:image/jpeg");
+    let Ok(Some(TypedAttribute::FileSelector(file))) = read.unwrap().typed() else { panic!() };
+    assert_eq!(
+        (file.media_type.as_deref(), file.safe_name().as_str()),
+        (Some("image/jpeg"), "photo.jpg.exe")
+    );
+    let nameless = FileSelector { name: None, ..file.clone() };
+    assert_eq!(nameless.safe_name().as_str(), "file", "no extension is made up");
+    let typeless = FileSelector { media_type: None, ..file.clone() };
+    assert!(typeless.media_type.is_none() && typeless.agrees_with(&file));
+}
+
 /// RFC 5547 §8.3.2: what both say has to be the same; what one does not say does not count.
 #[test]
 fn selectors_agree_where_both_speak() {

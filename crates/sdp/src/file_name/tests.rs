@@ -42,7 +42,9 @@ fn known_bad_names() {
         ("a|b<c>d?e*f\"", "a_b_c_d_e_f_"),
         ("a\u{FF0F}b\u{2215}c", "c"),
     ] {
-        assert_eq!(SafeFileName::new(untrusted).as_str(), safe, "{untrusted:?}");
+        let name = SafeFileName::new(untrusted);
+        assert_eq!(name.as_str(), safe, "{untrusted:?}");
+        assert_eq!(SafeFileName::of(untrusted), (safe != "file").then_some(name), "{untrusted:?}");
     }
     let long = format!("{}.jpeg", "\u{4f60}".repeat(200));
     let cut = SafeFileName::new(&long);

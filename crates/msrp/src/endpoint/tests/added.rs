@@ -202,6 +202,31 @@ fn nicknames_are_asked_for_and_given() {
     assert_quiet(&raw.endpoint);
 }
 
+/// Threat B10: requests that wait for an answer are bounded each way.
+#[test]
+fn requests_beside_messages_are_bounded() {
+    let mut raw = Raw::with(Limits { max_outstanding: 2, ..Limits::default() }, |_| {});
+    raw.bind();
+    raw.endpoint.set_options(raw.session, SessionOptions { nicknames: true, ..SessionOptions::default() });
+    for number in 0..2 {
+        raw.endpoint.request(raw.now, raw.session, "NICKNAME", &[]).unwrap();
+        assert_eq!(
+            raw.request(&format!("abcd000{number}"), "NICKNAME", "Use-Nickname: \"a\"\r\n", None, '$')
+                .matches(" 200 ")
+                .count(),
+            0
+        );
+    }
+    let error = raw.endpoint.request(raw.now, raw.session, "NICKNAME", &[]).unwrap_err();
+    assert!(matches!(error, RequestError::Limit(limit) if limit.limit == "msrp.max_outstanding"));
+    let asked = raw.take().iter().filter(|event| matches!(event, Event::Asked { .. })).count();
+    assert_eq!(asked, 2);
+    let answer = raw.request("abcd0009", "NICKNAME", "Use-Nickname: \"a\"\r\n", None, '$');
+    assert!(answer.starts_with("MSRP abcd0009 403 "), "{answer}");
+    assert!(matches!(raw.fault(), Some(FaultKind::Limit(limit)) if limit.limit == "msrp.max_outstanding"));
+    assert!(!raw.take().iter().any(|event| matches!(event, Event::Asked { .. })));
+}
+
 #[test]
 fn methods_that_nobody_handles_are_answered_501() {
     for method in ["NICKNAME", "AUTH", "WHATEVER"] {

@@ -1,7 +1,7 @@
 //! One endpoint, spoken to in octets.
 
 use super::*;
-use crate::event::{SendError, SendRefusal};
+use crate::event::{Overlap, SendError, SendRefusal};
 use crate::parser::FramingError;
 
 /// An endpoint with one passive session on one accepted flow, and a peer made of text.
@@ -440,11 +440,12 @@ fn the_last_chunk_defines_the_length() {
 /// Threat B6: chunks have to agree on the length.
 #[test]
 fn chunks_that_contradict_one_another_drop_the_message() {
-    let cases: [&[(&str, &str, char)]; 4] = [
+    let cases: [&[(&str, &str, char)]; 5] = [
         &[("1-*/8", "abcd", '+'), ("5-8/9", "EFGH", '$')],
         &[("1-*/4", "abcdE", '+')],
         &[("5-8/*", "EFGH", '+'), ("1-4/*", "abcd", '$')],
         &[("5-8/*", "EFGH", '$'), ("1-9/*", "abcdabcdX", '+')],
+        &[("1-*/*", "abc", '+'), ("9-*/*", "", '$'), ("5-*/*", "", '$')],
     ];
     for case in cases {
         let mut raw = Raw::bound();
@@ -504,15 +505,18 @@ fn open_messages_and_gaps_are_limited() {
     let fields = "Message-ID: oneMore\r\nByte-Range: 1-*/*\r\n";
     assert!(raw.request("abcd0099", "SEND", fields, Some("x"), '+').contains(" 413 "));
     assert!(matches!(raw.fault(), Some(FaultKind::Limit(limit)) if limit.limit == "msrp.max_open_messages"));
-    let mut raw = Raw::bound();
-    for i in 0..65 {
-        assert!(
-            raw.chunk(&format!("abcd00{i:02}"), &format!("{}-*/*", i * 2 + 1), "x", '+').contains(" 200 ")
-        );
+    for overlap in [Overlap::LastStands, Overlap::FirstStands] {
+        let mut raw = Raw::bound();
+        raw.endpoint.set_options(raw.session, SessionOptions { overlap, ..SessionOptions::default() });
+        for i in 0..65 {
+            let range = format!("{}-*/*", i * 2 + 1);
+            assert!(raw.chunk(&format!("abcd00{i:02}"), &range, "x", '+').contains(" 200 "));
+        }
+        raw.take();
+        assert!(raw.chunk("abcd0099", "1001-*/*", "x", '+').contains(" 413 "), "{overlap:?}");
+        assert!(matches!(raw.fault(), Some(FaultKind::Limit(limit)) if limit.limit == "msrp.max_gaps"));
+        assert!(!raw.take().iter().any(|event| matches!(event, Event::Data { .. })), "{overlap:?}");
     }
-    raw.take();
-    assert!(raw.chunk("abcd0099", "1001-*/*", "x", '+').contains(" 413 "));
-    assert!(matches!(raw.fault(), Some(FaultKind::Limit(limit)) if limit.limit == "msrp.max_gaps"));
 }
 
 /// Threat B9: what stands still goes, and so does who sends nothing for ever.
@@ -545,6 +549,39 @@ fn messages_that_stand_still_and_endless_empty_chunks_end() {
     assert_eq!(raw.chunk("abcd0099", "1-*/100", "", '+'), "");
     assert_eq!(raw.closed, [(FlowId(1), CloseReason::ProtocolError)]);
     assert_empty(&raw.endpoint);
+}
+
+/// Threat B9: whoever goes on, however slowly, stands not still; octets in between forgive empty chunks.
+#[test]
+fn messages_that_go_on_slowly_are_taken() {
+    let aborted = |raw: &mut Raw| raw.take().iter().any(|event| matches!(event, Event::Aborted { .. }));
+    let fields = "Message-ID: slow\r\nByte-Range: 1-*/9\r\n";
+    let mut raw = Raw::bound();
+    let text = raw.text("abcd0001", "SEND", fields, Some("abcdefghi"), '$');
+    let body = text.find("abcdefghi").unwrap();
+    raw.feed(text[..body].to_string());
+    for octet in "abcdefghi".chars() {
+        raw.pass(20);
+        raw.feed(octet.to_string());
+        assert!(!aborted(&mut raw), "an octet every 20 s");
+    }
+    assert!(raw.feed(text[body + 9..].to_string()).contains(" 200 "));
+    // A head alone is something too.
+    let mut raw = Raw::bound();
+    raw.chunk("abcd0001", "1-*/6", "abc", '+');
+    raw.pass(29);
+    let text = raw.text("abcd0002", "SEND", "Message-ID: msg12345\r\nByte-Range: 4-*/6\r\n", Some("def"), '$');
+    let body = text.find("def").unwrap();
+    raw.feed(text[..body].to_string());
+    raw.pass(2);
+    raw.drain();
+    assert!(!aborted(&mut raw));
+    assert!(raw.feed(text[body..].to_string()).contains(" 200 "));
+    let mut raw = Raw::bound();
+    for i in 0..100 {
+        assert!(raw.chunk(&format!("abcd0{i:03}"), "1-*/100", "", '+').contains(" 200 "));
+        assert!(raw.chunk(&format!("efgh0{i:03}"), "1-*/100", "x", '+').contains(" 200 "));
+    }
 }
 
 #[test]

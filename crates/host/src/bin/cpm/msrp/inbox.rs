@@ -1,7 +1,7 @@
 //! Where the octets of a message go that comes in: into a file, or nowhere.
 
 use bytes::Bytes;
-use cpm_msrp::safe_file_name;
+use cpm_sdp::SafeFileName;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -39,9 +39,10 @@ impl Stored {
         dir: &Path,
         wished: impl IntoIterator<Item = &'a str>,
     ) -> Result<Stored, String> {
-        let name = wished.into_iter().find_map(safe_file_name).unwrap_or_else(|| "message".to_owned());
+        let name = wished.into_iter().find_map(SafeFileName::of);
+        let name = name.as_ref().map_or("message", SafeFileName::as_str);
         for number in 0..NAMES {
-            let path = dir.join(numbered(&name, number));
+            let path = dir.join(numbered(name, number));
             match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
                 Ok(file) => return Ok(Stored { file: Some(file), path: Some(path), in_order: 0 }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
