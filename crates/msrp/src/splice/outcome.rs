@@ -34,8 +34,9 @@ impl Splice {
         }
     }
 
-    /// The message is refused: at once where its last chunk waits, else with its next one.
-    pub(super) fn refuse(&mut self, now: Now, endpoint: &mut Endpoint, status: Status) {
+    /// Refuses the message, where nobody is left to take it, say: at once where its last chunk waits, else with its next
+    /// one. Its legs give it up. Once its sender knows what became of it, nothing happens.
+    pub fn refuse(&mut self, now: Now, endpoint: &mut Endpoint, status: Status) {
         if self.refused.is_some() || self.over {
             return;
         }

@@ -570,7 +570,8 @@ fn messages_that_go_on_slowly_are_taken() {
     let mut raw = Raw::bound();
     raw.chunk("abcd0001", "1-*/6", "abc", '+');
     raw.pass(29);
-    let text = raw.text("abcd0002", "SEND", "Message-ID: msg12345\r\nByte-Range: 4-*/6\r\n", Some("def"), '$');
+    let text =
+        raw.text("abcd0002", "SEND", "Message-ID: msg12345\r\nByte-Range: 4-*/6\r\n", Some("def"), '$');
     let body = text.find("def").unwrap();
     raw.feed(text[..body].to_string());
     raw.pass(2);

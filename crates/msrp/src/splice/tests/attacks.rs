@@ -108,3 +108,25 @@ fn a_leg_that_repeats_its_reports_is_heard_once() {
         assert!(reports(&world) - before <= most, "{mapping:?} {status} {:?}", world.sender_knows());
     }
 }
+
+/// A message that nobody takes is refused by the function, before or behind its end; what it says then counts no more.
+#[test]
+fn a_message_that_nobody_takes_can_be_refused() {
+    for turns in [6, 1000] {
+        let mut world = World::new(1, SpliceOptions::default());
+        world.legs.clear();
+        let transfer = world.send(&cpim(3000), true);
+        for _ in 0..turns {
+            world.step();
+        }
+        let mut splice = world.splice.take().unwrap();
+        assert!(!splice.is_over());
+        splice.refuse(NOW, &mut world.relay, Status::FORBIDDEN);
+        splice.refuse(NOW, &mut world.relay, Status::STOP);
+        world.splice = Some(splice);
+        world.run();
+        assert_eq!(world.sender_knows(), ["failed Some(403) Refused"], "{turns} {transfer:?}");
+        assert_over(&world, 0);
+        assert_eq!(world.add_leg(1, None), Err(LegError::TooLate));
+    }
+}
