@@ -108,6 +108,6 @@ pub use validate::{
     validate_response,
 };
 pub use view::{
-    AcceptContactRef, CSeqRef, CallIdRef, ContactRef, FromRef, HeaderView, ParamRef, ParamsRef, ToRef,
-    UriRef, ViaRef,
+    AcceptContactRef, CSeqRef, CallIdRef, ContactRef, FromRef, HeaderView, ParamRef, ParamsRef, RouteRef,
+    ToRef, UriRef, ViaRef,
 };

@@ -315,6 +315,34 @@ tagged! {
     ToRef, To;
 }
 
+/// The first Route value (RFC 3261 §20.34).
+#[derive(Debug, Clone, Copy)]
+pub struct RouteRef<'a>(AddressRef<'a>);
+
+impl<'a> RouteRef<'a> {
+    /// The URI.
+    #[must_use]
+    pub const fn uri(&self) -> UriRef<'a> {
+        self.0.uri
+    }
+}
+
+impl<'a> HeaderView<'a> for RouteRef<'a> {
+    const NAME: HeaderName = HeaderName::Route;
+
+    fn read(text: &'a str, limits: &Limits) -> Result<RouteRef<'a>, HeaderError> {
+        read_route(text, limits).map(RouteRef).map_err(error("Route"))
+    }
+}
+
+fn read_route<'a>(text: &'a str, limits: &Limits) -> Result<AddressRef<'a>, Fault> {
+    let mut scan = Scan::new(text);
+    let address = read_address(&mut scan, limits, |_, _| {})?;
+    scan.end(Occurrence::List)?;
+    limits.max_token(address.tag.map_or(0, |tag| tag.text().len()))?;
+    if scan.was_bracketed() { Ok(address) } else { Err(Fault::Syntax("the URI must stand in angle brackets")) }
+}
+
 /// The first Contact value (RFC 3261 §20.10).
 #[derive(Debug, Clone, Copy)]
 pub struct ContactRef<'a>(Option<AddressRef<'a>>);

@@ -236,6 +236,12 @@ pub struct ParamRef<'a> {
 }
 
 impl<'a> ParamRef<'a> {
+    /// The text as it stands there, where it stands without quotes.
+    #[must_use]
+    pub fn plain(self) -> Option<&'a str> {
+        (!self.quoted).then_some(self.text)
+    }
+
     /// What the value means: quotes, escapes and folds are resolved. Borrowed unless it holds an escape or a fold.
     #[must_use]
     pub fn text(self) -> Cow<'a, str> {

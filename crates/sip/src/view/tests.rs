@@ -13,6 +13,7 @@ fn message(fields: &str) -> Option<Message> {
 
 const GOOD: &str = "v: SIP / 2.0 / UDP [2001:db8::9:1] : 5070 ;rport;BRANCH=z9hG4bK77ef;received=::1 , SIP/2.0/TCP x\r\n\
     f: \"Alice; tag=no\" <sip:alice@example.com;x=y>;tag=\"a\\\"b\"\r\n\
+    Route: <sip:c.example;lr>;tag=1 , \"A\" <sip:d>\r\nRoute:<sip:e;lr>\r\n\
     To:\r\n <tel:+1-555>\r\n ;tag\r\n\t= 8h3k\r\n\
     Call-ID: f81d4fae@[::1]\r\n\
     CSeq: 4711 \r\n INVITE\r\n\
@@ -87,6 +88,7 @@ fn faults(fields: &str) -> Vec<HeaderError> {
         fault(headers.view::<ViaRef<'_>>()),
         fault(headers.view::<FromRef<'_>>()),
         fault(headers.view::<ToRef<'_>>()),
+        fault(headers.view::<RouteRef<'_>>()),
         fault(headers.view::<ContactRef<'_>>()),
         fault(headers.view::<CSeqRef<'_>>()),
         fault(headers.view::<CallIdRef<'_>>()),
@@ -100,13 +102,14 @@ fn faults(fields: &str) -> Vec<HeaderError> {
 fn limits_of_views() {
     let Limits { max_token, max_params, .. } = Limits::DEFAULT;
     type Made = fn(usize) -> String;
-    let tokens: [Made; 9] = [
+    let tokens: [Made; 10] = [
         |n| format!("Via: SIP/2.0/UDP a;branch={}", "b".repeat(n)),
         |n| format!("Via: SIP/2.0/{} a", "T".repeat(n)),
         |n| format!("Via: SIP/2.0/UDP a;{}=1", "n".repeat(n)),
         |n| format!("From: <sip:a@b>;tag={}", "t".repeat(n)),
         |n| format!("To: <sip:a@b>;tag={}", "t".repeat(n)),
         |n| format!("Contact: <sip:a@b>;{}", "n".repeat(n)),
+        |n| format!("Route: <sip:a@b>;tag={}", "t".repeat(n)),
         |n| format!("CSeq: 1 {}", "M".repeat(n)),
         |n| format!("Call-ID: {}", "i".repeat(n)),
         |n| format!("Accept-Contact: *;{}", "n".repeat(n)),
@@ -181,6 +184,9 @@ fn agree(fields: &str) -> Result<(), TestCaseError> {
         let owned: Vec<_> = typed.params().iter().map(|(n, v)| (n.to_string(), text(v))).collect();
         prop_assert_eq!(seen, owned);
     }
+    let (view, typed) = (headers.view::<RouteRef<'_>>(), message.typed::<Route>());
+    let sound = view.is_ok_and(|view| view.is_none_or(|view| view.uri().to_uri().is_ok()));
+    prop_assert_eq!(sound, typed.is_ok(), "{:?} {:?}", view, typed);
     let (view, typed) = (headers.view::<ContactRef<'_>>(), message.typed::<Contact>());
     let sound =
         view.is_ok_and(|view| view.and_then(|view| view.uri()).is_none_or(|uri| uri.to_uri().is_ok()));

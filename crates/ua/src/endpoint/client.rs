@@ -260,7 +260,7 @@ impl Endpoint {
         let (Some(via), Some(request)) = (via, client.request.as_mut()) else {
             return self.stranded(now, Departure::Client(id));
         };
-        request.headers_mut().prepend_typed(&via);
+        request.headers_mut().prepend(HeaderName::Via, via);
         self.launch(now, id, flow, branch);
     }
 

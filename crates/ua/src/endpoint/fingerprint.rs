@@ -94,6 +94,11 @@ impl State {
 
 /// The fingerprint of texts in order; where one ends and the next begins counts.
 pub(super) fn fingerprint(key: u64, texts: &[&[u8]]) -> Fingerprint {
+    fingerprint_of(key, texts.iter().copied())
+}
+
+/// The same of texts that need not lie together.
+pub(super) fn fingerprint_of<'a>(key: u64, texts: impl Iterator<Item = &'a [u8]>) -> Fingerprint {
     let mut state = State::new(key);
     for text in texts {
         state.octets(text);

@@ -12,7 +12,7 @@ use alloc::string::{String, ToString};
 use bytes::Bytes;
 use core::net::SocketAddr;
 use cpm_base::{CloseReason, FlowId, LimitExceeded, Now, OpenId, Protocol, Target, Transport};
-use cpm_sip::{Host, Request, Route, SipUri, Uri};
+use cpm_sip::{HeaderName, Host, Request, SipUri, Uri};
 
 /// The greatest payload of a UDP datagram.
 const MAX_UDP_PAYLOAD: usize = 65_507;
@@ -57,8 +57,9 @@ impl Endpoint {
         destination: &Destination,
         outbound: Option<&NextHop>,
     ) -> Result<Hop, Refusal> {
-        let hop = self.next_hop(request, destination, outbound)?;
-        super::routing::fit_strict_router(request)?;
+        let first = super::routing::first_route(request.headers())?;
+        let hop = self.hop_to(request, first.as_ref(), destination, outbound)?;
+        super::routing::fit_strict_router(request, first.as_ref())?;
         Ok(hop)
     }
 
@@ -68,19 +69,30 @@ impl Endpoint {
         destination: &Destination,
         outbound: Option<&NextHop>,
     ) -> Result<Hop, Refusal> {
+        let first = match destination {
+            Destination::Routed => super::routing::first_route(request.headers())?,
+            _ => None,
+        };
+        self.hop_to(request, first.as_ref(), destination, outbound)
+    }
+
+    fn hop_to(
+        &self,
+        request: &Request,
+        first: Option<&Uri>,
+        destination: &Destination,
+        outbound: Option<&NextHop>,
+    ) -> Result<Hop, Refusal> {
         match destination {
             Destination::Flow(flow) if self.flows.get(*flow).is_none() => Err(Refusal::UnknownFlow),
             Destination::Flow(flow) => Ok(Hop::Flow(*flow)),
             Destination::To(transport, remote) => Ok(to_address(*transport, *remote)),
-            Destination::Routed => {
-                let first = request.typed::<Route>().map_err(Refusal::Header)?;
-                match (first, outbound) {
-                    (Some(route), _) => to_uri(route.uri()),
-                    (None, Some(NextHop::Address(transport, remote))) => Ok(to_address(*transport, *remote)),
-                    (None, Some(NextHop::Uri(uri))) => to_uri(uri),
-                    (None, None) => to_uri(request.uri()),
-                }
-            }
+            Destination::Routed => match (first, outbound) {
+                (Some(route), _) => to_uri(route),
+                (None, Some(NextHop::Address(transport, remote))) => Ok(to_address(*transport, *remote)),
+                (None, Some(NextHop::Uri(uri))) => to_uri(uri),
+                (None, None) => to_uri(request.uri()),
+            },
         }
     }
 
@@ -178,7 +190,7 @@ impl Endpoint {
                         };
                         let mut request = request.clone();
                         self.reveal_on(Some(flow), request.headers_mut());
-                        request.headers_mut().prepend_typed(&via);
+                        request.headers_mut().prepend(HeaderName::Via, via);
                         request.ensure_content_length();
                         request.to_bytes()
                     }

@@ -3,6 +3,7 @@
 use super::Endpoint;
 use super::client::User;
 use super::outgoing::{Hop, Stateless, StatelessKind};
+use super::routing::first_route;
 use super::server::Owner;
 use crate::config::SentBy;
 use crate::error::{ProxyRefused, Refusal, Refused};
@@ -11,12 +12,14 @@ use crate::flows::Departure;
 use crate::timers::TimerKey;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 use cpm_base::{FlowId, LimitExceeded, Now, Transport};
 use cpm_sip::{
-    HeaderName, MaxBreadth, MaxForwards, Method, RecordRoute, Request, Response, Route, SipUri, Uri, Via,
+    HeaderError, HeaderName, MaxBreadth, MaxForwards, Method, RecordRoute, Request, Response, Route, SipUri,
+    Uri, Via,
 };
 
 /// One way on for a proxied request.
@@ -45,9 +48,24 @@ pub struct ProxyOptions {
     pub keep_losers: bool,
 }
 
+/// What a received request says of its way, for whoever passes it on.
+#[derive(Debug, Clone)]
+pub(super) struct Passing {
+    mark: LoopMark,
+    /// It was here before.
+    was_here: bool,
+    in_dialog: bool,
+    /// Max-Breadth.
+    breadth: Result<Option<MaxBreadth>, HeaderError>,
+}
+
+/// RFC 3261 §16.6 step 8 and RFC 5393 §4.2.1: half of a keyed hash of what a request is routed by, in hexadecimal digits
+/// where it is written.
+pub(super) type LoopMark = u64;
+
 /// A request that may go on: its loop mark, and the groups of its branches.
 struct Ready {
-    mark: String,
+    mark: LoopMark,
     groups: VecDeque<Vec<(Request, Hop)>>,
 }
 
@@ -66,7 +84,7 @@ pub(super) struct Proxy {
     pub(super) record_route: Option<Uri>,
     pub(super) came_over: Option<Transport>,
     /// What the branches' branch parameters end in: the same when the same request comes round again.
-    pub(super) loop_mark: String,
+    pub(super) loop_mark: LoopMark,
     /// The upstream side cancelled it.
     pub(super) cancelled: bool,
     /// A final response went upstream, or is held.
@@ -153,8 +171,9 @@ impl Endpoint {
     /// Everything that can be refused, before anything is done.
     fn prepare(&self, id: RequestId, groups: &[&[Branch]], options: &ProxyOptions) -> Result<Ready, Refusal> {
         let server = self.servers.get(&id).ok_or(Refusal::Gone)?;
-        let received = server.whole_request().ok_or(Refusal::Gone)?;
-        let received = received.as_ref();
+        if server.answered() {
+            return Err(Refusal::Gone);
+        }
         match server.owner {
             Owner::Function => {}
             Owner::Proxy(_) => return Err(Refusal::Proxied),
@@ -172,14 +191,16 @@ impl Endpoint {
         let count = groups.iter().map(|group| group.len()).fold(0, usize::saturating_add);
         LimitExceeded::check("fork.max_branches", count, self.config.limits.max_branches)
             .map_err(Refusal::Limit)?;
-        let mark = self.loop_mark(received);
-        if self.was_here(received, &mark)? {
+        let passing = match &server.passing {
+            Some(passing) => passing.as_ref().clone(),
+            None => self.passing(server.whole_request().ok_or(Refusal::Gone)?.as_ref()),
+        };
+        if passing.was_here {
             return Err(Refusal::Loop);
         }
         // The configured hop is for what begins; inside of a dialog the Route and the target say it all.
-        let in_dialog = super::via::to_tag(received.headers()).is_some();
-        let outbound = self.config.outbound.as_ref().filter(|_| !in_dialog);
-        let breadth = self.breadth_of(received)?;
+        let outbound = self.config.outbound.as_ref().filter(|_| !passing.in_dialog);
+        let breadth = self.most_breadth(passing.breadth?);
         let mut ready = VecDeque::with_capacity(groups.len());
         for group in groups.iter().filter(|group| !group.is_empty()) {
             let mut branches = Vec::with_capacity(group.len());
@@ -196,13 +217,24 @@ impl Endpoint {
         {
             return Err(Refusal::NoRoute);
         }
-        Ok(Ready { mark, groups: ready })
+        Ok(Ready { mark: passing.mark, groups: ready })
+    }
+
+    /// Reads what a received request says of its way.
+    pub(super) fn passing(&self, request: &Request) -> Passing {
+        let mark = self.loop_mark(request);
+        Passing {
+            mark,
+            was_here: was_here(request, mark),
+            in_dialog: super::via::is_tagged(request.headers()),
+            breadth: request.typed(),
+        }
     }
 
     /// RFC 5393 §5.3.3: how many branches of a request may be open at once.
-    fn breadth_of(&self, request: &Request) -> Result<u32, Refusal> {
+    fn most_breadth(&self, asked: Option<MaxBreadth>) -> u32 {
         let most = u32::try_from(self.config.limits.max_breadth).unwrap_or(u32::MAX);
-        Ok(request.typed::<MaxBreadth>()?.map_or(most, |breadth| breadth.0.min(most)))
+        asked.map_or(most, |breadth| breadth.0.min(most))
     }
 
     /// RFC 3261 §16.4 and §16.6 steps 3, 5 and 6, RFC 5393 §5.3.3: what every request gets on its way through.
@@ -222,19 +254,23 @@ impl Endpoint {
 
     /// RFC 3261 §16.4: a strict router upstream put our Record-Route into the Request-URI; a loose one left it topmost.
     fn take_off_own_route(&self, request: &mut Request) -> Result<(), Refusal> {
-        let routes = request.typed_list::<Route>()?;
         let by_strict_router =
             matches!(request.uri(), Uri::Sip(uri) if uri.is_loose_router()) && self.is_own(request.uri());
-        if let Some((last, others)) = routes.split_last()
-            && by_strict_router
-        {
-            request.set_uri(last.uri().clone());
-            request.headers_mut().set_typed_list(others);
-        } else if let Some(first) = routes.first().filter(|route| self.is_own(route.uri())) {
+        if by_strict_router && request.headers().contains(&HeaderName::Route) {
+            let routes = request.typed_list::<Route>()?;
+            if let Some((last, others)) = routes.split_last() {
+                request.set_uri(last.uri().clone());
+                request.headers_mut().set_typed_list(others);
+            }
+            return Ok(());
+        }
+        let own = |uri: &Uri| self.is_own(uri);
+        if let Some(first) = first_route(request.headers())?.filter(own) {
             request.headers_mut().pop_first_value(&HeaderName::Route);
             // Both sides of a double Record-Route (RFC 5658 §3).
-            let second = routes.get(1).filter(|route| is_double(route.uri()) && self.is_own(route.uri()));
-            if is_double(first.uri()) && second.is_some() {
+            if is_double(&first)
+                && first_route(request.headers())?.filter(is_double).is_some_and(|second| own(&second))
+            {
                 request.headers_mut().pop_first_value(&HeaderName::Route);
             }
         }
@@ -259,38 +295,29 @@ impl Endpoint {
             })
     }
 
-    /// RFC 3261 §16.6 step 8 and RFC 5393 §4.2.1: a keyed hash of what a request is routed by. Not of the method, so that
-    /// CANCEL and ACK go the way of their INVITE.
-    fn loop_mark(&self, request: &Request) -> String {
-        let mut parts = Vec::from([String::from(request.uri().as_str())]);
-        for name in [
+    /// The mark of a request. Not of the method, so that CANCEL and ACK go the way of their INVITE.
+    fn loop_mark(&self, request: &Request) -> LoopMark {
+        const NAMES: [HeaderName; 6] = [
             HeaderName::From,
             HeaderName::To,
             HeaderName::CallId,
             HeaderName::Route,
             HeaderName::ProxyRequire,
             HeaderName::PServedUser,
-        ] {
-            for value in request.headers().get_all(&name) {
-                parts.push(String::from_utf8_lossy(value.as_bytes()).into_owned());
-            }
-            parts.push(String::new());
-        }
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        super::via::hash_text(self.hash_key, &parts)
-    }
-
-    fn was_here(&self, request: &Request, mark: &str) -> Result<bool, Refusal> {
-        let vias = request.typed_list::<Via>()?;
-        Ok(vias.iter().any(|via| {
-            via.branch().is_some_and(|branch| branch.rsplit_once('.').is_some_and(|(_, end)| end == mark))
-        }))
+        ];
+        let fields = NAMES.iter().flat_map(|name| {
+            let values = request.headers().get_all(name).map(|value| value.as_bytes());
+            values.chain([&b""[..]])
+        });
+        let texts = [&b"loop"[..], request.uri().as_str().as_bytes()].into_iter().chain(fields);
+        let hash = super::fingerprint::fingerprint_of(self.hash_key, texts);
+        u64::try_from(hash & u128::from(u64::MAX)).unwrap_or(0)
     }
 
     /// The loop mark for the branch of a client transaction; `None` unless it works for a proxied request.
-    pub(super) fn loop_mark_of(&self, id: TransactionId) -> Option<&str> {
+    pub(super) fn loop_mark_of(&self, id: TransactionId) -> Option<LoopMark> {
         match self.clients.get(&id)?.user() {
-            User::Branch(proxy, _) => self.proxies.get(&proxy).map(|proxy| proxy.loop_mark.as_str()),
+            User::Branch(proxy, _) => self.proxies.get(&proxy).map(|proxy| proxy.loop_mark),
             _ => None,
         }
     }
@@ -387,9 +414,10 @@ impl Endpoint {
             return false;
         }
         let mut request = ack.clone();
-        let hop = self
-            .breadth_of(ack)
-            .and_then(|breadth| self.make_onward(&mut request, breadth))
+        let hop = ack
+            .typed::<MaxBreadth>()
+            .map_err(Refusal::Header)
+            .and_then(|breadth| self.make_onward(&mut request, self.most_breadth(breadth)))
             .and_then(|()| self.hop(&mut request, &Destination::Routed, None));
         let Ok(hop) = hop else {
             self.fault("ua.stray_ack", Fault::StrayAck { flow });
@@ -403,6 +431,18 @@ impl Endpoint {
         self.send_off(now, Departure::Stateless(Box::new(Stateless { what, targets: VecDeque::new() })), hop);
         true
     }
+}
+
+/// Whether a Via of the request bears this mark.
+fn was_here(request: &Request, mark: LoopMark) -> bool {
+    let mark = format!(".{mark:016x}");
+    // Nearly always there is no such text at all.
+    let holds = |value: &[u8]| value.windows(mark.len()).any(|text| text == mark.as_bytes());
+    if !request.headers().get_all(&HeaderName::Via).any(|value| holds(value.as_bytes())) {
+        return false;
+    }
+    let ends = |via: &Via| via.branch().is_some_and(|branch| branch.ends_with(&mark));
+    request.typed_list::<Via>().is_ok_and(|vias| vias.iter().any(ends))
 }
 
 /// What marks both values of a double Record-Route, as proxies in the field do.

@@ -1,21 +1,37 @@
 //! Route and Request-URI (RFC 3261 §12.2.1.1, §16.6 step 6).
 
 use alloc::vec::Vec;
-use cpm_sip::{HeaderError, Request, Route, Uri};
+use cpm_sip::{HeaderError, Headers, Request, Route, RouteRef, Uri};
+
+/// The URI of the first Route value.
+pub(super) fn first_route(headers: &Headers) -> Result<Option<Uri>, HeaderError> {
+    let viewed = match headers.view::<RouteRef<'_>>() {
+        Ok(None) => return Ok(None),
+        Ok(Some(route)) => route.uri().to_uri().ok(),
+        Err(_) => None,
+    };
+    match viewed {
+        Some(uri) => Ok(Some(uri)),
+        // What is wrong with it, and what other limits allow, the typed value says.
+        None => Ok(headers.typed::<Route>()?.map(|route| route.uri().clone())),
+    }
+}
 
 /// When the first hop is a strict router (no `lr`), it expects itself in the Request-URI and the Request-URI at the end
-/// of the Route.
-pub(super) fn fit_strict_router(request: &mut Request) -> Result<(), HeaderError> {
-    if let Some(routes) = strict_route(request)? {
+/// of the Route. `first` is the first hop.
+pub(super) fn fit_strict_router(request: &mut Request, first: Option<&Uri>) -> Result<(), HeaderError> {
+    if let Some(routes) = strict_route(request, first)? {
         lead_strictly(request, routes);
     }
     Ok(())
 }
 
 /// The Route of a request, where its first hop is a strict router.
-pub(super) fn strict_route(request: &Request) -> Result<Option<Vec<Route>>, HeaderError> {
-    let first = request.typed::<Route>()?;
-    let strict = first.is_some_and(|first| first.uri().as_sip().is_some_and(|uri| !uri.is_loose_router()));
+pub(super) fn strict_route(
+    request: &Request,
+    first: Option<&Uri>,
+) -> Result<Option<Vec<Route>>, HeaderError> {
+    let strict = first.and_then(Uri::as_sip).is_some_and(|uri| !uri.is_loose_router());
     if strict { request.typed_list().map(Some) } else { Ok(None) }
 }
 

@@ -7,6 +7,7 @@ pub(super) use load::PeerLoad;
 use super::Endpoint;
 use super::done::Found;
 use super::fingerprint::Fingerprint;
+use super::proxy::Passing;
 use super::reliable::Reliable;
 use super::replaces::Replacing;
 use super::via::{Head, ReplyTo};
@@ -23,7 +24,7 @@ use bytes::Bytes;
 use core::net::IpAddr;
 use core::time::Duration;
 use cpm_base::{FlowId, Instant, Now};
-use cpm_sip::{HeaderName, Method, Request, Response, StatusCode};
+use cpm_sip::{HeaderName, Method, Request, Response, Role, StatusCode};
 
 /// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub(super) struct Server {
     pub(super) request: Option<Box<Request>>,
     /// The octets of any other, until then.
     octets: Option<Bytes>,
+    /// What it says of its way, at a proxy until it has gone on.
+    pub(super) passing: Option<Box<Passing>>,
     pub(super) in_dialog: Option<DialogId>,
     /// The early dialog that a provisional response made.
     pub(super) early: Option<DialogId>,
@@ -199,6 +202,7 @@ impl Endpoint {
             owner,
             octets: (!whole).then(|| request.to_bytes()),
             request: whole.then(|| Box::new(request.clone())),
+            passing: (self.config.role == Role::Proxy).then(|| Box::new(self.passing(request))),
             in_dialog: None,
             early: None,
             reply: head.reply.clone(),
@@ -390,6 +394,7 @@ impl Endpoint {
     pub(super) fn hand_to_branches(&mut self, id: RequestId, proxy: ProxyId) {
         let Some(server) = self.servers.get_mut(&id) else { return };
         server.owner = Owner::Proxy(proxy);
+        server.passing = None;
         if server.is_invite() {
             server.grace = self.config.timers.patience().saturating_mul(2);
             server.give_up_at = server.give_up_at.map(|at| at.plus(server.grace));

@@ -6,6 +6,7 @@ use super::client::User;
 use super::descriptions::{description_of, has_description};
 use super::dialogs::{Dialog, Origin};
 use super::outgoing::{Stateless, StatelessKind};
+use super::routing::{first_route, strict_route};
 use crate::error::{Refusal, Refused, SendRefused};
 use crate::event::{
     Body, Destination, DialogId, Event, InviteFailure, InviteId, LegId, OfferOf, TransactionId,
@@ -119,7 +120,7 @@ impl Endpoint {
         // What may refuse it comes first: it goes back as it came.
         let ready = self.lacks(&request).and_then(|lacks| {
             let hop = self.next_hop(&request, &destination, self.config.outbound.as_ref())?;
-            Ok((lacks, hop, super::routing::strict_route(&request)?))
+            Ok((lacks, hop, strict_route(&request, first_route(request.headers())?.as_ref())?))
         });
         match ready {
             Err(why) => Err(Refused::new(why, request)),
@@ -145,7 +146,7 @@ impl Endpoint {
         self.may_begin()?;
         self.lacks(request)?;
         self.next_hop(request, destination, self.config.outbound.as_ref())?;
-        super::routing::strict_route(request)?;
+        strict_route(request, first_route(request.headers())?.as_ref())?;
         Ok(())
     }
 

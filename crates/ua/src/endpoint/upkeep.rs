@@ -1,6 +1,7 @@
 //! Flows that last: connection reuse by alias (RFC 5923), keep-alives (RFC 5626 §4.4.1, RFC 6223), closing idle ones.
 
 use super::Endpoint;
+use super::via::TopVia;
 use crate::error::Refusal;
 use crate::flows::Flow;
 use crate::timers::TimerKey;
@@ -169,20 +170,18 @@ impl Endpoint {
 
     /// What the Via of a request on this flow says about the flow itself: that we would keep it alive (RFC 6223 §4.1), and
     /// that requests may come back on it (RFC 5923 §4).
-    pub(super) fn flow_params(&self, flow: &Flow, via: &mut Via) {
-        let Some(stream) = flow.stream.as_ref().filter(|stream| !stream.accepted) else { return };
-        let keep = self.config.keep_alive.is_some() && stream.ping_every.is_none();
-        let alias = self.config.reuse_connections && flow.info.transport == Transport::Tls;
-        for (wanted, name) in [(keep, "keep"), (alias, "alias")] {
-            if wanted {
-                // The names are tokens.
-                let _ = via.params_mut().set(name, None);
-            }
-        }
+    pub(super) fn flow_params(&self, flow: &Flow) -> impl Iterator<Item = &'static str> + use<> {
+        let stream = flow.stream.as_ref().filter(|stream| !stream.accepted);
+        let keep =
+            stream.is_some_and(|stream| stream.ping_every.is_none()) && self.config.keep_alive.is_some();
+        let tls = flow.info.transport == Transport::Tls;
+        let alias = stream.is_some() && tls && self.config.reuse_connections;
+        [(keep, "keep"), (alias, "alias")].into_iter().filter_map(|(wanted, name)| wanted.then_some(name))
     }
 
     /// What the topmost Via of a received request says about its flow.
-    pub(super) fn flow_params_received(&mut self, flow: FlowId, via: &Via, headers: &mut Headers) {
+    pub(super) fn flow_params_received(&mut self, flow: FlowId, top: &TopVia, headers: &mut Headers) {
+        let Some(via) = top.of_flow.then(|| headers.typed::<Via>().ok().flatten()).flatten() else { return };
         let Some(known) = self.flows.by_id.get(&flow).filter(|known| known.reliable()) else { return };
         if via.params().get("keep") == Some("")
             && let Some(every) = self.config.keep_alive
@@ -191,7 +190,7 @@ impl Endpoint {
             let _ = via.params_mut().set("keep", Some(&alloc::format!("{}", every.as_secs())));
             headers.replace_first_typed(&via);
         }
-        if via.params().contains("alias") && known.may_alias(via) {
+        if via.params().contains("alias") && known.may_alias(&via) {
             let port = via.port().unwrap_or(super::outgoing::default_port(known.info.transport));
             let remote = core::net::SocketAddr::new(known.info.peer.ip(), port);
             let target = Target { protocol: Protocol::Sip, transport: known.info.transport, remote };

@@ -8,11 +8,12 @@ use crate::event::TransactionId;
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::fmt::Write as _;
 use core::net::SocketAddr;
 use cpm_base::{FlowId, FlowInfo, Protocol, Target, Transport};
 use cpm_sip::{
-    CSeqRef, CallIdRef, FromRef, HeaderError, HeaderName, HeaderText, Headers, Host, Method, Request, Rport,
-    To, ToRef, UserAgent, Via,
+    CSeqRef, CallIdRef, FromRef, HeaderError, HeaderName, HeaderText, Headers, Host, Method, Request, To,
+    ToRef, UserAgent, Via, ViaRef,
 };
 
 /// What begins every branch of RFC 3261.
@@ -33,7 +34,7 @@ pub(super) struct ReplyTo {
 /// The fields of a request that decide where it belongs.
 #[derive(Debug, Clone)]
 pub(super) struct Head {
-    pub(super) via: Via,
+    pub(super) via: TopVia,
     pub(super) reply: ReplyTo,
     pub(super) from_tag: String,
     pub(super) to_tag: Option<String>,
@@ -79,7 +80,7 @@ impl Head {
     }
 
     pub(super) fn branch_text(&self) -> String {
-        self.via.branch().unwrap_or_default().to_string()
+        self.via.branch.clone().unwrap_or_default()
     }
 
     /// That of the INVITE that a CANCEL means.
@@ -91,10 +92,10 @@ impl Head {
     /// CSeq, method and topmost Via.
     fn key_for(&self, key: u64, request: &Request, method: &Method) -> Fingerprint {
         let method = method.as_str().as_bytes();
-        let port = self.via.port().map(u16::to_be_bytes);
+        let port = self.via.port.map(u16::to_be_bytes);
         let port: &[u8] = port.as_ref().map_or(&[], |port| port);
         let (v4, v6, name);
-        let host: &[u8] = match self.via.host() {
+        let host: &[u8] = match &self.via.host {
             Host::V4(address) => {
                 v4 = address.octets();
                 &v4
@@ -104,16 +105,16 @@ impl Head {
                 &v6
             }
             Host::Name(_) => {
-                name = self.via.host().key();
+                name = self.via.host.key();
                 name.as_bytes()
             }
         };
-        let kind: &[u8] = if self.via.host().ip().is_some() { b"address" } else { b"name" };
-        match self.via.rfc3261_branch() {
+        let kind: &[u8] = if self.via.host.ip().is_some() { b"address" } else { b"name" };
+        match self.via.branch.as_deref().filter(|branch| names_a_transaction(branch)) {
             Some(branch) => fingerprint(key, &[branch.as_bytes(), kind, host, port, method]),
             None => {
                 let number = self.cseq.to_be_bytes();
-                let (uri, branch) = (request.uri().key(), self.via.branch().unwrap_or_default());
+                let (uri, branch) = (request.uri().key(), self.via.branch.as_deref().unwrap_or_default());
                 let texts =
                     [uri.as_bytes(), self.from_tag.as_bytes(), self.call_id.as_bytes(), &number, method];
                 let old = fingerprint(key, &texts);
@@ -130,36 +131,118 @@ impl Head {
     }
 }
 
+/// What the topmost Via of a request says that decides where the request belongs.
+#[derive(Debug, Clone)]
+pub(super) struct TopVia {
+    pub(super) host: Host,
+    pub(super) port: Option<u16>,
+    branch: Option<String>,
+    /// It asks for an answer to where the request came from (RFC 3581 §3).
+    symmetric: bool,
+    received: bool,
+    /// It says something about its connection (RFC 6223 `keep`, RFC 5923 `alias`).
+    pub(super) of_flow: bool,
+}
+
+impl TopVia {
+    fn read(headers: &Headers) -> Result<TopVia, HeaderError> {
+        let Ok(view) = headers.view::<ViaRef<'_>>() else {
+            // What is wrong with it, the typed value says.
+            return Err(headers.typed::<Via>().err().unwrap_or(missing("Via")));
+        };
+        let via = view.ok_or(missing("Via"))?;
+        let malformed = |_| HeaderError::Malformed { header: "Via", what: "sent-by is no host" };
+        let mut top = TopVia {
+            host: Host::parse(via.host()).map_err(malformed)?,
+            port: via.port(),
+            branch: via.branch().map(Cow::into_owned),
+            symmetric: false,
+            received: false,
+            of_flow: false,
+        };
+        for (name, _) in via.params().iter() {
+            top.symmetric |= name.eq_ignore_ascii_case("rport");
+            top.received |= name.eq_ignore_ascii_case("received");
+            top.of_flow |= name.eq_ignore_ascii_case("keep") || name.eq_ignore_ascii_case("alias");
+        }
+        Ok(top)
+    }
+}
+
+fn names_a_transaction(branch: &str) -> bool {
+    let begins =
+        branch.get(..MAGIC_COOKIE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(MAGIC_COOKIE));
+    begins && branch.len() > MAGIC_COOKIE.len()
+}
+
 /// RFC 3261 §18.2.1 and RFC 3581 §4: notes in the topmost Via where the message really came from, and says where its
 /// response goes.
 pub(super) fn stamp(
     headers: &mut Headers,
     flow: FlowId,
     info: &FlowInfo,
-) -> Result<(Via, ReplyTo), HeaderError> {
-    let mut via = headers.typed::<Via>()?.ok_or(missing("Via"))?;
-    let symmetric = via.rport() != Rport::Absent;
-    let mut edited = false;
-    if symmetric || via.host().ip() != Some(info.peer.ip()) || via.received().is_some() {
-        via.set_received(info.peer.ip());
-        edited = true;
+) -> Result<(TopVia, ReplyTo), HeaderError> {
+    let via = TopVia::read(headers)?;
+    let TopVia { symmetric, port, .. } = via;
+    if symmetric || via.received || via.host.ip() != Some(info.peer.ip()) {
+        note_source(headers, info.peer, symmetric)?;
     }
-    if symmetric {
-        via.set_rport(info.peer.port());
-        edited = true;
-    }
-    if edited {
-        headers.replace_first_typed(&via);
-    }
-    let port = via.port().unwrap_or(default_port(info.transport));
+    let port = port.unwrap_or(default_port(info.transport));
     let remote = SocketAddr::new(info.peer.ip(), port);
     let target = Target { protocol: Protocol::Sip, transport: info.transport, remote };
     let same_flow = info.transport.is_stream() || symmetric || remote == info.peer;
     Ok((via, ReplyTo { flow: same_flow.then_some(flow), target }))
 }
 
+/// Writes `received`, and `rport` where it was asked for, into the topmost Via.
+fn note_source(headers: &mut Headers, source: SocketAddr, symmetric: bool) -> Result<(), HeaderError> {
+    let noted = headers.view::<ViaRef<'_>>()?.and_then(|via| with_source(&via, source, symmetric));
+    if let Some(text) = noted.and_then(|text| HeaderText::new(&text).ok()) {
+        headers.replace_first_value(&HeaderName::Via, &text);
+        return Ok(());
+    }
+    let mut via = headers.typed::<Via>()?.ok_or(missing("Via"))?;
+    via.set_received(source.ip());
+    if symmetric {
+        via.set_rport(source.port());
+    }
+    headers.replace_first_typed(&via);
+    Ok(())
+}
+
+/// What the typed value would write. `None` for the rare ones that it spells anew: with quoted text or an IPv6 address.
+fn with_source(via: &ViaRef<'_>, source: SocketAddr, symmetric: bool) -> Option<String> {
+    let mut text = String::with_capacity(160);
+    write!(text, "SIP/2.0/{} {}", via.transport(), via.host()).ok()?;
+    if let Some(port) = via.port() {
+        write!(text, ":{port}").ok()?;
+    }
+    let mut received = false;
+    for (name, value) in via.params().iter() {
+        text.push(';');
+        text.push_str(name);
+        if name.eq_ignore_ascii_case("received") {
+            write!(text, "={}", source.ip()).ok()?;
+            received = true;
+        } else if symmetric && name.eq_ignore_ascii_case("rport") {
+            write!(text, "={}", source.port()).ok()?;
+        } else if let Some(value) = value {
+            write!(text, "={}", value.plain()?).ok()?;
+        }
+    }
+    if !received {
+        write!(text, ";received={}", source.ip()).ok()?;
+    }
+    (!via.host().starts_with('[')).then_some(text)
+}
+
 fn missing(header: &'static str) -> HeaderError {
     HeaderError::Missing { header }
+}
+
+/// Whether To has a tag.
+pub(super) fn is_tagged(headers: &Headers) -> bool {
+    headers.view::<ToRef<'_>>().is_ok_and(|to| to.is_some_and(|to| to.tag().is_some()))
 }
 
 /// The To tag of a message.
@@ -207,13 +290,14 @@ impl Endpoint {
     pub(super) fn new_branch(&mut self, id: TransactionId) -> String {
         let random = self.random.public_token(BRANCH_LETTERS);
         match self.loop_mark_of(id) {
-            Some(mark) => format!("{MAGIC_COOKIE}{random}.{mark}"),
+            Some(mark) => format!("{MAGIC_COOKIE}{random}.{mark:016x}"),
             None => format!("{MAGIC_COOKIE}{random}"),
         }
     }
 
-    /// Our Via for a request on this flow; `None` when the flow is not open.
-    pub(super) fn own_via(&self, flow: FlowId, branch: &str) -> Option<Via> {
+    /// Our Via for a request on this flow, with a request for symmetric response routing (RFC 3581 §3); `None` when the flow
+    /// is not open. The branch is one of ours.
+    pub(super) fn own_via(&self, flow: FlowId, branch: &str) -> Option<HeaderText> {
         let flow = self.flows.get(flow)?;
         let info = &flow.info;
         let (host, port) = self.sent_by(info);
@@ -222,9 +306,17 @@ impl Endpoint {
             Transport::Tcp => "TCP",
             Transport::Tls => "TLS",
         };
-        let mut via = Via::new(name, host, port).with_branch(branch).with_rport();
-        self.flow_params(flow, &mut via);
-        Some(via)
+        let mut via = String::with_capacity(128);
+        let written = match port {
+            Some(port) => write!(via, "SIP/2.0/{name} {host}:{port};branch={branch};rport"),
+            None => write!(via, "SIP/2.0/{name} {host};branch={branch};rport"),
+        };
+        written.ok()?;
+        for name in self.flow_params(flow) {
+            via.push(';');
+            via.push_str(name);
+        }
+        HeaderText::new(&via).ok()
     }
 
     /// How we name ourselves on a flow.
@@ -262,3 +354,6 @@ fn names_nobody(headers: &Headers, ours: &HeaderName) -> bool {
     let value = headers.get(ours).map(|value| value.as_bytes());
     value.is_some_and(|value| value.windows(NOBODY.len()).any(|part| part.eq_ignore_ascii_case(NOBODY)))
 }
+
+#[cfg(test)]
+mod tests;

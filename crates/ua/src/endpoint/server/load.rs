@@ -83,7 +83,7 @@ impl Endpoint {
         if server.answered() {
             return;
         }
-        (server.request, server.octets) = (None, None);
+        (server.request, server.octets, server.passing) = (None, None, None);
         let (peer, cancelled) = (server.peer, server.cancelled);
         let cost = server.cost();
         // Its 2xx is still needed, until it is acknowledged or the call over: those are bounded by the number of dialogs.
