@@ -98,6 +98,7 @@ use digest::Guard;
 use places::Places;
 use reg_event::Watcher;
 use registrar::{Accepted, Binding};
+use routing::Ways;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -200,6 +201,8 @@ pub enum CoreEvent {
 #[derive(Debug)]
 struct UserState {
     user: User,
+    /// The ways to the user's Participating Function, if there is one.
+    ways: Option<Ways>,
     bindings: Vec<Binding>,
     third_party: ThirdParty,
 }
@@ -251,7 +254,9 @@ impl SipIpCore {
                 by_identity.insert(identity.address_key(), index);
             }
             let third_party = ThirdParty::new(&mut random);
-            users.push(UserState { user: user.clone(), bindings: Vec::new(), third_party });
+            let back = config.service_uri.as_ref().unwrap_or(&config.uri);
+            let ways = user.participating.as_ref().and_then(|there| Ways::new(there, back, index));
+            users.push(UserState { user: user.clone(), ways, bindings: Vec::new(), third_party });
         }
         SipIpCore {
             config,

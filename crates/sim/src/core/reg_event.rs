@@ -31,9 +31,11 @@ impl SipIpCore {
         request: &Request,
         ports: &mut CorePorts<'_>,
     ) -> bool {
+        if !trusted || *request.method() != Method::Subscribe {
+            return false;
+        }
         let package = request.typed::<Package>().ok().flatten();
-        let is_reg = package.is_some_and(|package| package.package() == "reg");
-        if !trusted || *request.method() != Method::Subscribe || !is_reg {
+        if package.is_none_or(|package| package.package() != "reg") {
             return false;
         }
         match self.user(request.uri()) {

@@ -6,8 +6,8 @@ use super::registrar::{Binding, makes_dialog};
 use super::{CorePorts, SipIpCore};
 use cpm_base::{FlowId, Now, Transport};
 use cpm_sip::{
-    From, HeaderError, HeaderName, PAssertedIdentity, PCalledPartyId, PPreferredIdentity, PServedUser,
-    Privacy, Request, Route, SipUri, StatusCode, To, Uri,
+    From, HeaderError, HeaderName, HeaderText, Headers, PAssertedIdentity, PCalledPartyId,
+    PPreferredIdentity, PServedUser, Privacy, Request, Route, RouteRef, SipUri, StatusCode, ToRef, Uri,
 };
 use cpm_ua::{Branch, Destination, ProxyOptions, Refusal, RequestId};
 
@@ -52,13 +52,14 @@ impl SipIpCore {
         request: Request,
         ports: &mut CorePorts<'_>,
     ) {
-        let own = match request.typed_list::<Route>() {
-            Ok(routes) => routes.into_iter().next().map(|route| route.uri().clone()),
+        let own = match first_route(&request) {
+            Ok(first) => first,
             Err(_) => return Self::refuse(now, id, &request, StatusCode::BAD_REQUEST, ports),
         };
         let own = own.filter(|uri| ports.sip.is_own(uri)).as_ref().and_then(Uri::as_sip).cloned();
         let trusted = self.is_trusted(flow);
-        if !is_in_dialog(&request).unwrap_or(false) && self.subscribed(now, id, trusted, &request, ports) {
+        let in_dialog = is_in_dialog(&request).unwrap_or(false);
+        if !in_dialog && self.subscribed(now, id, trusted, &request, ports) {
             return;
         }
         let sender = match trusted {
@@ -72,7 +73,6 @@ impl SipIpCore {
         match way {
             Err(status) => Self::refuse(now, id, &request, status, ports),
             Ok(branches) => {
-                let in_dialog = is_in_dialog(&request).unwrap_or(false);
                 let stay = makes_dialog(request.method()) && !in_dialog;
                 let record_route = stay.then(|| self.own_route("dialog", None));
                 let options = ProxyOptions { record_route, hold_final: false, ..ProxyOptions::default() };
@@ -131,9 +131,9 @@ impl SipIpCore {
     fn originating(&self, mut request: Request, user: usize) -> Way {
         self.assert_identity(&mut request, user).map_err(bad_request)?;
         let Some(state) = self.users.get(user) else { return Err(StatusCode::FORBIDDEN) };
-        match &state.user.participating {
-            Some(participating) if is_cpm(&request).map_err(bad_request)? => {
-                self.to_service(request, user, participating, SessionCase::Orig)
+        match &state.ways {
+            Some(_) if is_cpm(&request).map_err(bad_request)? => {
+                self.to_service(request, user, SessionCase::Orig)
             }
             // Who has to prove who he is speaks in nobody else's name, where no service looks after that.
             _ if self.guard.is_some() && self.is_of_another(&request, user).map_err(bad_request)? => {
@@ -168,35 +168,21 @@ impl SipIpCore {
     /// The other side: its user's services, then its devices.
     fn terminating(&self, request: Request) -> Way {
         let user = self.user(request.uri()).ok_or(StatusCode::NOT_FOUND)?;
-        let participating = self.users.get(user).and_then(|state| state.user.participating.as_ref());
-        match participating {
-            Some(participating) if is_cpm(&request).map_err(bad_request)? => {
-                self.to_service(request, user, participating, SessionCase::Term)
-            }
-            _ => self.deliver(request),
+        let served = self.users.get(user).is_some_and(|state| state.ways.is_some());
+        if served && is_cpm(&request).map_err(bad_request)? {
+            return self.to_service(request, user, SessionCase::Term);
         }
+        self.deliver(request)
     }
 
-    /// The way back from the Participating Function of a user; from the terminating one it says whose that was.
-    fn after_service(&self, case: SessionCase, user: usize) -> Uri {
-        let back = self.service_uri().clone().with_param("lr", None).with_param("after", Some(case.token()));
-        Uri::Sip(match case {
-            SessionCase::Orig => back,
-            SessionCase::Term => back.with_param("of", Some(&user.to_string())),
-        })
-    }
-
-    fn to_service(
-        &self,
-        mut request: Request,
-        user: usize,
-        participating: &SipUri,
-        case: SessionCase,
-    ) -> Way {
+    fn to_service(&self, mut request: Request, user: usize, case: SessionCase) -> Way {
         let Some(state) = self.users.get(user) else { return Err(StatusCode::NOT_FOUND) };
-        let participating = participating.clone().with_param("lr", None);
-        let routes = [Route::new(Uri::Sip(participating)), Route::new(self.after_service(case, user))];
-        request.headers_mut().set_typed_list(&routes);
+        let Some(ways) = &state.ways else { return Err(StatusCode::NOT_FOUND) };
+        let way = match case {
+            SessionCase::Orig => &ways.originating,
+            SessionCase::Term => &ways.terminating,
+        };
+        request.headers_mut().replace(HeaderName::Route, way.clone());
         let served = match case {
             SessionCase::Orig => request
                 .typed_list::<PAssertedIdentity>()
@@ -291,5 +277,35 @@ impl SipIpCore {
 }
 
 fn is_in_dialog(request: &Request) -> Result<bool, HeaderError> {
-    Ok(request.typed::<To>()?.is_some_and(|to| to.tag().is_some()))
+    Ok(request.headers().view::<ToRef<'_>>()?.is_some_and(|to| to.tag().is_some()))
+}
+
+fn first_route(request: &Request) -> Result<Option<Uri>, StatusCode> {
+    let first = request.headers().view::<RouteRef<'_>>().map_err(bad_request)?;
+    first.map(|route| route.uri().to_uri()).transpose().map_err(|_| StatusCode::BAD_REQUEST)
+}
+
+/// The Route values by which a user's requests go to the Participating Function and back to the core.
+#[derive(Debug)]
+pub(super) struct Ways {
+    originating: HeaderText,
+    terminating: HeaderText,
+}
+
+impl Ways {
+    /// `back` is the core's own URI; from the terminating function it says whose that was.
+    pub(super) fn new(participating: &SipUri, back: &SipUri, user: usize) -> Option<Ways> {
+        let there = participating.clone().with_param("lr", None);
+        let back =
+            |case: SessionCase| back.clone().with_param("lr", None).with_param("after", Some(case.token()));
+        let text = |back: SipUri| {
+            let mut headers = Headers::new();
+            headers.set_typed_list(&[there.clone(), back].map(|uri| Route::new(Uri::Sip(uri))));
+            HeaderText::new(headers.get(&HeaderName::Route)?.as_str()?).ok()
+        };
+        Some(Ways {
+            originating: text(back(SessionCase::Orig))?,
+            terminating: text(back(SessionCase::Term).with_param("of", Some(&user.to_string())))?,
+        })
+    }
 }
