@@ -5,6 +5,7 @@ use crate::inbound::STORE_PATIENCE;
 use crate::large_receive::LargeIn;
 use crate::large_send::LargeOut;
 use crate::origin::Origin;
+use crate::outcome::Outcome;
 use crate::outgoing::{Outgoing, SENT_KEY};
 use crate::rate::ReportRate;
 use crate::receipts::Known;
@@ -12,6 +13,7 @@ use crate::received_state::KEY_PREFIX;
 use crate::registration::Registration;
 use crate::reports::PendingReport;
 use crate::restore::Numbers;
+use crate::rewrite::Rewrite;
 use crate::seen::{Recent, SeenLog};
 use crate::{ClientConfig, ClientEvent, ConfigError, ReceivedId, SentId, SentMessage};
 use cpm_base::{Instant, Metrics, Now, Random, Seed, Trust};
@@ -60,8 +62,10 @@ pub struct Client {
     pub(crate) letters: BTreeMap<SentId, SentMessage>,
     /// What waits from an earlier life goes out at the next opportunity.
     pub(crate) launch_due: bool,
-    /// Messages of an earlier life that arrived, as notifications say, and were not answered there.
-    pub(crate) arrived: Vec<SentId>,
+    /// What became of messages, where the user has not heard it.
+    pub(crate) outcomes: BTreeMap<SentId, Outcome>,
+    /// Names of records that the store did not keep.
+    pub(crate) rewrites: BTreeMap<String, Rewrite>,
     /// What outlives this client.
     pub(crate) state: StateWriter,
     pub(crate) metrics: Metrics,
@@ -112,7 +116,8 @@ impl Client {
             outbox: BTreeMap::new(),
             letters: BTreeMap::new(),
             launch_due: false,
-            arrived: Vec::new(),
+            outcomes: BTreeMap::new(),
+            rewrites: BTreeMap::new(),
             state: StateWriter::new(STORE_PATIENCE),
             metrics: Metrics::default(),
         })
@@ -165,6 +170,8 @@ impl Client {
         self.transactions.is_empty()
             && self.storing.is_empty()
             && self.outbox.is_empty()
+            && self.outcomes.is_empty()
+            && self.rewrites.is_empty()
             && self.state.is_idle()
             && self.owed.waiting() == 0
             && self.asking_seen.is_empty()
@@ -299,6 +306,7 @@ impl Client {
             None if written.key.starts_with(KEY_PREFIX) => self.received_written(now, ports, written),
             None => self.numbers_written(now, ports, written),
         }
+        self.note_written(now, ports, written);
     }
 }
 
@@ -320,7 +328,8 @@ impl Function for Client {
         while let Some(written) = self.state.given_up(now, ports.host) {
             self.written(now, ports, &written);
         }
-        self.tell_arrived(now, ports);
+        self.rewrite_timeout(now, ports);
+        self.tell_restored(now, ports);
         if core::mem::take(&mut self.launch_due) {
             self.release_held(now, ports);
         }
@@ -334,7 +343,8 @@ impl Function for Client {
             self.storing_next_timeout(),
             self.seen_next_timeout(),
             self.state.next_timeout(),
-            (self.launch_due || !self.arrived.is_empty()).then_some(Instant::ZERO),
+            self.rewrite_next_timeout(),
+            (self.launch_due || self.outcomes.values().any(|it| it.restored)).then_some(Instant::ZERO),
             self.sending_next_timeout(),
             self.receiving_next_timeout(),
         ];

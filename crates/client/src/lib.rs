@@ -47,6 +47,7 @@ mod large_send;
 mod media;
 mod message;
 mod origin;
+mod outcome;
 mod outgoing;
 mod pager;
 mod rate;
@@ -56,6 +57,7 @@ mod received_state;
 mod registration;
 mod reports;
 mod restore;
+mod rewrite;
 mod seen;
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,8 @@ pub(crate) struct Outgoing {
     /// The CPIM message, octet for octet.
     pub(crate) cpim: Bytes,
     pub(crate) stage: Stage,
+    /// It is from an earlier life, and may have gone out there.
+    pub(crate) restored: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +106,7 @@ impl Client {
         self.outbox.insert(outgoing.sent.id, outgoing);
         // One that has no answer is kept for that.
         if let Some((message_id, number)) = forgotten
-            && !self.outbox.contains_key(&SentId(number))
+            && !self.is_under_way(SentId(number))
         {
             self.letters.remove(&SentId(number));
             self.state.remove(now, ports.host, &key_of(&message_id));
@@ -125,9 +127,9 @@ impl Client {
         match (waits, written.result) {
             (Some(id), Ok(())) => self.set_stage(id, Stage::Waiting),
             // What was perhaps kept all the same may not go out in a later life: the user hears that it failed.
-            (Some(id), Err(_)) => self.finished(now, ports, id, Err(Failure::NotStored)),
-            (None, Ok(())) => return,
-            (None, Err(_)) => return self.metrics.count("client.state_not_stored"),
+            (Some(id), Err(_)) if written.silent => self.finished(now, ports, id, Err(Failure::NotStored)),
+            (Some(id), Err(_)) => self.not_kept(now, ports, id),
+            (None, _) => return self.outcome_written(now, ports, message_id, written),
         }
         self.launch_waiting(now, ports);
     }
@@ -256,33 +258,6 @@ impl Client {
         self.finished(now, ports, id, Err(why.into()));
     }
 
-    /// The user hears what became of a message on its way. One of which the far side may have got something all the same is
-    /// still recognised in notifications.
-    pub(crate) fn finished(
-        &mut self,
-        now: Now,
-        ports: &mut Ports<'_, ClientEvent>,
-        id: SentId,
-        outcome: Result<Option<String>, Failure>,
-    ) {
-        let Some(outgoing) = self.outbox.remove(&id) else { return };
-        let never_arrived = match &outcome {
-            Err(Failure::Rejected { .. } | Failure::NotStored | Failure::Refused(_) | Failure::Expired) => {
-                true
-            }
-            Err(Failure::Cancelled) => outgoing.stage != Stage::UnderWay,
-            _ => false,
-        };
-        if never_arrived {
-            self.sent.forget(&outgoing.sent.message_id);
-        }
-        self.write_sent(now, ports, id);
-        ports.host.event(match outcome {
-            Ok(message_uid) => ClientEvent::Sent { id, message_uid },
-            Err(why) => ClientEvent::SendFailed { id, why },
-        });
-    }
-
     /// A notification said something new of a message: its record says so too.
     pub(crate) fn told(
         &mut self,
@@ -299,10 +274,10 @@ impl Client {
     /// Writes what is to be known of a sent message after a restart. A message of which a notification came has arrived: it
     /// is not sent again, so that its content goes. When nothing more can be told, all of it goes; but for its number, as long
     /// as nothing else keeps that.
-    fn write_sent(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, id: SentId) {
+    pub(crate) fn write_sent(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, id: SentId) {
         let Some(letter) = self.letters.get(&id) else { return };
         let key = key_of(&letter.message_id);
-        let over = !self.outbox.contains_key(&id) && self.sent.is_final(&letter.message_id);
+        let over = !self.is_under_way(id) && self.sent.is_final(&letter.message_id);
         if over && self.is_durable(id) {
             self.letters.remove(&id);
             return self.state.remove(now, ports.host, &key);
@@ -314,18 +289,15 @@ impl Client {
         }
     }
 
-    /// The user hears of messages of an earlier life that arrived before they were answered.
-    pub(crate) fn tell_arrived(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
-        for id in core::mem::take(&mut self.arrived) {
-            ports.host.event(ClientEvent::Sent { id, message_uid: None });
-            self.write_sent(now, ports, id);
-        }
+    /// Whether a message is not answered, or its user has not heard of that.
+    fn is_under_way(&self, id: SentId) -> bool {
+        self.outbox.contains_key(&id) || self.outcomes.contains_key(&id)
     }
 
     /// Takes the records out that were kept for their numbers alone.
     pub(crate) fn remove_finished(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>) {
         let over = |(id, letter): (&SentId, &SentMessage)| {
-            let over = !self.outbox.contains_key(id) && self.sent.is_final(&letter.message_id);
+            let over = !self.is_under_way(*id) && self.sent.is_final(&letter.message_id);
             (over && self.is_durable(*id)).then_some(*id)
         };
         let over: Vec<SentId> = self.letters.iter().filter_map(over).collect();

@@ -63,6 +63,7 @@ impl Client {
             content: vec![message.content_type.essence()],
             cpim,
             stage: Stage::Storing,
+            restored: false,
         };
         // What counts is all that the MESSAGE would carry.
         let mut request = self.outgoing_request(Method::Message, &outgoing);
@@ -103,7 +104,7 @@ impl Client {
         if message.anonymous && message.reply_to.as_ref().is_some_and(own) {
             return Err(SendRefusal::NotAnonymous);
         }
-        if self.outbox.len() >= self.config.limits.max_unanswered {
+        if self.outbox.len().saturating_add(self.outcomes.len()) >= self.config.limits.max_unanswered {
             return Err(SendRefusal::Busy);
         }
         Ok(())

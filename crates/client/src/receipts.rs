@@ -107,7 +107,7 @@ impl Client {
     }
 
     /// Something happened to a message: it is kept, and what follows from it follows when the store has it.
-    fn change(
+    pub(crate) fn change(
         &mut self,
         now: Now,
         ports: &mut Ports<'_, ClientEvent>,
@@ -127,9 +127,6 @@ impl Client {
         ports: &mut Ports<'_, ClientEvent>,
         written: &Written,
     ) {
-        if written.result.is_err() {
-            self.metrics.count("client.state_not_stored");
-        }
         // What is being written next is not kept yet.
         if let Some(id) = id_of_key(&written.key).filter(|_| !written.goes_on) {
             self.settle(id);

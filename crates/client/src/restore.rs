@@ -3,12 +3,13 @@
 //! | name | what it is |
 //! |---|---|
 //! | `client/numbers` | up to where [`SentId`]s and received ones have been given |
-//! | `client/sent/<IMDN Message-ID>` | a sent message, while more may be told of it; with its content until it was answered |
+//! | `client/sent/<IMDN Message-ID>` | a sent message, while more may be told of it; with its content until it was answered, then with the answer until the user has heard it |
 //! | `client/received/<number>/<token>` | what happened to a received message since it arrived |
 //!
 //! What arrived is read in `history.rs`.
 
 use crate::message::Recipients;
+use crate::outcome::{Outcome, read_outcome, write_outcome};
 use crate::outgoing::{Outgoing, SENT_KEY, Stage};
 use crate::received_state::KEY_PREFIX;
 use crate::{Client, ClientConfig, ClientEvent, ConfigError, ReceivedId, SentId, SentMessage};
@@ -20,7 +21,7 @@ use cpm_sip::Uri;
 
 const NUMBERS_KEY: &str = "client/numbers";
 const NUMBERS: ([u8; 4], u16) = (*b"CLNU", 1);
-const SENT: ([u8; 4], u16) = (*b"CLSN", 1);
+const SENT: ([u8; 4], u16) = (*b"CLSN", 2);
 /// So many numbers are taken from the store at a time.
 const BLOCK: u64 = 1_000;
 /// What a record may have besides the content of a message: identifiers, the addresses of a group.
@@ -47,6 +48,8 @@ struct SentRecord {
     known: Option<Bytes>,
     /// The network has not answered for it.
     unanswered: bool,
+    /// What became of it, where the user has perhaps not heard that.
+    outcome: Option<Outcome>,
 }
 
 impl Client {
@@ -127,7 +130,6 @@ impl Client {
         written: &Written,
     ) {
         if written.result.is_err() {
-            self.metrics.count("client.state_not_stored");
             self.numbers.kept = self.numbers.durable;
         } else if !written.goes_on {
             self.numbers.durable = self.numbers.kept;
@@ -166,13 +168,14 @@ impl Client {
             record.bytes(&known);
         }
         record.flag(outgoing.is_some() || self.outbox.contains_key(&sent.id));
+        write_outcome(&mut record, self.outcomes.get(&sent.id));
         record.finish()
     }
 
     /// Takes up what was sent, in the order of sending.
     fn restore_sent(&mut self, mut records: Vec<SentRecord>) {
         records.sort_by_key(|record| record.sent.id);
-        for SentRecord { sent, outgoing, known, unanswered } in records {
+        for SentRecord { sent, outgoing, known, unanswered, outcome } in records {
             self.numbers.sent = self.numbers.sent.max(sent.id.0);
             let known = known.map(|known| self.sent.restore_message(&known, RECORD_OVERHEAD));
             if matches!(known, Some(Err(_))) {
@@ -181,15 +184,18 @@ impl Client {
             if let Some(outgoing) = outgoing {
                 self.launch_due |= self.config.registrar.is_none();
                 self.outbox.insert(sent.id, outgoing);
+            } else if let Some(outcome) = outcome {
+                self.outcomes.insert(sent.id, outcome);
             } else if unanswered {
-                self.arrived.push(sent.id);
+                // It arrived, as a notification says.
+                self.outcomes.insert(sent.id, Outcome { result: Ok(None), restored: true });
             }
             self.letters.insert(sent.id, sent);
         }
-        let (outbox, arrived, dispositions) = (&self.outbox, &self.arrived, &self.sent);
+        let (outbox, outcomes, dispositions) = (&self.outbox, &self.outcomes, &self.sent);
         let told = |id: &SentId, letter: &mut SentMessage| {
             outbox.contains_key(id)
-                || arrived.contains(id)
+                || outcomes.contains_key(id)
                 || dispositions.number(&letter.message_id).is_some()
         };
         self.letters.retain(told);
@@ -203,8 +209,9 @@ impl SentRecord {
         let outgoing = if record.flag()? { Some(read_outgoing(&mut record, &sent)?) } else { None };
         let known = if record.flag()? { Some(Bytes::copy_from_slice(record.bytes()?)) } else { None };
         let unanswered = record.flag()?;
+        let outcome = read_outcome(&mut record)?;
         record.finish()?;
-        Ok(SentRecord { sent, outgoing, known, unanswered })
+        Ok(SentRecord { sent, outgoing, known, unanswered, outcome })
     }
 }
 
@@ -277,6 +284,7 @@ fn read_outgoing(record: &mut RecordReader<'_>, sent: &SentMessage) -> Result<Ou
         content,
         cpim: Bytes::copy_from_slice(record.bytes()?),
         stage: Stage::Held,
+        restored: true,
     })
 }
 

@@ -22,7 +22,9 @@ pub struct QueryId(pub u64);
 pub enum Query {
     /// Find the addresses of a SIP next hop (RFC 3263 is the host's work). Answered by [`Reply::Resolved`].
     Resolve(NameQuery),
-    /// Keep this record. The peer is told that its message was taken only after [`Reply::Stored`] with `Ok`.
+    /// Keep this record. The peer is told that its message was taken only after [`Reply::Stored`] with `Ok`; after `Err` it
+    /// must not be kept. What a node that is gone still had asked for is kept before its records are read for the next
+    /// life, or never: coming later, it would take the place of something newer.
     Store(Record),
     /// What a user of ours wants done with what comes for him (TS 8.4.1). Answered by [`Reply::Preferences`].
     Preferences(Uri),

@@ -25,6 +25,8 @@ pub struct Written {
     pub key: String,
     /// Whether it is kept; a store that was silent failed.
     pub result: Result<(), StoreError>,
+    /// The store was silent: it may be kept all the same.
+    pub silent: bool,
     /// Whether something newer is being written under the name.
     pub goes_on: bool,
 }
@@ -70,6 +72,17 @@ impl StateWriter {
         query: QueryId,
         result: Result<(), StoreError>,
     ) -> Option<Written> {
+        self.over(now, host, query, result, false)
+    }
+
+    fn over<E>(
+        &mut self,
+        now: Now,
+        host: &mut HostQueue<E>,
+        query: QueryId,
+        result: Result<(), StoreError>,
+        silent: bool,
+    ) -> Option<Written> {
         let (key, _) = self.under_way.remove(&query)?;
         let next = self.names.get_mut(&key).and_then(Option::take);
         let goes_on = next.is_some();
@@ -77,20 +90,26 @@ impl StateWriter {
             Some(record) => self.write(now, host, record),
             None => drop(self.names.remove(&key)),
         }
-        Some(Written { key, result, goes_on })
+        Some(Written { key, result, silent, goes_on })
     }
 
     /// One of the writes that the store has been silent about for too long; to be called until there is none.
     pub fn given_up<E>(&mut self, now: Now, host: &mut HostQueue<E>) -> Option<Written> {
         let query =
             self.under_way.iter().find(|(_, (_, deadline))| *deadline <= now.mono).map(|(id, _)| *id)?;
-        self.replied(now, host, query, Err(StoreError::Failed))
+        self.over(now, host, query, Err(StoreError::Failed), true)
     }
 
     /// When [`StateWriter::given_up`] has something to say.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         self.under_way.values().map(|(_, deadline)| *deadline).min()
+    }
+
+    /// Whether something is being written under a name.
+    #[must_use]
+    pub fn is_writing(&self, key: &str) -> bool {
+        self.names.contains_key(key)
     }
 
     /// Whether nothing is being written.

@@ -35,7 +35,7 @@ impl Story {
         self.arena.settle();
         if self.dice.one_in(3) {
             self.note(format!("{} starts again in quiet", self.arena.name(device)));
-            self.arena.restart(device);
+            self.restart(device);
             self.arena.settle();
             return;
         }
@@ -110,7 +110,7 @@ impl Story {
         let down = self.dice.pick(&[0, 10, 2_000]);
         self.pass(Duration::from_millis(down));
         self.arena.world.heal();
-        self.arena.restart(device);
+        self.restart(device);
     }
 
     /// A node asks its store to keep something, and crashes before it has an answer.

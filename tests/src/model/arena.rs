@@ -6,16 +6,17 @@ use super::plan::{MessagePlan, Plan, RecordPlan};
 use crate::scene::{Told, uri};
 use cpm_base::Instant;
 use cpm_client::{
-    Client, ClientConfig, ClientEvent, NewMessage, ReceivedMessage, SentMessage, Strangers, contact_uri,
+    Client, ClientConfig, ClientEvent, HistoryEntry, NewMessage, ReceivedMessage, SentMessage, Strangers,
+    contact_uri,
 };
 use cpm_core::outside::Preferences;
-use cpm_core::{Node, NodeConfig, Ports};
+use cpm_core::{Node, NodeConfig, Ports, standing};
 use cpm_participating::{ParticipatingConfig, ParticipatingFunction, Recording, WithoutPreferences};
 use cpm_sim::{
     CoreConfig, Handle, Happened, Link, NodeId, Outcome, Place, SipIpCore, User, Violation, World,
 };
 use cpm_sip::SipUri;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct DeviceState {
     /// Where in the world's events each of its lives began.
     pub lives: Vec<usize>,
     pub registered: bool,
+    /// How many events there had been when it left, where it did.
+    pub left: Option<usize>,
 }
 
 /// A message that was sent.
@@ -204,8 +207,22 @@ impl Arena {
     }
 
     pub fn leave(&mut self, id: DeviceId) {
+        let events = self.world.events().len();
         let taken = self.command(id, |client, now, ports| client.deregister(now, ports)).is_ok();
-        self.devices.get_mut(&id).expect("a device").registered &= !taken;
+        let device = self.devices.get_mut(&id).expect("a device");
+        device.registered &= !taken;
+        device.left = Some(events);
+    }
+
+    /// A device that crashed on its way out never said that it left: its binding stands (RFC 3261 §10.2.2), and who starts
+    /// it again finds it registered.
+    fn never_left(&self, id: DeviceId) -> bool {
+        let device = &self.devices[&id];
+        let left = |from: usize| {
+            let mut later = self.told(id).into_iter().filter(|(place, _, _)| *place >= from);
+            later.any(|(_, _, event)| matches!(event, ClientEvent::Deregistered))
+        };
+        !device.registered && device.left.is_some_and(|from| !left(from))
     }
 
     /// Sends a message; `None` when the client refuses it.
@@ -239,11 +256,25 @@ impl Arena {
     pub fn restart(&mut self, id: DeviceId) {
         let handle = self.devices[&id].handle;
         let begins = self.world.events().len();
+        let never_left = self.never_left(id);
         self.world.restart_from_store(handle);
-        self.devices.get_mut(&id).expect("a device").lives.push(begins);
+        let device = self.devices.get_mut(&id).expect("a device");
+        device.lives.push(begins);
+        device.registered |= never_left;
         if self.devices[&id].registered {
             self.register(id);
         }
+    }
+
+    /// The messages that a device would show as read when it starts: what its store knows.
+    pub fn read_in_history(&self, id: DeviceId) -> BTreeSet<String> {
+        let stored = self.world.stored(self.devices[&id].handle).iter().map(|stored| stored.record.clone());
+        let history = Client::history(&standing(stored), &client_config(&self.plan, id));
+        let read = |entry: HistoryEntry| match entry {
+            HistoryEntry::Message { message, read: Some(_) } => message.message_id,
+            _ => None,
+        };
+        history.into_iter().filter_map(read).collect()
     }
 
     /// What a device told, with its place among all events and its life.
@@ -341,5 +372,5 @@ fn device(world: &mut World<Told>, plan: &Plan, id: DeviceId) -> DeviceState {
     world.set_builder(handle, move |seed, records| {
         Client::restored(config.clone(), seed, records).expect("a good configuration")
     });
-    DeviceState { handle, name, lives: vec![0], registered: false }
+    DeviceState { handle, name, lives: vec![0], registered: false, left: None }
 }

@@ -280,7 +280,7 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
         && passes
         && known
         && reporters.clone().any(|device| arena.plan.device(*device).delivery_reports || on_behalf);
-    let owed = |reading: &&&Reading| reading.owed && reading.device.0 == plan.to;
+    let owed = |reading: &&&Reading| reading.owed && !reading.forgotten && reading.device.0 == plan.to;
     let display_owed =
         plan.display && passes && !plan.anonymous && seen.readings.iter().any(|reading| owed(&reading));
     // The core takes nothing from a device that left.
@@ -289,9 +289,12 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
     };
     let display_heard = display_owed && seen.readings.iter().filter(owed).any(|reading| is_there(&reading));
     if exact(story, found.number) {
+        // Who read it has it: a delivery that is told behind the reading says nothing new (RFC 5438 §4, states of a message).
+        let overtaken = displayed > 0 && delivered == 0 && reading_came_first(story, sending);
         // What the interworking function took first is its to speak of.
         let may_be_silent = on_behalf && seen.fate.interworked && delivered == 0;
-        found.check(delivered == usize::from(delivery_owed) || may_be_silent, || {
+        let wanted = usize::from(delivery_owed && !overtaken);
+        found.check(delivered == wanted || may_be_silent, || {
             format!("delivery told {delivered} times, owed: {delivery_owed}")
         });
         found.check(displayed == usize::from(display_heard), || {
@@ -304,6 +307,15 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
         });
         found.check(!display_heard || displayed > 0, || "no reading was told".to_owned());
     }
+}
+
+/// Whether the sender's device got the reading before any delivery: from another device of the recipient.
+fn reading_came_first(story: &Story, sending: &Sending) -> bool {
+    let about = format!("<message-id>{}</message-id>", sending.sent.message_id);
+    let name = story.arena.name(sending.plan.from);
+    let to = story.arena.world.trace().entries().iter().filter(|entry| entry.to == name);
+    let mut octets = to.filter_map(|entry| entry.bytes.as_ref()).filter(|it| contains(it, about.as_bytes()));
+    octets.next().is_some_and(|first| contains(first, b"<displayed/>"))
 }
 
 /// A notification is kept, and sent again until somebody takes it, through crashes and over ways that are cut; a second

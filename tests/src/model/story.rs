@@ -5,7 +5,7 @@ use super::plan::{FUNCTION_RESTARTS, MessagePlan, NOBODY, Plan, RESTARTS, Troubl
 use crate::dice::Dice;
 use cpm_client::{ClientEvent, ReceivedId, ReceivedMessage};
 use cpm_core::StoreError;
-use cpm_sim::{Link, QueryFault, QueryKind, QueryTrouble};
+use cpm_sim::{Link, QueryFault, QueryKind, QueryTrouble, TraceEntry};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub struct Reading {
     pub owed: bool,
     /// Whether the device of the sender was registered.
     pub registered: super::fate::Registered,
+    /// The device crashed before its store knew: for its next life nobody has read it.
+    pub forgotten: bool,
 }
 
 pub struct Story {
@@ -193,8 +195,8 @@ impl Story {
             return;
         }
         let known = |message_id: &str, story: &Story| {
-            let same = |reading: &Reading| reading.device == device && reading.message_id == message_id;
-            story.readings.iter().any(same)
+            let same = |reading: &&Reading| reading.device == device && reading.message_id == message_id;
+            story.readings.iter().filter(same).any(|reading| !reading.forgotten)
         };
         let shown: Vec<(ReceivedId, String)> = self
             .shown(device)
@@ -206,7 +208,7 @@ impl Story {
             let owed = self.arena.command(device, |client, now, ports| client.mark_read(now, ports, id));
             self.note(format!("{} reads {message_id}, report: {owed}", self.arena.name(device)));
             let registered = self.arena.registered();
-            self.readings.push(Reading { device, message_id, owed, registered });
+            self.readings.push(Reading { device, message_id, owed, registered, forgotten: false });
         }
     }
 
@@ -298,7 +300,16 @@ impl Story {
         self.arena.world.crash(handle);
         let down = self.dice.pick(&[0, 10, 2_000, 20_000]);
         self.pass(Duration::from_millis(down));
+        self.restart(device);
+    }
+
+    /// A device starts again. What its user read and its store does not know of is not read in its next life.
+    pub(super) fn restart(&mut self, device: DeviceId) {
         self.arena.restart(device);
+        let read = self.arena.read_in_history(device);
+        for reading in self.readings.iter_mut().filter(|reading| reading.device == device) {
+            reading.forgotten |= !read.contains(&reading.message_id);
+        }
     }
 
     /// The faults end; everything settles, everything is read.
@@ -328,8 +339,24 @@ impl Story {
         self.arena.settle();
     }
 
-    /// What happened, for people.
+    /// What happened, for people: with `CPM_LINES` set a line for each thing, queries among them, instead of a ladder.
     pub fn tale(&self) -> String {
-        format!("{}\n{}", self.log.join("\n"), self.arena.ladder())
+        let trace = match std::env::var_os("CPM_LINES") {
+            Some(_) => self.arena.world.trace().entries().iter().map(line).collect::<Vec<_>>().join("\n"),
+            None => self.arena.ladder(),
+        };
+        format!("{}\n{trace}", self.log.join("\n"))
     }
+}
+
+/// An entry, and which message is in it: `+` delivered, `++` displayed.
+fn line(entry: &TraceEntry) -> String {
+    let text = String::from_utf8_lossy(entry.bytes.as_deref().unwrap_or_default());
+    let between = |from: &str, to: &str| Some(text.split_once(from)?.1.split_once(to)?.0);
+    let about = between("<message-id>", "</message-id>").map(|id| match text.contains("<displayed/>") {
+        true => format!(" ++{id}"),
+        false => format!(" +{id}"),
+    });
+    let about = about.or_else(|| Some(format!(" {}", between("imdn.Message-ID: ", "\r\n")?)));
+    format!("{entry}{}", about.unwrap_or_default())
 }

@@ -98,6 +98,9 @@ fn a_message_is_kept_before_it_goes_out() {
     assert!(record.value.is_some());
     let request = rig.next_request(Method::Message);
     rig.answer(&request, "200 OK", "", "");
+    // What became of it is kept before it is told.
+    rig.quiet();
+    assert_eq!(rig.reply_state(Ok(())).key, key(&sent));
     assert_eq!(rig.next_event(), ClientEvent::Sent { id: sent.id, message_uid: None });
     // No notification was asked for: nothing more can be told.
     assert_eq!(rig.reply_state(Ok(())), StateRecord::remove(key(&sent)));
@@ -119,13 +122,15 @@ fn what_is_not_kept_is_not_sent() {
         } else {
             rig.reply_state(Err(StoreError::Full));
         }
-        assert_eq!(rig.next_event(), ClientEvent::SendFailed { id: sent.id, why: Failure::NotStored });
         if silent {
             // The store awakes: too late.
             rig.reply_state(Ok(()));
+            rig.quiet();
+            // It may have been kept all the same, and is not to go out in a later life.
+            assert_eq!(rig.reply_state(Ok(())).key, key(&sent));
         }
+        assert_eq!(rig.next_event(), ClientEvent::SendFailed { id: sent.id, why: Failure::NotStored });
         rig.quiet();
-        // It may have been kept all the same, and is not to go out in a later life.
         assert_eq!(rig.reply_state(Ok(())), StateRecord::remove(key(&sent)));
         rig.at_rest();
         let mut rig = restart(rig);
@@ -140,11 +145,12 @@ fn a_message_that_is_not_out_yet_can_be_stopped() {
     rig.auto_state = None;
     let sent = rig.send(text("Hello"));
     assert!(rig.command(|client, now, ports| client.cancel_message(now, ports, sent.id)));
-    assert_eq!(rig.next_event(), ClientEvent::SendFailed { id: sent.id, why: Failure::Cancelled });
     assert!(!rig.command(|client, now, ports| client.cancel_message(now, ports, sent.id)));
+    rig.quiet();
     while !rig.state_queries.is_empty() {
         rig.reply_state(Ok(()));
     }
+    assert_eq!(rig.next_event(), ClientEvent::SendFailed { id: sent.id, why: Failure::Cancelled });
     rig.quiet();
     rig.at_rest();
     assert!(standing(&rig).is_empty());
@@ -169,7 +175,7 @@ fn the_next_life_sends_what_was_not_answered() {
     rig.next_event();
     let sent = [rig.send(group), rig.send(hidden)];
     let before = [rig.next_request(Method::Message), rig.next_request(Method::Message)];
-    assert_eq!(rig.state.iter().filter(|record| record.key == key(&answered)).count(), 2);
+    assert_eq!(rig.state.iter().filter(|record| record.key == key(&answered)).count(), 3);
 
     let mut rig = rig.restart(change);
     rig.quiet();
@@ -276,7 +282,8 @@ fn a_lifetime_counts_from_the_command_on() {
             }
             None => {
                 assert_eq!(rig.next_event(), ClientEvent::SendFailed { id: sent.id, why: Failure::Expired });
-                assert!(standing(&rig).is_empty());
+                // It went out in its first life: somebody may still tell that he has it.
+                assert_eq!(standing(&rig).len(), 1);
                 rig.at_rest();
             }
         }
@@ -556,4 +563,120 @@ proptest::proptest! {
         rig.events.clear();
         rig.send(text("and on"));
     }
+}
+
+/// What a life has told of a message no later life contradicts: the answer is kept before it is told, and a life that ends
+/// between the two tells it again instead of sending again.
+#[test]
+fn an_answer_outlives_the_life_that_heard_it() {
+    for (status, failed) in [("202 Accepted", false), ("403 Forbidden", true)] {
+        let mut rig = rig();
+        let sent = rig.send(text("Hello"));
+        let request = rig.next_request(Method::Message);
+        rig.auto_state = None;
+        let warning = if failed { "Warning: 399 home.test \"119 Anonymity not allowed\"\r\n" } else { "" };
+        rig.answer(&request, status, warning, "");
+        rig.quiet();
+        let (_, record) = rig.state_queries.front().cloned().unwrap();
+        let before = rig.records();
+
+        // Not kept: nobody was told anything, and it goes out again.
+        let mut again = Rig::bare(|config| config.registrar = None).restart_with(before.clone(), |config| {
+            config.registrar = None;
+        });
+        again.advance(secs(0));
+        again.next_request(Method::Message);
+        again.quiet();
+
+        // Kept: it is told, by this life or by the next one, and does not go out.
+        let kept = before
+            .into_iter()
+            .filter(|it| !matches!(it, cpm_core::Record::State(it) if it.key == record.key));
+        let kept = kept.chain([cpm_core::Record::State(record.clone())]).collect();
+        let mut next = Rig::bare(|config| config.registrar = None).restart_with(kept, |config| {
+            config.registrar = None;
+        });
+        next.advance(secs(0));
+        match next.next_event() {
+            ClientEvent::Sent { id, .. } => assert!(id == sent.id && !failed),
+            ClientEvent::SendFailed { id, why: Failure::Rejected { status, warnings, .. } } => {
+                assert!(id == sent.id && failed);
+                assert_eq!((status.as_u16(), &*warnings[0]), (403, "119 Anonymity not allowed"));
+            }
+            other => panic!("{other:?}"),
+        }
+        next.quiet();
+        next.at_rest();
+        assert!(standing(&next).is_empty());
+    }
+}
+
+/// A store that fails is asked again, later and later; what became of a message is told when it is kept, or in the end.
+#[test]
+fn what_the_store_did_not_keep_is_written_again() {
+    for recovers in [true, false] {
+        let mut rig = rig();
+        let sent = rig.send(text("Hello"));
+        let request = rig.next_request(Method::Message);
+        rig.auto_state = None;
+        rig.answer(&request, "480 Temporarily Unavailable", "", "");
+        let mut waited = 0;
+        for pause in [1, 2, 4, 8, 16, 32, 64, 64, 64, 64] {
+            assert_eq!(rig.reply_state(Err(StoreError::Full)).key, key(&sent));
+            rig.quiet();
+            assert!(rig.state_queries.is_empty() && !rig.node.function().is_idle());
+            rig.advance(secs(pause));
+            waited += pause;
+            if recovers && waited > 60 {
+                break;
+            }
+        }
+        rig.reply_state(if recovers { Ok(()) } else { Err(StoreError::Full) });
+        assert!(matches!(rig.next_event(), ClientEvent::SendFailed { id, .. } if id == sent.id));
+        rig.auto_state = Some(Ok(()));
+        while !rig.state_queries.is_empty() {
+            rig.reply_state(Ok(()));
+        }
+        rig.at_rest();
+    }
+}
+
+/// A hop that gave up, or that met another copy (482), does not know whether the message arrived: who has it may tell so.
+#[test]
+fn a_message_that_failed_may_have_arrived() {
+    for (status, counts) in [
+        ("408 Request Timeout", true),
+        ("480 Temporarily Unavailable", true),
+        ("482 Loop Detected", true),
+        ("500 Server Internal Error", true),
+        ("403 Forbidden", false),
+    ] {
+        let mut rig = rig();
+        let sent = rig.send(text("Hello").with_reports());
+        let request = rig.next_request(Method::Message);
+        rig.answer(&request, status, "", "");
+        assert!(matches!(rig.next_event(), ClientEvent::SendFailed { id, .. } if id == sent.id));
+        rig.deliver(report(1, &sent, DELIVERED));
+        rig.next_response(200);
+        if counts {
+            let disposition = Disposition::Delivered;
+            let told = ClientEvent::Disposition { id: sent.id, disposition, from: BOB.to_owned() };
+            assert_eq!(rig.next_event(), told);
+        }
+        rig.quiet();
+    }
+}
+
+/// Who said that he has a message has it, whatever a hop answers later.
+#[test]
+fn a_message_that_arrived_does_not_fail() {
+    let mut rig = rig();
+    let sent = rig.send(text("Hello").with_reports());
+    let request = rig.next_request(Method::Message);
+    rig.deliver(report(1, &sent, DELIVERED));
+    rig.next_response(200);
+    assert!(matches!(rig.next_event(), ClientEvent::Disposition { id, .. } if id == sent.id));
+    rig.answer(&request, "482 Loop Detected", "", "");
+    assert_eq!(rig.next_event(), ClientEvent::Sent { id: sent.id, message_uid: None });
+    rig.quiet();
 }

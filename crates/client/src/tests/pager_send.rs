@@ -292,11 +292,13 @@ fn messages_to_one_address_go_one_after_another() {
         rig.sent
             .retain(|message| message.as_request().is_some_and(|again| id_of(again) != expected.message_id));
     }
-    assert_eq!(rig.events.len(), 3 + 1, "{:?}", rig.events);
     rig.auto_state = Some(Ok(()));
     while !rig.state_queries.is_empty() {
         rig.reply_state(Ok(()));
     }
+    // Three that went out and Carol's, whose answer never came.
+    assert_eq!(rig.events.len(), 3 + 1, "{:?}", rig.events);
+    rig.events.clear();
     rig.at_rest();
 }
 

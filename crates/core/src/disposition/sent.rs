@@ -254,6 +254,14 @@ impl Sent {
         if *state >= progress { Err(Verdict::Repeated) } else { Ok((recipient, progress)) }
     }
 
+    /// Whether a notification said that a message arrived at somebody, or left for another technology.
+    #[must_use]
+    pub fn has_arrived(&self, message_id: &str) -> bool {
+        let known = self.messages.get(message_id);
+        known
+            .is_some_and(|known| known.recipients.values().any(|progress| *progress >= Progress::Interworked))
+    }
+
     /// Whether nothing that was asked for can say more of a message than is known: each of its recipients is as far as
     /// notifications can tell. A group whose members are not known never is; a message that is not known is.
     #[must_use]

@@ -203,17 +203,39 @@ impl<E: fmt::Debug + 'static> World<E> {
     }
 
     /// A node starts again (a running one crashes first) with the records that [stand](standing) in its store:
-    /// of two under one name that whose reply was due last, whatever the order of the questions.
+    /// of two under one name that whose reply was due last, whatever the order of the questions. What the former life had
+    /// asked the store for and was not done yet is done before, or never.
     ///
     /// # Panics
     /// Nobody said how ([`World::set_builder`]).
     pub fn restart_from_store(&mut self, node: impl Into<NodeId>) {
         let node = node.into();
+        if !self.is_down(node) {
+            self.crash(node);
+        }
+        self.fence(node);
         let records = standing(self.slot(node).stored.iter().map(|stored| stored.record.clone()));
         let seed = self.fork_seed();
         let builder = self.slot_mut(node).outside.builder.as_mut().expect("how it is made is known");
         let machine = builder(seed, records);
         self.restart_machine(node, machine);
+    }
+
+    /// What a life asked its store for, and was not done when it ended, is done now or never: no store lets it come behind
+    /// the records that the next life is given ([`Query::Store`]).
+    fn fence(&mut self, of: NodeId) {
+        let asks_store = |answer: &Answer| {
+            matches!(answer.question.as_ref().map(QueryKind::of), Some(Some(QueryKind::Store)))
+        };
+        let late =
+            |due: &Due| matches!(due, Due::Reply { node, answer, .. } if *node == of && asks_store(answer));
+        let keys: Vec<_> = self.due.iter().filter(|(_, due)| late(due)).map(|(key, _)| *key).collect();
+        for key in keys {
+            let Some(Due::Reply { answer, .. }) = self.due.remove(&key) else { continue };
+            if let Some(question) = answer.question.filter(|_| self.dice.happens(0.5)) {
+                self.done(of, question);
+            }
+        }
     }
 
     /// Whether a node is down.
