@@ -38,7 +38,8 @@ fn keep(node: &mut Node<Writer>, key: &str, value: &'static str) {
     node.command(at(0), |writer, ports| writer.0.keep(at(0), ports.host, key, value));
 }
 
-/// What the node asks the store for, as `id key=value`, and what it tells, as `key ok` with `+` when more follows.
+/// What the node asks the store for, as `id key=value`, and what it tells, as `key ok` (or `failed`, or `silent`) with `+` when
+/// more follows.
 fn said(node: &mut Node<Writer>) -> Vec<String> {
     let mut said = Vec::new();
     while let Some(action) = node.poll_action() {
@@ -49,6 +50,7 @@ fn said(node: &mut Node<Writer>) -> Vec<String> {
             }
             Action::Event(written) => {
                 let result = if written.result.is_ok() { "ok" } else { "failed" };
+                let result = if written.silent { "silent" } else { result };
                 format!("{} {result}{}", written.key, if written.goes_on { "+" } else { "" })
             }
             other => panic!("{other:?}"),
@@ -93,10 +95,11 @@ fn a_silent_store_failed() {
     node.handle_timeout(at(29));
     assert!(said(&mut node).is_empty());
     node.handle_timeout(at(30));
-    assert_eq!(said(&mut node), ["2 a=2", "a failed+"]);
+    assert_eq!(said(&mut node), ["2 a=2", "a silent+"]);
+    assert!(node.function().0.is_writing("a") && !node.function().0.is_writing("b"));
     node.handle_reply(at(31), QueryId(1), Reply::Stored(Ok(())));
     assert!(said(&mut node).is_empty());
     node.handle_timeout(at(60));
-    assert_eq!(said(&mut node), ["a failed"]);
-    assert_eq!(node.next_timeout(), None);
+    assert_eq!(said(&mut node), ["a silent"]);
+    assert!(!node.function().0.is_writing("a") && node.next_timeout().is_none());
 }

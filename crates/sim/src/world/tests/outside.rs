@@ -203,3 +203,21 @@ fn a_node_starts_again_with_what_stands_in_its_store() {
     assert!(!world.is_down(a) && peer(&world, a).replies.is_empty());
     assert_eq!(*given.borrow(), [record(1), Record::State(StateRecord::put("k", &b"first"[..]))]);
 }
+
+/// What a life had asked its store for comes before the records of the next life, or never: never behind them.
+#[test]
+fn a_store_is_not_written_by_two_lives_at_once() {
+    let (mut world, a, _) = pair(1, Link::perfect());
+    world.set_machine_builder(a, |_, _| Box::new(Peer::default()));
+    world.set_query_delay(Duration::from_secs(1)..Duration::from_secs(1));
+    for n in 0..100 {
+        let put = Record::State(StateRecord::put(format!("{n}"), &b"x"[..]));
+        act(&mut world, a, Action::Query(QueryId(n), Query::Store(put)));
+    }
+    world.restart_from_store(a);
+    let kept = world.stored(a).len();
+    assert!((20..80).contains(&kept), "{kept}");
+    world.run_for(Duration::from_secs(3)).unwrap();
+    assert_eq!(world.stored(a).len(), kept);
+    assert!(peer(&world, a).replies.is_empty());
+}
