@@ -1,8 +1,8 @@
 //! Random worlds beside the plain model: users, devices, preferences, policies, faults, crashes and orders by seed.
 //!
-//! `cargo test` runs 200 seeds, `.ci/run` 700. Of 2,000 those differ in which a client's store fails and it crashes: 120,
-//! 731, 904, 1052, 1171, 1241, 1503, 1530, 1620 and 1949. `CPM_SEEDS=100000 cargo test --release -p cpm-tests --test
-//! pager_model` runs so many, `CPM_FIRST=n CPM_SEEDS=1` one.
+//! `cargo test` runs 200 seeds, `.ci/run` 2,000: none differs. `CPM_SEEDS=100000 cargo test --release -p cpm-tests --test
+//! pager_model` runs so many, `CPM_FIRST=n CPM_SEEDS=1` one; with `CPM_ALL` set none is left out behind one that differs, with
+//! `CPM_LINES` set a tale has a line for each thing that happened.
 
 use cpm_tests::dice::seeds;
 use cpm_tests::invariants;

@@ -30,14 +30,17 @@ pub enum ClientEvent {
     RegistrationFailed(Failure),
     /// The registration is gone, because the user wished it.
     Deregistered,
-    /// A message was taken by the network (2xx to the MESSAGE; every octet acknowledged for a large one).
+    /// A message was taken by the network (2xx to the MESSAGE; every octet acknowledged for a large one), or its recipient
+    /// said that it is there. Like [`ClientEvent::SendFailed`] it is told when the store has kept it: a later life may tell
+    /// it again, and never says the contrary.
     Sent {
         /// Which.
         id: SentId,
         /// UID in the user's message store, where the network kept it there (TS C.1.6).
         message_uid: Option<String>,
     },
-    /// A message was not taken.
+    /// A message was not taken. One that a hop gave up (408, 480, 482, 5xx, no answer) may have arrived all the same: then
+    /// notifications of it still come.
     SendFailed {
         /// Which.
         id: SentId,
