@@ -141,30 +141,39 @@ pub fn encode_list(features: &[CpmFeature]) -> String {
 /// is passed over.
 #[must_use]
 pub fn decode_list(value: &str) -> Vec<CpmFeature> {
-    let inner = value.trim().trim_matches('"');
-    inner
-        .split(',')
-        .filter_map(|item| {
-            let urn = percent_decode(item.trim().trim_start_matches('<').trim_end_matches('>'))?;
-            CpmFeature::from_icsi(&urn)
-        })
-        .collect()
+    features_in(value).collect()
 }
 
-/// Undoes percent-encoding; `None` where an escape is broken or what comes out is not UTF-8.
-fn percent_decode(text: &str) -> Option<String> {
-    let mut octets = Vec::with_capacity(text.len());
+/// The features of [`decode_list`], one after the other.
+pub fn features_in(value: &str) -> impl Iterator<Item = CpmFeature> {
+    let inner = value.trim().trim_matches('"');
+    inner.split(',').filter_map(|item| {
+        let mut room = [0; MAX_ICSI];
+        let urn = percent_decode(item.trim().trim_start_matches('<').trim_end_matches('>'), &mut room)?;
+        CpmFeature::from_icsi(urn)
+    })
+}
+
+/// Octets of a service name that can be one of CPM's, white space around it included.
+const MAX_ICSI: usize = 128;
+
+/// Undoes percent-encoding; `None` where an escape is broken, where what comes out is not UTF-8, and where there is no room
+/// for it.
+fn percent_decode<'r>(text: &str, room: &'r mut [u8; MAX_ICSI]) -> Option<&'r str> {
+    let mut length = 0_usize;
     let mut rest = text.bytes();
     while let Some(octet) = rest.next() {
-        if octet != b'%' {
-            octets.push(octet);
-            continue;
-        }
-        let high = char::from(rest.next()?).to_digit(16)?;
-        let low = char::from(rest.next()?).to_digit(16)?;
-        octets.push(u8::try_from(high.checked_mul(16)?.checked_add(low)?).ok()?);
+        let octet = if octet == b'%' {
+            let high = char::from(rest.next()?).to_digit(16)?;
+            let low = char::from(rest.next()?).to_digit(16)?;
+            u8::try_from(high.checked_mul(16)?.checked_add(low)?).ok()?
+        } else {
+            octet
+        };
+        *room.get_mut(length)? = octet;
+        length = length.checked_add(1)?;
     }
-    String::from_utf8(octets).ok()
+    core::str::from_utf8(room.get(..length)?).ok()
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub(crate) fn is_token_char(c: char) -> bool {
 
 /// Whether the whole text is a Name.
 pub(crate) fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(is_name_char)
+    !text.is_empty() && text.bytes().all(|octet| is_name_char(char::from(octet)))
 }
 
 /// Whether the whole text is a Token.
@@ -87,6 +87,9 @@ fn parameter(input: &str) -> IResult<&str, (&str, &str)> {
 pub(crate) fn parameters(input: &str) -> (&str, Vec<(&str, &str)>) {
     let mut params = Vec::new();
     let mut rest = input;
+    if !input.starts_with(';') {
+        return (input, params);
+    }
     while let Ok((after, param)) = preceded(char(';'), parameter).parse(rest) {
         params.push(param);
         rest = after;

@@ -25,11 +25,13 @@ impl Header {
     /// Reads one line without its CRLF; says whether white space had to be let pass.
     pub(crate) fn read(line: Bytes, number: usize, rules: &LineRules) -> Result<(Self, bool), CpimError> {
         let text = core::str::from_utf8(&line).map_err(|_| CpimError::NotUtf8 { line: number })?;
-        if text.chars().any(|c| c.is_ascii_control()) {
+        if text.bytes().any(|octet| octet.is_ascii_control()) {
             return Err(CpimError::ControlCharacter { line: number });
         }
         let fault = || CpimError::HeaderSyntax { line: number };
-        let (name, after_colon) = text.split_once(':').ok_or_else(fault)?;
+        let colon = memchr::memchr(b':', &line).ok_or_else(fault)?;
+        let (name, after_colon) = text.split_at_checked(colon).ok_or_else(fault)?;
+        let after_colon = after_colon.strip_prefix(':').unwrap_or(after_colon);
         let (prefix, local) = split_name(name);
         if !prefix.is_none_or(grammar::is_name) || !grammar::is_name(local) {
             return Err(fault());
@@ -45,7 +47,6 @@ impl Header {
             return Err(CpimError::Whitespace { line: number });
         }
         let value_start = text.len().saturating_sub(value.len());
-        let colon = name.len();
         Ok((Header { line, colon, value_start }, loose))
     }
 
@@ -121,7 +122,9 @@ impl Header {
 
 /// Prefix and local name.
 fn split_name(name: &str) -> (Option<&str>, &str) {
-    name.split_once('.').map_or((None, name), |(prefix, local)| (Some(prefix), local))
+    let dot = memchr::memchr(b'.', name.as_bytes());
+    dot.and_then(|dot| Some((Some(name.get(..dot)?), name.get(dot.saturating_add(1)..)?)))
+        .unwrap_or((None, name))
 }
 
 /// Message header fields in their order.
@@ -221,9 +224,16 @@ impl Headers {
     /// All fields of that name in that namespace, in order.
     #[must_use]
     pub fn get_all(&self, namespace: &str, name: &str) -> Vec<&Header> {
-        let mut all = self.resolved();
-        all.retain(|(of, header)| *of == Some(namespace) && header.name() == name);
-        all.into_iter().map(|(_, header)| header).collect()
+        let mut scope = Scope::default();
+        let mut all = Vec::new();
+        for header in &self.list {
+            if header.name() == name && scope.namespace(header.prefix()) == Some(namespace) {
+                all.push(header);
+            }
+            // Faulty declarations were refused when the message was read.
+            let _ = scope.enter(header);
+        }
+        all
     }
 
     /// A field that may stand once.

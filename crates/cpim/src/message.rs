@@ -68,7 +68,7 @@ impl CpimMessage {
         limits: &Limits,
         leniency: &Leniency,
     ) -> Result<Option<(Self, Vec<Tolerated>)>, CpimError> {
-        if !self.content.content_type().map_err(CpimError::Content)?.is("message/cpim") {
+        if !self.content.media_type().map_err(CpimError::Content)?.is("message/cpim") {
             return Ok(None);
         }
         let depth = self.depth.saturating_add(1);
@@ -204,11 +204,11 @@ impl CpimMessage {
     /// notification is ever sent for it.
     #[must_use]
     pub fn is_imdn(&self) -> bool {
-        let Ok(content_type) = self.content.content_type() else { return false };
-        let announced = matches!(self.content.content_disposition(), Ok(Some(d)) if d.is("notification"));
-        content_type.is("message/imdn+xml")
-            || content_type.is("application/imdn+xml")
-            || (content_type.is_multipart() && announced)
+        let Ok(media) = self.content.media_type() else { return false };
+        let announced = || matches!(self.content.content_disposition(), Ok(Some(d)) if d.is("notification"));
+        media.is("message/imdn+xml")
+            || media.is("application/imdn+xml")
+            || (media.is_multipart() && announced())
     }
 
     /// The octets of the message. One that was read and not edited gives the octets back that were read.

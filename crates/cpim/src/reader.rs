@@ -111,11 +111,11 @@ pub(crate) fn read_head(bytes: &Bytes, limits: &Limits, leniency: &Leniency) -> 
     let (headers, end) = read_headers(bytes, start, limits, leniency, &mut tolerated)?;
     check_scope(&headers, leniency, &mut tolerated)?;
     for name in ["IMDN-Record-Route", "IMDN-Route"] {
-        LimitExceeded::check(
-            "imdn.max_route",
-            headers.get_all(IMDN_NAMESPACE, name).len(),
-            limits.max_route,
-        )?;
+        // Of few fields it does not matter how many of them they are.
+        if headers.len() > limits.max_route {
+            let count = headers.get_all(IMDN_NAMESPACE, name).len();
+            LimitExceeded::check("imdn.max_route", count, limits.max_route)?;
+        }
     }
     tolerated.sort_unstable();
     tolerated.dedup();
@@ -172,6 +172,9 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// Header fields of nearly every message.
+const USUAL_HEADERS: usize = 8;
+
 /// Reads message header fields from `start`; says where the content starts.
 fn read_headers(
     bytes: &Bytes,
@@ -182,7 +185,7 @@ fn read_headers(
 ) -> Result<(Headers, usize), CpimError> {
     let rules = LineRules { loose_whitespace: leniency.loose_whitespace };
     let mut lines = Lines::new(bytes, start, limits);
-    let mut list: Vec<Header> = Vec::new();
+    let mut list: Vec<Header> = Vec::with_capacity(USUAL_HEADERS.min(limits.max_headers));
     let content_start = loop {
         let line_start = lines.at;
         let line = lines.next()?;

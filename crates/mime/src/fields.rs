@@ -1,7 +1,8 @@
 //! Content-Type (RFC 2045 §5) and Content-Disposition (RFC 2183) as values.
 
-use crate::params::{self, Fault, Param};
+use crate::params::{self, Fault, Param, ParamRef};
 use crate::{Limits, MimeError};
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -15,6 +16,84 @@ pub struct ContentType {
     type_: String,
     subtype: String,
     params: Vec<Param>,
+}
+
+/// What a Content-Type says a body is, read where it stands; its parameters are looked at and not kept.
+///
+/// ```
+/// use cpm_mime::MediaType;
+/// let media = MediaType::parse("Message/CPIM; charset=utf-8").unwrap();
+/// assert!(media.is("message/cpim") && !media.is_multipart());
+/// assert!(MediaType::parse("message/cpim; charset").is_err());
+/// ```
+#[derive(Debug, Clone)]
+pub struct MediaType<'a> {
+    text: Cow<'a, str>,
+    type_: Span,
+    subtype: Span,
+}
+
+type Span = (usize, usize);
+
+impl<'a> MediaType<'a> {
+    /// Reads the value of a Content-Type header field, unfolded, as [`ContentType::parse`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse(text: &'a str) -> Result<Self, MimeError> {
+        MediaType::of(Cow::Borrowed(text))
+    }
+
+    pub(crate) fn of(text: Cow<'a, str>) -> Result<Self, MimeError> {
+        let (type_, subtype, _) = split(&text, &Limits::DEFAULT).map_err(content_type_error)?;
+        Ok(MediaType { text, type_, subtype })
+    }
+
+    fn part(&self, span: Span) -> &str {
+        self.text.get(span.0..span.1).unwrap_or_default()
+    }
+
+    /// Whether type and subtype are these (`"message/cpim"`), whatever the case.
+    #[must_use]
+    pub fn is(&self, essence: &str) -> bool {
+        is_essence((self.part(self.type_), self.part(self.subtype)), essence)
+    }
+
+    /// Whether this is any multipart.
+    #[must_use]
+    pub fn is_multipart(&self) -> bool {
+        self.part(self.type_).eq_ignore_ascii_case("multipart")
+    }
+}
+
+fn is_essence((type_, subtype): (&str, &str), essence: &str) -> bool {
+    let length = type_.len();
+    essence.len() == length.saturating_add(1).saturating_add(subtype.len())
+        && essence.as_bytes().get(length) == Some(&b'/')
+        && essence.get(..length).is_some_and(|start| start.eq_ignore_ascii_case(type_))
+        && essence.get(length.saturating_add(1)..).is_some_and(|end| end.eq_ignore_ascii_case(subtype))
+}
+
+/// Where type and subtype stand in a Content-Type, and the parameters.
+fn split<'a>(text: &'a str, limits: &Limits) -> Result<(Span, Span, Vec<ParamRef<'a>>), Fault> {
+    let span = |from: &str, taken: &str| {
+        let start = text.len().saturating_sub(from.len());
+        (start, start.saturating_add(taken.len()))
+    };
+    let from = params::skip_blanks(text, limits)?;
+    let (type_, rest) = params::token(from)?;
+    let type_ = span(from, type_);
+    let rest = params::skip_blanks(rest, limits)?.strip_prefix('/').ok_or(Fault::Syntax)?;
+    let from = params::skip_blanks(rest, limits)?;
+    let (subtype, rest) = params::token(from)?;
+    Ok((type_, span(from, subtype), params::parameters(rest, limits)?))
+}
+
+fn content_type_error(fault: Fault) -> MimeError {
+    match fault {
+        Fault::Syntax => MimeError::ContentTypeSyntax,
+        Fault::Limit(limit) => MimeError::Limit(limit),
+    }
 }
 
 impl ContentType {
@@ -43,18 +122,9 @@ impl ContentType {
     /// # Errors
     /// As `parse`.
     pub fn parse_with(text: &str, limits: &Limits) -> Result<Self, MimeError> {
-        Self::read(text, limits).map_err(|fault| match fault {
-            Fault::Syntax => MimeError::ContentTypeSyntax,
-            Fault::Limit(limit) => MimeError::Limit(limit),
-        })
-    }
-
-    fn read(text: &str, limits: &Limits) -> Result<Self, Fault> {
-        let (type_, rest) = params::token(params::skip_blanks(text, limits)?)?;
-        let rest = params::skip_blanks(rest, limits)?.strip_prefix('/').ok_or(Fault::Syntax)?;
-        let (subtype, rest) = params::token(params::skip_blanks(rest, limits)?)?;
-        let params = params::parameters(rest, limits)?;
-        Ok(ContentType { type_: String::from(type_), subtype: String::from(subtype), params })
+        let (type_, subtype, params) = split(text, limits).map_err(content_type_error)?;
+        let part = |span: Span| String::from(text.get(span.0..span.1).unwrap_or_default());
+        Ok(ContentType { type_: part(type_), subtype: part(subtype), params: params::kept(params) })
     }
 
     /// What a part is that does not say: `text/plain; charset=us-ascii` (RFC 2045 §5.2).
@@ -90,9 +160,7 @@ impl ContentType {
     /// Whether type and subtype are these (`"message/cpim"`), whatever the case.
     #[must_use]
     pub fn is(&self, essence: &str) -> bool {
-        essence.split_once('/').is_some_and(|(type_, subtype)| {
-            self.type_.eq_ignore_ascii_case(type_) && self.subtype.eq_ignore_ascii_case(subtype)
-        })
+        is_essence((&self.type_, &self.subtype), essence)
     }
 
     /// Whether this is any multipart.
@@ -172,7 +240,7 @@ impl ContentDisposition {
 
     fn read(text: &str, limits: &Limits) -> Result<Self, Fault> {
         let (disposition, rest) = params::token(params::skip_blanks(text, limits)?)?;
-        let params = params::parameters(rest, limits)?;
+        let params = params::kept(params::parameters(rest, limits)?);
         Ok(ContentDisposition { disposition: String::from(disposition), params })
     }
 

@@ -33,10 +33,10 @@ impl MimeHeader {
     /// Checks one field, `raw` ending with its CRLF.
     fn read(raw: Bytes) -> Result<Self, MimeError> {
         let text = core::str::from_utf8(&raw).map_err(|_| MimeError::HeaderNotUtf8)?;
-        if text.chars().any(|c| c.is_ascii_control() && !matches!(c, '\t' | '\r' | '\n')) {
+        if text.bytes().any(|octet| octet.is_ascii_control() && !matches!(octet, b'\t' | b'\r' | b'\n')) {
             return Err(MimeError::ControlCharacter);
         }
-        let colon = text.find(':').ok_or(MimeError::BadHeaderName)?;
+        let colon = memchr::memchr(b':', &raw).ok_or(MimeError::BadHeaderName)?;
         if !raw.get(..colon).is_some_and(is_name) {
             return Err(MimeError::BadHeaderName);
         }
@@ -52,7 +52,7 @@ impl MimeHeader {
     /// Whether the field has this name, whatever the case.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
-        self.name().eq_ignore_ascii_case(name)
+        self.raw.get(..self.colon).is_some_and(|own| own.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     /// The value: unfolded (RFC 5322 §2.2.3), without blanks at its ends.
@@ -60,7 +60,11 @@ impl MimeHeader {
     pub fn value(&self) -> Cow<'_, str> {
         let after = self.raw.get(self.colon.saturating_add(1)..).unwrap_or_default();
         let value = core::str::from_utf8(after).unwrap_or_default().trim_matches([' ', '\t', '\r', '\n']);
-        if value.contains('\r') { Cow::Owned(value.replace("\r\n", "")) } else { Cow::Borrowed(value) }
+        if memchr::memchr(b'\r', value.as_bytes()).is_some() {
+            Cow::Owned(value.replace("\r\n", ""))
+        } else {
+            Cow::Borrowed(value)
+        }
     }
 
     /// The field as it stands on the wire, with its line end.

@@ -45,7 +45,7 @@ mod writer;
 pub use cid::ContentId;
 pub use error::MimeError;
 pub use external::ExternalBody;
-pub use fields::{ContentDisposition, ContentType};
+pub use fields::{ContentDisposition, ContentType, MediaType};
 pub use headers::{MimeHeader, MimeHeaders};
 pub use limits::{Limits, LimitsError};
 pub use multipart::{Leniency, Multipart, Tolerated};

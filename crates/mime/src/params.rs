@@ -2,6 +2,7 @@
 //! (RFC 2045 §5.1, RFC 822 §3.3).
 
 use crate::Limits;
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -14,6 +15,9 @@ pub(crate) struct Param {
     pub(crate) value: String,
 }
 
+/// The same where it stands.
+pub(crate) type ParamRef<'a> = (&'a str, Cow<'a, str>);
+
 /// Why a value did not parse.
 pub(crate) enum Fault {
     Syntax,
@@ -22,7 +26,28 @@ pub(crate) enum Fault {
 
 /// A character of an RFC 2045 token.
 pub(crate) fn is_token_char(c: char) -> bool {
-    c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?=".contains(c)
+    u8::try_from(c).is_ok_and(is_token_octet)
+}
+
+const fn is_token_octet(octet: u8) -> bool {
+    octet.is_ascii_graphic()
+        && !matches!(
+            octet,
+            b'(' | b')'
+                | b'<'
+                | b'>'
+                | b'@'
+                | b','
+                | b';'
+                | b':'
+                | b'\\'
+                | b'"'
+                | b'/'
+                | b'['
+                | b']'
+                | b'?'
+                | b'='
+        )
 }
 
 /// Whether the whole text is a token.
@@ -32,7 +57,7 @@ pub(crate) fn is_token(text: &str) -> bool {
 
 /// A token at the front, and what follows.
 pub(crate) fn token(text: &str) -> Result<(&str, &str), Fault> {
-    let end = text.find(|c| !is_token_char(c)).unwrap_or(text.len());
+    let end = text.bytes().position(|octet| !is_token_octet(octet)).unwrap_or(text.len());
     match text.split_at_checked(end) {
         Some((token, rest)) if !token.is_empty() => Ok((token, rest)),
         _ => Err(Fault::Syntax),
@@ -64,12 +89,19 @@ pub(crate) fn skip_blanks<'a>(text: &'a str, limits: &Limits) -> Result<&'a str,
 }
 
 /// The rest of a quoted string behind its opening quote: what it means, and what follows it.
-fn quoted(text: &str) -> Result<(String, &str), Fault> {
+fn quoted(text: &str) -> Result<(Cow<'_, str>, &str), Fault> {
+    let end = memchr::memchr2(b'"', b'\\', text.as_bytes()).ok_or(Fault::Syntax)?;
+    if let (Some(inside), Some(rest)) =
+        (text.get(..end), text.get(end..).and_then(|rest| rest.strip_prefix('"')))
+    {
+        let fits = !inside.bytes().any(|octet| octet.is_ascii_control() && octet != b'\t');
+        return if fits { Ok((Cow::Borrowed(inside), rest)) } else { Err(Fault::Syntax) };
+    }
     let mut value = String::new();
     let mut chars = text.chars();
     loop {
         let c = match chars.next() {
-            Some('"') => return Ok((value, chars.as_str())),
+            Some('"') => return Ok((Cow::Owned(value), chars.as_str())),
             Some('\\') => chars.next(),
             other => other,
         };
@@ -82,8 +114,8 @@ fn quoted(text: &str) -> Result<(String, &str), Fault> {
 
 /// `*(";" attribute "=" value)` up to the end of the text. A name that stands twice is refused: two readers could pick
 /// different ones.
-pub(crate) fn parameters(text: &str, limits: &Limits) -> Result<Vec<Param>, Fault> {
-    let mut params: Vec<Param> = Vec::new();
+pub(crate) fn parameters<'a>(text: &'a str, limits: &Limits) -> Result<Vec<ParamRef<'a>>, Fault> {
+    let mut params: Vec<ParamRef<'a>> = Vec::new();
     let mut rest = skip_blanks(text, limits)?;
     while !rest.is_empty() {
         LimitExceeded::check("mime.max_params", params.len().saturating_add(1), limits.max_params)
@@ -94,15 +126,21 @@ pub(crate) fn parameters(text: &str, limits: &Limits) -> Result<Vec<Param>, Faul
         let after = skip_blanks(after, limits)?;
         let (value, after) = match after.strip_prefix('"') {
             Some(inside) => quoted(inside)?,
-            None => token(after).map(|(value, after)| (String::from(value), after))?,
+            None => token(after).map(|(value, after)| (Cow::Borrowed(value), after))?,
         };
-        if get(&params, name).is_some() {
+        if params.iter().any(|(earlier, _)| earlier.eq_ignore_ascii_case(name)) {
             return Err(Fault::Syntax);
         }
-        params.push(Param { name: String::from(name), value });
+        params.push((name, value));
         rest = skip_blanks(after, limits)?;
     }
     Ok(params)
+}
+
+/// Values to keep.
+pub(crate) fn kept(params: Vec<ParamRef<'_>>) -> Vec<Param> {
+    let own = |(name, value): ParamRef<'_>| Param { name: String::from(name), value: value.into_owned() };
+    params.into_iter().map(own).collect()
 }
 
 /// The value of a parameter; names are compared without regard to case.

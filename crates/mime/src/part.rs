@@ -1,9 +1,10 @@
 //! One MIME part: header fields and a body.
 
 use crate::{
-    Base64Encoder, ContentDisposition, ContentId, ContentType, Limits, MimeError, MimeHeaders, Multipart,
-    TransferEncoding,
+    Base64Encoder, ContentDisposition, ContentId, ContentType, Limits, MediaType, MimeError, MimeHeaders,
+    Multipart, TransferEncoding,
 };
+use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -80,6 +81,15 @@ impl Part {
             Some(text) => ContentType::parse(&text),
             None => Ok(ContentType::text_plain()),
         }
+    }
+
+    /// The same read where it stands, for those who ask for type and subtype alone.
+    ///
+    /// # Errors
+    /// As [`content_type`](Part::content_type).
+    pub fn media_type(&self) -> Result<MediaType<'_>, MimeError> {
+        let text = self.headers.single("Content-Type")?;
+        MediaType::of(text.unwrap_or(Cow::Borrowed("text/plain; charset=us-ascii")))
     }
 
     /// What the body is for, where that is said.

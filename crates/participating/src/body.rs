@@ -3,7 +3,7 @@
 use crate::leaves::replace_leaves;
 use bytes::Bytes;
 use cpm_cpim::{CpimError, CpimMessage, Leniency, Limits};
-use cpm_mime::{ContentType, MimeError, Part};
+use cpm_mime::{ContentType, MediaType, MimeError, Part};
 use cpm_sip::{HeaderName, HeaderText, Request};
 
 /// Why the body of a request is no message that anybody could answer for.
@@ -38,11 +38,11 @@ impl From<MimeError> for BodyFault {
 /// # Errors
 /// There is one that cannot be read, or there are several.
 pub(crate) fn cpim_of(request: &Request) -> Result<Option<CpimMessage>, BodyFault> {
-    let Some(body) = body_of(request)? else { return Ok(None) };
     // Nearly always it is alone.
-    if body.content_type()?.is("message/cpim") {
-        return read_cpim(body.body);
+    if is_cpim(request)? {
+        return read_cpim(request.body().clone());
     }
+    let Some(body) = body_of(request)? else { return Ok(None) };
     let mut found = Vec::new();
     replace_leaves(&body, &cpm_mime::Limits::DEFAULT, |leaf| {
         if leaf.content_type()?.is("message/cpim") {
@@ -56,6 +56,12 @@ pub(crate) fn cpim_of(request: &Request) -> Result<Option<CpimMessage>, BodyFaul
     read_cpim(octets.clone())
 }
 
+/// Whether the body is a CPIM message and nothing else.
+fn is_cpim(request: &Request) -> Result<bool, MimeError> {
+    let value = request.headers().get(&HeaderName::ContentType).and_then(|value| value.to_text());
+    value.map_or(Ok(false), |text| Ok(MediaType::parse(&text)?.is("message/cpim")))
+}
+
 fn read_cpim(octets: Bytes) -> Result<Option<CpimMessage>, BodyFault> {
     let read = CpimMessage::parse(octets, &Limits::default(), &Leniency::field());
     read.map(|(message, _)| Some(message)).map_err(BodyFault::Cpim)
@@ -66,6 +72,10 @@ fn read_cpim(octets: Bytes) -> Result<Option<CpimMessage>, BodyFault> {
 /// # Errors
 /// The body cannot be read or written.
 pub(crate) fn set_cpim(request: &mut Request, message: &CpimMessage) -> Result<(), BodyFault> {
+    if is_cpim(request)? {
+        request.set_body(message.to_bytes());
+        return Ok(());
+    }
     let Some(body) = body_of(request)? else { return Ok(()) };
     let written = replace_leaves(&body, &cpm_mime::Limits::DEFAULT, |leaf| {
         if !leaf.content_type()?.is("message/cpim") {

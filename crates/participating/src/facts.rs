@@ -8,9 +8,10 @@ use cpm_core::release::Release;
 use cpm_core::warning::Reason;
 use cpm_core::{ContributionId, ConversationId};
 use cpm_cpim::CpimMessage;
+use cpm_mime::MediaType;
 use cpm_sip::{
-    AcceptContact, ContentType, Expires, From, HeaderName, MessageExpires, PAssertedIdentity,
-    PAssertedService, PServedUser, Privacy, Request, StatusCode, Uri,
+    AcceptContact, Expires, FromRef, HeaderName, MessageExpires, PAssertedIdentity, PAssertedService,
+    PServedUser, Privacy, Request, StatusCode, Uri,
 };
 
 /// What a MESSAGE carries.
@@ -41,6 +42,8 @@ pub(crate) struct Facts {
     pub(crate) served: Uri,
     /// Who sent it: the asserted identities, at least one.
     pub(crate) originators: Vec<Uri>,
+    /// What its Accept-Contact asks for.
+    pub(crate) wishes: Vec<AcceptContact>,
     /// The CPM feature that it asks for: the first in its Accept-Contact.
     pub(crate) feature: Option<CpmFeature>,
     /// Accept-Contact has more than CPM features and a device in it (TS 8.2, 8.3: IARIs and the like).
@@ -51,8 +54,6 @@ pub(crate) struct Facts {
     pub(crate) content: Content,
     /// The CPIM message, where the body is one that can be read.
     pub(crate) cpim: Option<Box<CpimMessage>>,
-    pub(crate) conversation: Option<ConversationId>,
-    pub(crate) contribution: Option<ContributionId>,
     /// In how many seconds it is of no use any more: the lower of Expires and Message-Expires (TS C.1.5).
     pub(crate) expires: Option<u32>,
     /// What its User-Agent says.
@@ -90,12 +91,11 @@ impl Facts {
             originators: asserted.iter().map(|identity| identity.uri().clone()).collect(),
             feature: feature_of(&wishes),
             extra_strings: has_extra_strings(&wishes),
+            wishes,
             service: asserted_service(request),
             anonymous: is_anonymous(request),
             content,
             cpim,
-            conversation: id(request, &HeaderName::ConversationId, ConversationId::parse),
-            contribution: id(request, &HeaderName::ContributionId, ContributionId::parse),
             expires: expires_of(request),
             release: release_of(request),
         })
@@ -127,6 +127,16 @@ fn served_by(request: &Request) -> Result<(PServedUser, ServedRole), Unreadable>
         }
     };
     Ok((served, role))
+}
+
+/// The Conversation-ID of a request.
+pub(crate) fn conversation_of(request: &Request) -> Option<ConversationId> {
+    id(request, &HeaderName::ConversationId, ConversationId::parse)
+}
+
+/// The Contribution-ID of a request.
+pub(crate) fn contribution_of(request: &Request) -> Option<ContributionId> {
+    id(request, &HeaderName::ContributionId, ContributionId::parse)
 }
 
 /// A conversation header; one that cannot be read says nothing here and is passed on as it came (TS 5.3).
@@ -165,15 +175,17 @@ fn is_anonymous(request: &Request) -> bool {
             .is_some_and(|privacy| ["id", "user", "header"].iter().any(|value| privacy.contains(value))),
         Err(_) => true,
     };
-    let from = request.typed::<From>().ok().flatten();
-    asked || from.is_some_and(|from| cpm_ua::is_anonymous(from.uri()))
+    let from = request.headers().view::<FromRef<'_>>().ok().flatten();
+    let host = from.and_then(|from| from.uri().host().ok().flatten());
+    asked || host.is_some_and(cpm_ua::is_anonymous_host)
 }
 
 /// A disposition notification is message/imdn+xml, by itself or in the CPIM message (TS 8.3.1.1-6, RFC 5438 §8).
 fn content_of(request: &Request) -> (Content, Option<Box<CpimMessage>>) {
-    let content_type = request.typed::<ContentType>().ok().flatten();
-    match content_type {
-        Some(content_type) if content_type.is("message/imdn+xml") => (Content::Disposition, None),
+    let content_type = request.headers().get(&HeaderName::ContentType).and_then(|value| value.to_text());
+    let media = content_type.as_deref().and_then(|text| MediaType::parse(text).ok());
+    match media {
+        Some(media) if media.is("message/imdn+xml") => (Content::Disposition, None),
         _ => match cpim_of(request) {
             Ok(Some(cpim)) => {
                 let content = if cpim.is_imdn() { Content::Disposition } else { Content::Message };

@@ -16,7 +16,7 @@ use cpm_core::{
     Function, Input, Node, NodeConfig, NodeConfigError, Ports, Query, QueryId, Record, Reply, StateRecord,
     StateWriter, Written,
 };
-use cpm_sip::{Allow, Method, Request, Response, RetryAfter, StatusCode, To, Uri};
+use cpm_sip::{Allow, Method, Request, Response, RetryAfter, StatusCode, ToRef, Uri};
 use cpm_ua::{Branch, Event, Fault, ProxyId, ProxyOptions, Refusal, RequestId};
 use std::collections::BTreeMap;
 
@@ -202,7 +202,8 @@ impl ParticipatingFunction {
         if !trusted {
             return self.refuse(now, ports, id, &request, StatusCode::FORBIDDEN, None);
         }
-        let in_dialog = request.typed::<To>().ok().flatten().is_some_and(|to| to.tag().is_some());
+        let to = request.headers().view::<ToRef<'_>>().ok().flatten();
+        let in_dialog = to.is_some_and(|to| to.tag().is_some());
         match request.method() {
             Method::Notify if in_dialog && self.notify_for_a_sleeper(now, ports, id, &request) => {}
             _ if in_dialog => self.onward(now, ports, id, &request),

@@ -102,8 +102,8 @@ pub(crate) fn replace_leaves<E: From<MimeError>>(
 
 /// The multipart that may be looked into.
 fn open(part: &Part, limits: &Limits) -> Result<Option<Multipart>, MimeError> {
-    let content_type = part.content_type()?;
-    if content_type.is("multipart/signed") || content_type.is("multipart/encrypted") {
+    let media = part.media_type()?;
+    if !media.is_multipart() || media.is("multipart/signed") || media.is("multipart/encrypted") {
         return Ok(None);
     }
     part.multipart(limits)

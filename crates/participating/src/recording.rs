@@ -1,7 +1,7 @@
 //! What is recorded of a MESSAGE in the message store of a user, and where in it (TS 8.5, 8.5.1). Recording is live: the
 //! object is handed to the host while the message is under way, and the host makes the folder when it is not there.
 
-use crate::facts::{AssertedService, Content, Facts};
+use crate::facts::{AssertedService, Content, Facts, contribution_of, conversation_of};
 use crate::identity;
 use crate::{ServedRole, body};
 use cpm_base::DateTime;
@@ -63,8 +63,8 @@ pub(crate) fn stored_object(request: &Request, facts: &Facts, others: &[Uri]) ->
         direction,
         kind,
         message_id: facts.message_id(),
-        conversation: facts.conversation.clone(),
-        contribution: facts.contribution.clone(),
+        conversation: conversation_of(request),
+        contribution: contribution_of(request),
         message_context: None,
         message_correlator: None,
         object: octets,
@@ -86,7 +86,7 @@ fn folder_of(
     {
         return Some(Folder::OfMessage(about));
     }
-    if let Some(conversation) = facts.conversation.clone().filter(|_| is_for_group(request, facts)) {
+    if let Some(conversation) = conversation_of(request).filter(|_| is_for_group(request, facts)) {
         return Some(Folder::Group(conversation));
     }
     if hidden {

@@ -95,7 +95,7 @@ impl User {
     /// What is registered, each device once: several bindings of one instance (RFC 5626: one for each of its flows) are
     /// one device, which is there as long as the last of them.
     fn devices(&self, now: Instant) -> Vec<&Binding> {
-        let mut devices: Vec<&Binding> = Vec::new();
+        let mut devices: Vec<&Binding> = Vec::with_capacity(self.bindings.len());
         for binding in self.bindings.iter().filter(|binding| binding.until > now) {
             let same = devices
                 .iter_mut()
@@ -216,7 +216,10 @@ impl Registrations {
     // req: 8.1.4-p2
     pub(crate) fn all_devices(&self, now: Instant, user: &Uri) -> Vec<Device> {
         let Some(user) = self.find(user).and_then(|id| self.get(id)) else { return Vec::new() };
-        user.devices(now).into_iter().filter_map(|device| device.device(&user.address)).collect()
+        let bindings = user.devices(now);
+        let mut devices = Vec::with_capacity(bindings.len());
+        devices.extend(bindings.into_iter().filter_map(|binding| binding.device(&user.address)));
+        devices
     }
 
     /// Those that registered a feature.

@@ -41,9 +41,9 @@ impl ParticipatingFunction {
             }
             (ServedRole::Terminating, feature) => {
                 let requests = feature.map(|feature| {
-                    let common = for_devices(request, feature);
+                    let common = for_devices(request, &facts.wishes, feature);
                     let devices = self.registrations.devices(now.mono, &facts.served, feature);
-                    devices.iter().map(|device| for_device(&common, device)).collect::<Vec<_>>()
+                    devices.iter().map(|device| for_device(common.clone(), device)).collect::<Vec<_>>()
                 });
                 requests.unwrap_or_default().into_iter().map(branch).collect()
             }

@@ -1,12 +1,12 @@
 //! What a request asks for, on whose authority (TS 6.1, 8.2, 8.3, Appendix H): the same for both roles.
 
-use cpm_core::feature::{CpmFeature, CpmService, ICSI_REF, decode_list};
+use cpm_core::feature::{CpmFeature, CpmService, ICSI_REF, features_in};
 use cpm_sip::{AcceptContact, HeaderName, PAssertedService, PPreferredService, Request};
 
 /// The CPM feature that a request asks for: the first in its Accept-Contact (TS 8.2, 8.3).
 pub(crate) fn feature_of(wishes: &[AcceptContact]) -> Option<CpmFeature> {
     let mut values = wishes.iter().filter_map(|wish| wish.params().get(ICSI_REF));
-    values.find_map(|value| decode_list(value).first().copied())
+    values.find_map(|value| features_in(value).next())
 }
 
 /// P-Preferred-Service, where it names a CPM service, becomes P-Asserted-Service (TS 8.2.1.1-7.i.1, 8.3.1.1-12, readings

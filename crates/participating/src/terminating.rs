@@ -106,9 +106,8 @@ impl ParticipatingFunction {
         ports: &mut Ports<'_, ParticipatingEvent>,
         work: Box<Work>,
     ) {
-        let asked = delivery_request(&work.facts, now);
         let skipped = self.config.policy.skipped;
-        let none_counts = asked.extra_strings && skipped.preferences && skipped.blacklist;
+        let none_counts = work.facts.extra_strings && skipped.preferences && skipped.blacklist;
         if !self.config.policy.preferences || none_counts {
             return self.decided(now, ports, work, None);
         }

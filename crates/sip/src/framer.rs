@@ -238,6 +238,10 @@ fn content_length(head: &[u8]) -> Result<usize, ParseError> {
         let (end, _) = head::logical_line(head, at);
         let line = head.get(at..end).unwrap_or_default();
         at = end;
+        // No other line is worth a look: neither the long form nor the compact one begins otherwise.
+        if !matches!(line.first(), Some(b'C' | b'c' | b'L' | b'l')) {
+            continue;
+        }
         let Ok((name, value)) = head::field(line, 0) else { continue };
         if !HeaderName::ContentLength.is(line.get(name.0..name.1).unwrap_or_default()) {
             continue;

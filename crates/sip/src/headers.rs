@@ -151,16 +151,14 @@ impl Headers {
 
     /// For the parser: fields inside `source`.
     pub(crate) fn received(source: Bytes, limits: Limits) -> Headers {
-        Headers { source, fields: Vec::new(), limits }
+        // Room for the usual number of fields at once, and for edits; no more than the octets can hold.
+        let room = (source.len() / 64).clamp(8, 32).saturating_add(ROOM);
+        Headers { source, fields: Vec::with_capacity(room), limits }
     }
 
     /// For the parser: one more field. The spans are inside the source.
     #[inline]
     pub(crate) fn push_received(&mut self, place: u8, line: Span, value: Span) {
-        if self.fields.is_empty() {
-            // Room for the usual number of fields at once, and for edits; no more than the octets can hold.
-            self.fields.reserve((self.source.len() / 64).clamp(8, 32).saturating_add(ROOM));
-        }
         self.fields.push(Field { place, line, value, own: None });
     }
 

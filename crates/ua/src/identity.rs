@@ -246,8 +246,16 @@ const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
 /// Whether a URI names nobody: anything at `anonymous.invalid` (RFC 3323 §4.1.1.3).
 #[must_use]
 pub fn is_anonymous(uri: &Uri) -> bool {
-    matches!(uri, Uri::Sip(uri) if uri.host().key() == "anonymous.invalid")
+    matches!(uri, Uri::Sip(uri) if uri.host().is_name(NOBODYS_HOST))
 }
+
+/// The same of the host of a SIP or SIPS URI.
+#[must_use]
+pub fn is_anonymous_host(host: &str) -> bool {
+    host.trim_end_matches('.').eq_ignore_ascii_case(NOBODYS_HOST)
+}
+
+const NOBODYS_HOST: &str = "anonymous.invalid";
 
 /// Takes away what may not cross.
 fn strip(headers: &mut Headers, crossing: Crossing, also: &[HeaderName]) {

@@ -376,7 +376,7 @@ impl ParticipatingFunction {
 fn branches(work: &Work, plan: &Plan) -> Vec<Branch> {
     let routed = |request| Branch { request, destination: Destination::Routed };
     match &plan.decision.outcome {
-        Outcome::Forward(to) => vec![routed(branch::forwarded(&work.request, to))],
+        Outcome::Forward(to) => vec![routed(branch::forwarded(&work.request, &work.facts.wishes, to))],
         Outcome::Deliver => device_requests(work, plan).into_iter().map(routed).collect(),
         _ => Vec::new(),
     }
@@ -386,22 +386,32 @@ fn device_requests(work: &Work, plan: &Plan) -> Vec<Request> {
     let Some(feature) = work.facts.feature.filter(|_| plan.decision.reaches_devices()) else {
         return Vec::new();
     };
-    let mut whole = branch::for_devices(&work.request, feature);
+    let mut whole = branch::for_devices(&work.request, &work.facts.wishes, feature);
     // Notifications have no number in the store (readings G3).
     branch::set_uid(&mut whole, plan.uid.filter(|_| work.facts.content == Content::Message));
     let by_reference = plan.referring.as_ref().and_then(|cpim| {
         let mut copy = whole.clone();
         body::set_cpim(&mut copy, cpim).ok().map(|()| copy)
     });
-    let devices = plan.devices.iter().zip(&plan.decision.devices);
-    let requests = devices.filter_map(|(device, verdict)| match verdict {
-        Verdict::Selected { references: true } => {
-            Some(branch::for_device(by_reference.as_ref().unwrap_or(&whole), device))
-        }
-        Verdict::Selected { references: false } => Some(branch::for_device(&whole, device)),
-        _ => None,
+    let selected = plan.devices.iter().zip(&plan.decision.devices).filter_map(|(device, verdict)| {
+        let Verdict::Selected { references } = verdict else { return None };
+        Some((device, *references))
     });
-    requests.collect()
+    let mut requests = Vec::with_capacity(selected.clone().count());
+    let mut selected = selected.peekable();
+    while let Some((device, references)) = selected.next() {
+        let common = match &by_reference {
+            Some(referring) if references => referring.clone(),
+            // The last one needs no copy.
+            _ if selected.peek().is_none() => {
+                requests.push(branch::for_device(whole, device));
+                break;
+            }
+            _ => whole.clone(),
+        };
+        requests.push(branch::for_device(common, device));
+    }
+    requests
 }
 
 /// The error that goes back (TS 8.3.6-3): that of the interworking function, else the best of the devices; 480 where there

@@ -100,10 +100,21 @@ pub(crate) fn normal(text: &str) -> String {
 /// One spelling where each of these characters is equal to its escape.
 pub(crate) fn normal_where(text: &str, equal: impl Fn(u8) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
-    walk(text, |octet, escaped| {
-        if escaped && !equal(octet) { push_escape(octet, &mut out) } else { out.push(char::from(octet)) }
-    });
+    push_normal(text, equal, &mut out);
     out
+}
+
+/// Appends that spelling.
+pub(crate) fn push_normal(text: &str, equal: impl Fn(u8) -> bool, out: &mut String) {
+    if memchr::memchr(b'%', text.as_bytes()).is_none() && text.is_ascii() {
+        return out.push_str(text);
+    }
+    walk(
+        text,
+        |octet, escaped| {
+            if escaped && !equal(octet) { push_escape(octet, out) } else { out.push(char::from(octet)) }
+        },
+    );
 }
 
 fn walk(text: &str, mut each: impl FnMut(u8, bool)) {

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
-use core::fmt;
+use core::fmt::{self, Write as _};
 use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::Deref;
@@ -171,10 +171,27 @@ impl Host {
     /// The host in the one spelling that all equivalent hosts share.
     #[must_use]
     pub fn key(&self) -> String {
+        let mut key = String::new();
+        self.push_key(&mut key);
+        key
+    }
+
+    /// Appends that spelling.
+    pub(super) fn push_key(&self, out: &mut String) {
         match self {
-            Host::Name(name) => name.trim_end_matches('.').to_ascii_lowercase(),
-            _ => alloc::format!("{self}"),
+            Host::Name(name) => {
+                out.extend(name.trim_end_matches('.').chars().map(|c| c.to_ascii_lowercase()))
+            }
+            _ => {
+                let _ = write!(out, "{self}");
+            }
         }
+    }
+
+    /// Whether this is a name, in whatever case and with or without a dot at its end.
+    #[must_use]
+    pub fn is_name(&self, name: &str) -> bool {
+        matches!(self, Host::Name(own) if own.trim_end_matches('.').eq_ignore_ascii_case(name))
     }
 }
 

@@ -1,7 +1,8 @@
 //! SIP and SIPS URIs (RFC 3261 §19.1).
 
 use super::escape::{
-    escape, is_header, is_made_of, is_param, is_password, is_unreserved, is_user, normal, unescape,
+    escape, is_header, is_made_of, is_param, is_password, is_unreserved, is_user, normal, push_normal,
+    unescape,
 };
 use super::host::{Host, Kind, parse_port};
 use super::{TelUri, Uri};
@@ -405,12 +406,13 @@ impl SipUri {
     /// The address-of-record in one spelling: scheme, user, host and port without any parameter (RFC 3261 §10.3 step 5).
     #[must_use]
     pub fn address_key(&self) -> String {
-        let mut key = String::from(if self.secure { "sips:" } else { "sip:" });
+        let mut key = String::with_capacity(self.text.len());
+        key.push_str(if self.secure { "sips:" } else { "sip:" });
         if let Some(user) = self.user() {
-            key.push_str(&normal(user));
+            push_normal(user, is_unreserved, &mut key);
             key.push('@');
         }
-        key.push_str(&self.host.key());
+        self.host.push_key(&mut key);
         if let Some(port) = self.port {
             key.push(':');
             key.push_str(&port.to_string());
