@@ -305,14 +305,7 @@ pub(crate) fn check_limits(headers: &Headers) -> Result<(), BuildError> {
         headers.wire_len().saturating_add(2),
         limits.max_header_bytes,
     )?;
-    for name in ["IMDN-Record-Route", "IMDN-Route"] {
-        LimitExceeded::check(
-            "imdn.max_route",
-            headers.get_all(IMDN_NAMESPACE, name).len(),
-            limits.max_route,
-        )?;
-    }
-    Ok(())
+    Ok(headers.check_routes(limits.max_route)?)
 }
 
 #[cfg(test)]

@@ -152,11 +152,7 @@ impl Headers {
 
     /// Where the fields of that name in that namespace are.
     fn positions(&self, namespace: &str, name: &str) -> Vec<usize> {
-        let all = self.resolved();
-        let all = all.into_iter().enumerate();
-        all.filter(|(_, (of, header))| *of == Some(namespace) && header.name() == name)
-            .map(|(at, _)| at)
-            .collect()
+        self.named(namespace, name).map(|(at, _)| at).collect()
     }
 }
 

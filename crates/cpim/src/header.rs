@@ -1,11 +1,12 @@
 //! Message header fields: one line each, every octet kept, names resolved through NS (RFC 3862 §3.4).
 
 use crate::grammar;
-use crate::{BuildError, CPIM_NAMESPACE, CpimError};
+use crate::{BuildError, CPIM_NAMESPACE, CpimError, IMDN_NAMESPACE};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use cpm_base::LimitExceeded;
 
 /// One message header field as it stands on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +97,12 @@ impl Header {
         split_name(self.full_name()).1
     }
 
+    /// Whether its name without the prefix is NS.
+    fn is_ns(&self) -> bool {
+        let name = self.line.get(..self.colon).unwrap_or_default();
+        name.strip_suffix(b"NS").is_some_and(|before| before.is_empty() || before.ends_with(b"."))
+    }
+
     /// A parameter between colon and value (`lang`), unescaped.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<String> {
@@ -160,7 +167,7 @@ impl<'a> Scope<'a> {
     /// Takes a header field in: a declaration widens the scope for those behind it. An NS without prefix always is one,
     /// whatever the default namespace has become.
     pub(crate) fn enter(&mut self, header: &'a Header) -> Result<(), ScopeFault<'a>> {
-        let declares = header.name() == "NS"
+        let declares = header.is_ns()
             && (header.prefix().is_none() || self.namespace(header.prefix()) == Some(CPIM_NAMESPACE));
         if !declares {
             return Ok(());
@@ -208,6 +215,21 @@ impl Headers {
         self.list.iter()
     }
 
+    /// The fields of that name in that namespace, each with its place.
+    pub(crate) fn named<'a, 'n>(
+        &'a self,
+        namespace: &'n str,
+        name: &'n str,
+    ) -> impl Iterator<Item = (usize, &'a Header)> + use<'a, 'n> {
+        let mut scope = Scope::default();
+        self.list.iter().enumerate().filter(move |(_, header)| {
+            let found = header.name() == name && scope.namespace(header.prefix()) == Some(namespace);
+            // Faulty declarations were refused when the message was read.
+            let _ = scope.enter(header);
+            found
+        })
+    }
+
     /// All in order, each with its namespace; `None` where its prefix was never declared and that was let pass.
     #[must_use]
     pub fn resolved(&self) -> Vec<(Option<&str>, &Header)> {
@@ -224,22 +246,26 @@ impl Headers {
     /// All fields of that name in that namespace, in order.
     #[must_use]
     pub fn get_all(&self, namespace: &str, name: &str) -> Vec<&Header> {
-        let mut scope = Scope::default();
-        let mut all = Vec::new();
-        for header in &self.list {
-            if header.name() == name && scope.namespace(header.prefix()) == Some(namespace) {
-                all.push(header);
-            }
-            // Faulty declarations were refused when the message was read.
-            let _ = scope.enter(header);
+        self.named(namespace, name).map(|(_, header)| header).collect()
+    }
+
+    /// Whether there are no more IMDN-Record-Route fields than `most`, and no more IMDN-Route fields.
+    pub(crate) fn check_routes(&self, most: usize) -> Result<(), LimitExceeded> {
+        // Of few fields it does not matter which they are.
+        if self.list.len() <= most {
+            return Ok(());
         }
-        all
+        for name in ["IMDN-Record-Route", "IMDN-Route"] {
+            LimitExceeded::check("imdn.max_route", self.named(IMDN_NAMESPACE, name).count(), most)?;
+        }
+        Ok(())
     }
 
     /// A field that may stand once.
     pub(crate) fn single(&self, namespace: &str, name: &'static str) -> Result<Option<&Header>, CpimError> {
-        let all = self.get_all(namespace, name);
-        if all.len() > 1 { Err(CpimError::Repeated(name)) } else { Ok(all.first().copied()) }
+        let mut all = self.named(namespace, name).map(|(_, header)| header);
+        let first = all.next();
+        if all.next().is_some() { Err(CpimError::Repeated(name)) } else { Ok(first) }
     }
 
     /// What prefixes mean behind the last field.

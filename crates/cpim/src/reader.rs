@@ -2,7 +2,7 @@
 
 use crate::grammar;
 use crate::header::{Header, Headers, LineRules, Scope, ScopeFault};
-use crate::{CpimError, CpimMessage, IMDN_NAMESPACE, Limits};
+use crate::{CpimError, CpimMessage, Limits};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -110,13 +110,7 @@ pub(crate) fn read_head(bytes: &Bytes, limits: &Limits, leniency: &Leniency) -> 
     }
     let (headers, end) = read_headers(bytes, start, limits, leniency, &mut tolerated)?;
     check_scope(&headers, leniency, &mut tolerated)?;
-    for name in ["IMDN-Record-Route", "IMDN-Route"] {
-        // Of few fields it does not matter how many of them they are.
-        if headers.len() > limits.max_route {
-            let count = headers.get_all(IMDN_NAMESPACE, name).len();
-            LimitExceeded::check("imdn.max_route", count, limits.max_route)?;
-        }
-    }
+    headers.check_routes(limits.max_route)?;
     tolerated.sort_unstable();
     tolerated.dedup();
     Ok(ReadHead { headers, end, tolerated })

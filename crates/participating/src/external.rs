@@ -170,10 +170,13 @@ fn put_in(external: &ExternalBody, object: &FetchedObject) -> Result<Part, Exter
 /// The reference that a part is, when it is to be fetched here. References of other kinds, and those without the mark, go
 /// on as they are.
 fn fetched_reference(part: &Part, limits: &Limits) -> Result<Option<ExternalBody>, ExternalFault> {
+    if !part.media_type()?.is("message/external-body") {
+        return Ok(None);
+    }
     let content_type = part.content_type()?;
     let by_url = || content_type.param("access-type").is_some_and(|kind| kind.eq_ignore_ascii_case("URL"));
     let marked = || content_type.param("URL").is_some_and(says_fetch);
-    if !content_type.is("message/external-body") || !by_url() || !marked() {
+    if !by_url() || !marked() {
         return Ok(None);
     }
     Ok(ExternalBody::read(part, limits)?)

@@ -4,7 +4,7 @@ use crate::policy::ForeignSender;
 use cpm_base::Trust;
 use cpm_core::release::Release;
 use cpm_cpim::{Address, CpimMessage};
-use cpm_sip::{From, HeaderName, Headers, PAssertedIdentity, Privacy, Uri, UserAgent};
+use cpm_sip::{From, FromRef, HeaderName, Headers, PAssertedIdentity, Privacy, Uri, UserAgent};
 use cpm_ua::{Asserted, is_anonymous};
 
 /// The address of those who are nobody (RFC 3323 §4.1.1.3).
@@ -31,10 +31,9 @@ enum Said {
 }
 
 impl Sender {
-    /// Who is asserted in a request; of what is asserted, as much as RFC 5876 §4.5 lets stand.
-    pub(crate) fn of(headers: &Headers, hidden: bool) -> Option<Sender> {
-        let mut asserted = headers.subset(&[HeaderName::PAssertedIdentity]);
-        cpm_ua::believe(&mut asserted, Trust::Core).map(|asserted| Sender { asserted, hidden })
+    /// Who is asserted in a request. Of what is asserted, as much stays in it as RFC 5876 §4.5 lets stand, and nothing else.
+    pub(crate) fn of(headers: &mut Headers, hidden: bool) -> Option<Sender> {
+        cpm_ua::believe(headers, Trust::Core).map(|asserted| Sender { asserted, hidden })
     }
 
     /// sip and tel forms of one number are one identity.
@@ -55,13 +54,12 @@ impl Sender {
     /// # Errors
     /// Somebody else's From is refused by policy, or one that nobody can read.
     pub(crate) fn settle(&self, headers: &mut Headers, policy: ForeignSender) -> Result<bool, Foreign> {
-        let Ok(Some(from)) = headers.typed::<From>() else { return Err(Foreign) };
-        let said = self.said(from.uri());
+        let from = headers.view::<FromRef<'_>>().ok().flatten().ok_or(Foreign)?;
+        let said = self.said(&from.uri().to_uri().map_err(|_| Foreign)?);
+        let tag = from.tag().map(String::from);
         if said == Said::Foreign && policy == ForeignSender::Refuse {
             return Err(Foreign);
         }
-        // As far as RFC 5876 lets them stand, nothing else goes on as asserted.
-        cpm_ua::believe(headers, Trust::Core);
         headers.remove(&HeaderName::PPreferredIdentity);
         if self.hidden {
             hide(headers);
@@ -70,8 +68,8 @@ impl Sender {
         let own = self.asserted.identities().first();
         let (Said::Foreign, Some(own)) = (said, own) else { return Ok(false) };
         let mut new = From::new(own.clone());
-        if let Some(tag) = from.tag() {
-            new = new.with_tag(tag);
+        if let Some(tag) = tag {
+            new = new.with_tag(&tag);
         }
         headers.set_typed(&new);
         Ok(true)

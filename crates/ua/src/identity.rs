@@ -294,7 +294,8 @@ fn write_asserted(headers: &mut Headers, identities: &[NameAddr]) {
 
 /// Whether two URIs name the same user: as addresses, or as telephone numbers.
 fn same(a: &Uri, b: &Uri) -> bool {
-    a.address_key() == b.address_key()
+    a.as_str() == b.as_str()
+        || a.address_key() == b.address_key()
         || matches!((a.telephone(), b.telephone()), (Some(a), Some(b)) if a.key() == b.key())
 }
 

@@ -470,15 +470,9 @@ fn host_length(text: &str) -> usize {
 
 /// How many octets the host has, what it is, and the port.
 fn host_and_port(text: &str) -> Result<(usize, Kind, Option<u16>), UriError> {
-    let octets = text.as_bytes();
-    let colon = match memchr::memchr(b']', octets) {
-        None if text.starts_with('[') => return Err(UriError::Host),
-        Some(bracket) => {
-            let after = octets.get(bracket..).unwrap_or_default();
-            memchr::memchr(b':', after).map(|c| bracket.saturating_add(c))
-        }
-        None => memchr::memchr(b':', octets),
-    };
+    // The colons of an IPv6 address end with its bracket.
+    let from = if text.starts_with('[') { text.find(']').ok_or(UriError::Host)? } else { 0 };
+    let colon = text.bytes().skip(from).position(|octet| octet == b':').map(|at| from.saturating_add(at));
     match colon.and_then(|c| text.split_at_checked(c)) {
         Some((host, port)) => {
             let port = port.strip_prefix(':').and_then(parse_port).ok_or(UriError::Port)?;
