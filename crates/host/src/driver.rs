@@ -6,16 +6,15 @@
 
 mod datagrams;
 mod queries;
+mod streams;
 
-use crate::stream::{Block, Reading, Stream, read_now, write_now};
+use crate::stream::Stream;
 use crate::tap::{Path, What};
 use crate::tasks::{accept, connect_to, read_datagrams, write_datagrams};
 use crate::udp::UdpFlows;
 use crate::{HostConfig, Machine, Sockets};
 use bytes::{Bytes, BytesMut};
-use cpm_base::{
-    CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Protocol, Target, Transport,
-};
+use cpm_base::{CloseReason, FlowId, FlowInfo, Metrics, Now, OpenError, OpenId, Protocol, Target, Transport};
 use cpm_core::{Action, QueryId, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -23,6 +22,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use streams::StreamEntry;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -63,40 +63,10 @@ pub(crate) enum Wire {
 
 /// What came in that is taken before the node's task looks at anything else.
 const AT_ONCE: usize = 16;
-/// How often a stream is read before its answers are written, and how many blocks are written to one before others have
-/// their turn.
-const BLOCKS_AT_ONCE: usize = 4;
-/// Blocks that are kept to be filled.
-const SPARE: usize = 4;
+/// Turns of reading and writing after which the runtime looks at its sockets and other tasks run.
+const TURNS_AT_ONCE: usize = 8;
 /// How often flows are looked through for idle ones.
 const SWEEP: Duration = Duration::from_secs(5);
-
-struct StreamEntry {
-    socket: Arc<TcpStream>,
-    path: Path,
-    blocks: mpsc::Sender<Block>,
-    /// The socket did not take all of a block: its task writes the rest.
-    writing: bool,
-    /// The node said that it has octets for it.
-    wanted: bool,
-    /// The node wants it closed as soon as it has no more octets for it.
-    closing: Option<CloseReason>,
-    /// The reader waits until a block was written.
-    reader_waits: bool,
-    /// The node does not want to read at the moment.
-    held: bool,
-    dealt_with: watch::Sender<bool>,
-    last_used: Instant,
-}
-
-impl StreamEntry {
-    /// The reader may bring more, if the node wants it.
-    fn read_on(&mut self) {
-        self.reader_waits = false;
-        // A reader that has ended needs not be told.
-        let _ = self.dealt_with.send(!self.held);
-    }
-}
 
 struct UdpPort {
     address: SocketAddr,
@@ -114,6 +84,8 @@ pub(crate) struct Driver<M: Machine> {
     held: BTreeSet<FlowId>,
     /// Streams that had their turn of writing and can take more.
     unfinished: BTreeSet<FlowId>,
+    /// Streams that had their turn of reading and may have more: their tasks wait until all is read.
+    unread: BTreeSet<FlowId>,
     /// What streams are read into.
     block: BytesMut,
     /// Empty blocks to fill.
@@ -150,6 +122,7 @@ impl<M: Machine> Driver<M> {
             streams: BTreeMap::new(),
             held: BTreeSet::new(),
             unfinished: BTreeSet::new(),
+            unread: BTreeSet::new(),
             block: BytesMut::new(),
             spare: Vec::new(),
             last_flow: 0,
@@ -202,16 +175,22 @@ impl<M: Machine> Driver<M> {
         // One timer, set anew only when the node's deadline moves.
         let mut alarm = pin!(sleep_until(tokio::time::Instant::now()));
         let mut set_for = None;
+        let mut turns = 0usize;
         loop {
             self.obey();
-            self.read_on();
+            self.resume();
             self.write_on();
+            let reading = self.events.len() < self.config.limits.event_backlog;
+            if reading {
+                self.read_on();
+            }
             let due = self.node.next_timeout().and_then(|at| self.config.clock.runtime_instant(at));
-            if let Some(at) = due.filter(|at| set_for != Some(*at)) {
+            // A deadline that has moved away is met early and looked at again: nothing is done then.
+            if let Some(at) = due.filter(|at| set_for.is_none_or(|set| *at < set)) {
                 alarm.as_mut().reset(at);
                 set_for = Some(at);
             }
-            let reading = self.events.len() < self.config.limits.event_backlog;
+            let goes_on = !self.unfinished.is_empty() || (reading && !self.unread.is_empty());
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Order::Run(job)) => job(&mut self.node, self.config.clock.now()),
@@ -235,7 +214,7 @@ impl<M: Machine> Driver<M> {
                     set_for = None;
                 }
                 _ = sweep.tick() => self.sweep(),
-                () = tokio::task::yield_now(), if !self.unfinished.is_empty() => {}
+                () = next_turn(&mut turns), if goes_on => {}
             }
         }
         self.stop().await;
@@ -323,69 +302,6 @@ impl<M: Machine> Driver<M> {
                 }
             }
             Wire::Replied { query, reply } => self.node.handle_reply(now, query, reply),
-        }
-    }
-
-    /// Brings the node what a stream has, at most a few blocks, and writes its answers.
-    fn read(&mut self, now: Now, flow: FlowId) {
-        for _ in 0..BLOCKS_AT_ONCE {
-            let Some(entry) = self.streams.get_mut(&flow) else { return };
-            let most = self.config.limits.read_block;
-            match read_now(&self.config.tap, entry.path, &entry.socket, &mut self.block, most) {
-                Reading::Octets(bytes) => {
-                    entry.last_used = now.mono;
-                    // What comes after the node wanted the stream closed is nobody's any more.
-                    if entry.closing.is_none() {
-                        self.node.handle_stream(now, flow, bytes);
-                    }
-                }
-                Reading::Nothing => break,
-                Reading::Ended(why) => {
-                    self.obey();
-                    return self.forget(now, flow, why);
-                }
-            }
-            // Answers that cannot be written are not added to.
-            let goes_on = self.streams.get(&flow).is_some_and(|entry| !entry.writing);
-            if !goes_on || !self.node.wants_read(flow) {
-                break;
-            }
-        }
-        // What is to be answered is given to the stream before more of it is read.
-        self.obey();
-        if let Some(entry) = self.streams.get_mut(&flow) {
-            entry.held = !self.node.wants_read(flow);
-            if entry.held {
-                self.held.insert(flow);
-            }
-            if entry.writing {
-                entry.reader_waits = true;
-            } else {
-                entry.read_on();
-            }
-        }
-    }
-
-    /// Streams that the node wants to read again are read again.
-    fn read_on(&mut self) {
-        let again: Vec<FlowId> =
-            self.held.iter().copied().filter(|flow| self.node.wants_read(*flow)).collect();
-        for flow in again {
-            self.held.remove(&flow);
-            if let Some(entry) = self.streams.get_mut(&flow) {
-                entry.held = false;
-                // One that waits for its block to be written is told by that.
-                if !entry.reader_waits {
-                    entry.read_on();
-                }
-            }
-        }
-    }
-
-    /// Streams that can take more have their next turn of writing.
-    fn write_on(&mut self) {
-        for flow in std::mem::take(&mut self.unfinished) {
-            self.pump(flow);
         }
     }
 
@@ -531,45 +447,6 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// Writes what the node has for a stream, until its socket takes no more or others have their turn.
-    fn pump(&mut self, flow: FlowId) {
-        for _ in 0..BLOCKS_AT_ONCE {
-            let can = |entry: &&mut StreamEntry| entry.wanted && !entry.writing;
-            let Some(entry) = self.streams.get_mut(&flow).filter(can) else { return };
-            let mut block = self.spare.pop().unwrap_or_default();
-            let now = self.config.clock.now();
-            if self.node.poll_transmit(now, flow, self.config.limits.write_block, &mut block) == 0 {
-                entry.wanted = false;
-                let closing = entry.closing;
-                self.put_back(block);
-                // What is under way is written before the stream's end.
-                if let Some(why) = closing {
-                    self.forget(now, flow, why);
-                }
-                return;
-            }
-            entry.last_used = now.mono;
-            // Whoever waits for it meets the error again.
-            let from = write_now(&self.config.tap, entry.path, &entry.socket, &block).unwrap_or(0);
-            if from < block.len() {
-                entry.writing = true;
-                // There is room for it; when the task has ended, its last word is on the way.
-                let _ = entry.blocks.try_send(Block { octets: block, from });
-                return;
-            }
-            self.put_back(block);
-        }
-        self.unfinished.insert(flow);
-    }
-
-    /// A block that was written, to be filled again.
-    fn put_back(&mut self, mut block: Vec<u8>) {
-        if self.spare.len() < SPARE {
-            block.clear();
-            self.spare.push(block);
-        }
-    }
-
     /// Forgets a flow and tells the node that it is closed. A stream's task ends when it has written its block.
     fn forget(&mut self, now: Now, flow: FlowId, why: CloseReason) {
         if self.streams.remove(&flow).is_some() || self.udp.remove(flow) {
@@ -590,6 +467,14 @@ impl<M: Machine> Driver<M> {
             self.metrics.count("host.flows_idle");
             self.close(flow, CloseReason::Idle);
         }
+    }
+}
+
+/// Another turn of reading and writing, mostly at once.
+async fn next_turn(turns: &mut usize) {
+    *turns = turns.wrapping_add(1);
+    if turns.is_multiple_of(TURNS_AT_ONCE) {
+        tokio::task::yield_now().await;
     }
 }
 

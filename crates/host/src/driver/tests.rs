@@ -1,5 +1,7 @@
 use super::*;
+use crate::stream::{Block, Reading, read_now};
 use crate::{Clock, HostConfig, Limits, Listen, NodeGone, OpenPolicy, Tap, start};
+use cpm_base::Instant;
 use cpm_base::Seed;
 use cpm_core::{Function, Node};
 use cpm_core::{Input, NodeConfig, Ports, Query};

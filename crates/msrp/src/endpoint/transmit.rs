@@ -2,6 +2,7 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use cpm_base::{CloseReason, FlowId, LimitExceeded, Now};
@@ -45,13 +46,13 @@ pub(super) struct Transfer {
 #[derive(Default)]
 struct Open {
     first: Option<RequestKey>,
-    others: Vec<RequestKey>,
+    others: VecDeque<RequestKey>,
 }
 
 impl Open {
     fn push(&mut self, key: RequestKey) {
         match self.first {
-            Some(_) => self.others.push(key),
+            Some(_) => self.others.push_back(key),
             None => self.first = Some(key),
         }
     }
@@ -59,8 +60,9 @@ impl Open {
     fn remove(&mut self, key: RequestKey) {
         if self.first == Some(key) {
             self.first = None;
-        } else {
-            self.others.retain(|open| *open != key);
+        } else if let Some(at) = self.others.iter().position(|open| *open == key) {
+            // Answers mostly come in the order of their requests.
+            self.others.remove(at);
         }
     }
 
