@@ -8,8 +8,8 @@
 use allocation_counter::measure;
 use bytes::Bytes;
 use cpm_base::{DateTime, FlowId, FlowInfo, Instant, Now, Protocol, Seed, Transport, Trust};
-use cpm_core::{Action, Node, Query, Reply};
-use cpm_host::{Linked, Machine};
+use cpm_core::{Action, Driven, Machine, Node, Query, Reply};
+use cpm_host::Linked;
 use cpm_participating::{ParticipatingConfig, ParticipatingFunction};
 use cpm_sim::{CoreConfig, SipIpCore, User};
 use cpm_sip::{Limits, Message, Request, Response, SipUri, StatusCode, Uri, parse_datagram};
