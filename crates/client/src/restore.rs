@@ -58,7 +58,10 @@ impl Client {
     /// recognised. `records` is what the store holds, as [`cpm_core::standing`] puts it together; a record that cannot be
     /// read is counted (`client.record_not_restored`) and left out.
     ///
-    /// The seed is to be one that no earlier life had: identifiers are made from it.
+    /// The seed has to be one that no earlier life had, fresh from the system's randomness: branches, Call-IDs, tags and
+    /// Message-IDs are made from it. With an old one this life repeats those of the earlier one: the network answers its
+    /// requests as copies of the old ones, and its messages are taken for copies and never shown. It is not among the
+    /// records for this reason; the reference host takes it from `seed_from_os`.
     ///
     /// # Errors
     /// The configuration cannot be used.

@@ -122,6 +122,9 @@ impl ParticipatingFunction {
     /// The function in a node that goes on where another one stopped: `records` are those that stand
     /// ([`cpm_core::standing`]). One that cannot be read is counted (`pf.record_unreadable`) and left out.
     ///
+    /// The seed has to be one that no earlier node had, fresh from the system's randomness: branches, tags and Call-IDs are
+    /// made from it, and those of an earlier node would be taken for copies.
+    ///
     /// # Errors
     /// As [`node`](ParticipatingFunction::node).
     pub fn restored(

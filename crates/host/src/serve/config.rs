@@ -379,7 +379,7 @@ impl Config {
             match key.as_str() {
                 "listen" => fields::read("listen", LISTEN, &mut config.listen, entries)?,
                 "core" => fields::read("core", CORE, &mut config.core, entries)?,
-                "policy" => fields::read("policy", policy::FIELDS, &mut config.policy, entries)?,
+                "policy" => policy::read(&mut config.policy, entries)?,
                 "store" => fields::read("store", STORE, &mut config.store, entries)?,
                 "log" => fields::read("log", LOG, &mut config.log, entries)?,
                 "metrics" => fields::read("metrics", METRICS, &mut config.metrics, entries)?,
@@ -400,7 +400,6 @@ impl Config {
     /// What does not go together.
     fn validate(&self) -> Result<(), ConfigError> {
         let wrong = |what: &str| Err(ConfigError::new(0, what));
-        self.policy.validate().map_err(|error| ConfigError::new(0, error.to_string()))?;
         let core = &self.core;
         if core.min_expires > core.default_expires || core.default_expires > core.max_expires {
             return wrong("core: min_expires, default_expires and max_expires are not in this order");

@@ -1,7 +1,7 @@
 //! The keys of `[policy]`: every field of the Participating Function's policy.
 
-use super::fields::{Field, list, number, of_seconds, seconds, text, whole, word, word_for, yes_no};
-use super::value::{Entry, Value};
+use super::fields::{self, Field, list, number, of_seconds, seconds, text, whole, word, word_for, yes_no};
+use super::value::{ConfigError, Entry, Value};
 use cpm_core::feature::CpmFeature;
 use cpm_participating::{
     Content, DeviceRule, DevicesOf, ForeignSender, Policy, PrimaryMark, Recording, RegSubscription, Remedy,
@@ -87,14 +87,15 @@ pub(super) const FIELDS: &[Field<Policy>] = &[
     },
     Field {
         key: "isf",
-        about: "The SIP URI of the interworking selection function; it needs ;transport=tcp. Empty: there is none.",
+        about: "The SIP URI of the interworking selection function, with ;transport=tcp: the UDP sockets are the core's, and
+            what comes from an address there is the core's to judge. Empty: there is none.",
         get: |policy| {
             Value::text(policy.isf.as_ref().map(|uri| Uri::Sip(uri.clone()).to_string()).unwrap_or_default())
         },
         set: |policy, value| {
             policy.isf = match text(value)?.as_str() {
                 "" => None,
-                uri => Some(sip_uri(uri)?),
+                uri => Some(isf_uri(uri)?),
             };
             Ok(())
         },
@@ -326,6 +327,25 @@ fn release_text((major, minor): &(u16, u16)) -> String {
 pub(super) fn uri(value: &Value) -> Result<Uri, String> {
     let text = text(value)?;
     Uri::parse(&text).map_err(|error| format!("{text:?}: {error}"))
+}
+
+/// Reads the entries of the section; the line of the first that cannot be used is named.
+pub(super) fn read(policy: &mut Policy, entries: &[Entry]) -> Result<(), ConfigError> {
+    for entry in entries {
+        fields::read("policy", FIELDS, policy, std::slice::from_ref(entry))?;
+        // None of what it looks at depends on another key.
+        policy
+            .validate()
+            .map_err(|error| ConfigError::new(entry.line, format!("policy.{}: {}", entry.key, error.why)))?;
+    }
+    Ok(())
+}
+
+/// The function behind the core has connections alone (`crate::Linked`).
+fn isf_uri(text: &str) -> Result<SipUri, String> {
+    let uri = sip_uri(text)?;
+    let tcp = uri.param("transport").is_some_and(|transport| transport.eq_ignore_ascii_case("tcp"));
+    if tcp { Ok(uri) } else { Err(format!("{text:?} is not reached over TCP: it needs ;transport=tcp")) }
 }
 
 pub(super) fn sip_uri(text: &str) -> Result<SipUri, String> {

@@ -52,7 +52,7 @@ max_devices = 4
 releases = ["2.0", "2.1"]
 unknown_service = "refuse"
 skipped = ["storage", "preferences"]
-isf = "sip:isf.home.test;transport=tcp"
+isf = "sip:isf.home.test;transport=TCP"
 recording = "always"
 query_seconds = 9
 reg_subscription = "when-not-told"
@@ -163,7 +163,14 @@ fn mistakes_are_named_with_their_line() {
         ("[policy]\nrecording = \"no\"", "line 2: policy.recording: \"no\" is none of never, wish, always"),
         ("[policy]\nreleases = [\"two\"]", "line 2: policy.releases: \"two\" is no release"),
         ("[policy]\nexclusions = [{}]", "line 2: policy.exclusions: devices says which"),
-        ("[policy]\ninterwork_on = [200]", "policy: interwork_on: "),
+        ("[policy]\ninterwork_on = [200]", "line 2: policy.interwork_on: only 4xx, 5xx and 6xx are errors"),
+        (
+            "[policy]\nrecording = \"wish\"\nquery_seconds = 10",
+            "line 3: policy.query_seconds: neither zero nor",
+        ),
+        ("[policy]\naggregate_seconds = 4000", "line 2: policy.aggregate_seconds: neither less than 1 s"),
+        ("[policy]\naggregate_octets = 70000", "line 2: policy.aggregate_octets: neither less than 1,300"),
+        ("[policy]\nisf = \"sip:isf.test\"", "line 2: policy.isf: \"sip:isf.test\" is not reached over TCP"),
         ("[policy]\nisf = \"tel:+1\"", "line 2: policy.isf: \"tel:+1\" is no SIP URI"),
         ("[log\n", "line 1: "),
         ("a = 1\na = 2", "line 2: duplicate key"),
