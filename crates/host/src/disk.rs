@@ -4,6 +4,7 @@
 //! One thread writes. What waits for it when it comes round goes into one transaction, so that a busy node pays for one
 //! `fsync` per round and not per record. Nothing is said to be kept before the transaction is on disk.
 
+mod file;
 mod objects;
 mod tables;
 #[cfg(test)]
@@ -12,14 +13,14 @@ mod writer;
 
 use crate::{Asking, Outside, Store, Storing};
 use cpm_core::{Query, Record, Reply, StoreError};
+use file::{Fault, File};
 use redb::Database;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 use writer::{Job, Work, Writer};
@@ -80,8 +81,16 @@ impl fmt::Display for DiskError {
 impl std::error::Error for DiskError {}
 
 impl DiskError {
-    fn new(path: &Path, error: impl Into<redb::Error>) -> Self {
-        let why = match error.into() {
+    fn of(path: &Path, fault: Fault) -> Self {
+        let error = match fault {
+            Fault::Error(error) => error,
+            // What it says is for who knows its insides.
+            Fault::Panic(_) => {
+                let what = "it does not hold what it says".to_owned();
+                return DiskError { path: path.to_owned(), why: Why::Damaged(what) };
+            }
+        };
+        let why = match error {
             redb::Error::DatabaseAlreadyOpen => Why::InUse,
             redb::Error::UpgradeRequired(format) => Why::Format(u64::from(format)),
             redb::Error::Io(error)
@@ -105,6 +114,8 @@ struct Counts {
     refused: AtomicU64,
     /// 1 from when the library found its file damaged while it wrote.
     broken: AtomicU64,
+    /// 1 while the last transaction failed.
+    failing: AtomicU64,
 }
 
 /// A store on disk. Copies are the same store; the file is closed when [`DiskStore::close`] returns, or some time after
@@ -112,7 +123,7 @@ struct Counts {
 #[derive(Clone)]
 pub struct DiskStore {
     path: PathBuf,
-    database: Arc<Database>,
+    file: Arc<File>,
     queue: SyncSender<Job>,
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
     counts: Arc<Counts>,
@@ -143,25 +154,20 @@ impl DiskStore {
                 return Err(fault(Why::Limit(limit)));
             }
         }
-        // The library asserts what it believes of its file; one that was cut off is no reason to end the process.
-        let opened = catch_unwind(|| -> Result<_, redb::Error> {
-            let database = Database::builder().set_cache_size(limits.cache).create(path)?;
-            let prepared = tables::prepare(&database)?;
-            Ok((database, prepared))
-        });
-        let (database, prepared) = match opened {
-            Ok(opened) => opened.map_err(|error| DiskError::new(path, error))?,
-            Err(_) => return Err(fault(Why::Damaged("it does not hold what it says".to_owned()))),
-        };
+        let (at, cache) = (path.to_owned(), limits.cache);
+        let opened =
+            File::open(Box::new(move || Ok(Database::builder().set_cache_size(cache).create(&at)?)));
+        let opened = opened.and_then(|file| Ok((file.with(tables::prepare)?, file)));
+        let (prepared, file) = opened.map_err(|why| DiskError::of(path, why))?;
         let validity = match prepared {
             tables::Prepared::Ready { validity } => validity,
             tables::Prepared::Format(format) => return Err(fault(Why::Format(format))),
         };
-        let database = Arc::new(database);
+        let file = Arc::new(file);
         let counts = Arc::new(Counts::default());
         let (queue, jobs) = sync_channel(limits.max_waiting);
         let writer = Writer {
-            database: Arc::clone(&database),
+            file: Arc::clone(&file),
             path: path.to_owned(),
             place: objects::Place { host: host.to_owned(), validity },
             limits,
@@ -172,7 +178,7 @@ impl DiskStore {
             .spawn(move || writer.run(&jobs))
             .map_err(|error| fault(Why::System(error)))?;
         let writer = Arc::new(Mutex::new(Some(thread)));
-        Ok(DiskStore { path: path.to_owned(), database, queue, writer, counts })
+        Ok(DiskStore { path: path.to_owned(), file, queue, writer, counts })
     }
 
     /// What stands: received messages in their order, then the state of nodes by name, as [`cpm_core::standing`] gives it.
@@ -180,7 +186,7 @@ impl DiskStore {
     /// # Errors
     /// The file cannot be read.
     pub fn records(&self) -> Result<Vec<Record>, DiskError> {
-        self.fenced(tables::records)
+        self.read(tables::records)
     }
 
     /// Objects in the message store of a user.
@@ -188,21 +194,11 @@ impl DiskStore {
     /// # Errors
     /// The file cannot be read.
     pub fn objects(&self, user: &cpm_sip::Uri) -> Result<u64, DiskError> {
-        self.fenced(|database| tables::objects_of(database, &user.address_key()))
+        self.read(|database| tables::objects_of(database, &user.address_key()))
     }
 
-    /// Reads from the file, of which the library asserts what it believes.
-    fn fenced<T, E: Into<redb::Error>>(
-        &self,
-        read: impl FnOnce(&Database) -> Result<T, E>,
-    ) -> Result<T, DiskError> {
-        match catch_unwind(AssertUnwindSafe(|| read(&self.database))) {
-            Ok(result) => result.map_err(|error| DiskError::new(&self.path, error.into())),
-            Err(_) => Err(DiskError {
-                path: self.path.clone(),
-                why: Why::Damaged("it does not hold what it says".to_owned()),
-            }),
-        }
+    fn read<T>(&self, read: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, DiskError> {
+        self.file.with(read).map_err(|why| DiskError::of(&self.path, why))
     }
 
     /// Whether the file turned out to be damaged while the store was used. All that is asked of it fails from then on; what
@@ -210,6 +206,13 @@ impl DiskStore {
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.counts.broken.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether the last thing that was to be kept was not, since the system failed: no space, no device. The file is tried
+    /// again, at most once a second.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.counts.failing.load(Ordering::Relaxed) > 0
     }
 
     /// Counters by name: transactions, what was done in them, what failed, what was refused because too much waited,
@@ -228,7 +231,7 @@ impl DiskStore {
 
     /// Ends the writer after what it was given, and waits for it. What comes later fails.
     pub fn close(&self) {
-        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.writer).take();
         if let Some(thread) = thread {
             // A writer that has ended needs not be told.
             let _ = self.queue.send(Job { work: Work::End, done: None });
@@ -248,6 +251,11 @@ impl DiskStore {
             Err(TrySendError::Disconnected(_)) => Err(StoreError::Failed),
         }
     }
+}
+
+/// What a thread that panicked left is as good as before: each change is one assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Store for DiskStore {

@@ -239,11 +239,15 @@ async fn what_was_received_is_marked_seen() {
         let seen = Query::MarkSeen { user: bob(), message_id: id.to_owned() };
         assert_eq!(store.ask(seen).await, Reply::Stored(Ok(())));
     }
-    let transaction = store.database.begin_write().unwrap();
-    let tables = Tables::open(&transaction).unwrap();
-    let key = bob().address_key();
-    assert!(tables.is_seen(&key, 2) && !tables.is_seen(&key, 1));
-    assert_eq!(tables.received(), 0);
+    let checked = store.file.with(|database| {
+        let transaction = database.begin_write()?;
+        let tables = Tables::open(&transaction)?;
+        let key = bob().address_key();
+        assert!(tables.is_seen(&key, 2) && !tables.is_seen(&key, 1));
+        assert_eq!(tables.received(), 0);
+        Ok(())
+    });
+    assert!(checked.is_ok());
 }
 
 #[test]

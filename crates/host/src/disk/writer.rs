@@ -1,5 +1,6 @@
 //! The thread that writes: takes what waits, does it in one transaction, and says so when that is on disk.
 
+use super::file::{Fault, File};
 use super::objects::Place;
 use super::tables::Tables;
 use super::{Counts, DiskLimits};
@@ -7,7 +8,6 @@ use cpm_core::outside::{FetchError, FetchedObject, ObjectUid, StoredObject};
 use cpm_core::{Record, Reply, StoreError};
 use cpm_sip::Uri;
 use redb::Database;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,7 +65,7 @@ pub(super) struct Job {
 }
 
 pub(super) struct Writer {
-    pub(super) database: Arc<Database>,
+    pub(super) file: Arc<File>,
     pub(super) path: PathBuf,
     pub(super) place: Place,
     pub(super) limits: DiskLimits,
@@ -91,7 +91,7 @@ impl Writer {
     }
 
     fn batch(&self, batch: Vec<Job>) {
-        let replies = self.fenced(&batch).unwrap_or_else(|| {
+        let replies = self.attempt(&batch).unwrap_or_else(|| {
             count(&self.counts.failed, batch.len());
             batch.iter().map(|job| job.work.failed(StoreError::Failed)).collect()
         });
@@ -104,38 +104,38 @@ impl Writer {
         }
     }
 
-    /// All of a batch, or nothing, when the store fails. The library asserts what it believes of its file: when that turns out
-    /// to be damaged it panics, and may have left anything behind. From then on nothing more is tried.
-    fn fenced(&self, batch: &[Job]) -> Option<Vec<Reply>> {
-        if self.counts.broken.load(Ordering::Relaxed) > 0 {
-            return None;
-        }
+    /// All of a batch, or nothing. What is wrong is logged when it begins and when it ends.
+    fn attempt(&self, batch: &[Job]) -> Option<Vec<Reply>> {
         let full = std::fs::metadata(&self.path).is_ok_and(|file| file.len() >= self.limits.max_file);
-        match catch_unwind(AssertUnwindSafe(|| self.transaction(batch, full))) {
-            Ok(Ok(replies)) => Some(replies),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the store failed");
+        let done = self.file.with(|database| self.transaction(database, batch, full));
+        let store = self.path.display();
+        match done {
+            Ok(replies) => {
+                if self.counts.failing.swap(0, Ordering::Relaxed) > 0 {
+                    tracing::warn!(%store, "the store works again");
+                }
+                Some(replies)
+            }
+            Err(Fault::Error(error)) => {
+                if self.counts.failing.swap(1, Ordering::Relaxed) == 0 {
+                    tracing::error!(%store, %error, "the store failed: nothing is kept until it works again");
+                }
                 None
             }
-            Err(why) => {
-                self.counts.broken.store(1, Ordering::Relaxed);
-                // Closing it would look at the same octets again.
-                std::mem::forget(Arc::clone(&self.database));
-                let why =
-                    why.downcast_ref::<&str>().copied().or(why.downcast_ref::<String>().map(String::as_str));
-                tracing::error!(
-                    store = %self.path.display(),
-                    why = why.unwrap_or("no reason given"),
-                    "the store is damaged: nothing more is kept or fetched; end, and begin with another file"
-                );
+            Err(Fault::Panic(why)) => {
+                if self.counts.broken.swap(1, Ordering::Relaxed) == 0 {
+                    let what =
+                        "the store is damaged: nothing more is kept or fetched; begin with another file";
+                    tracing::error!(%store, why, what);
+                }
                 None
             }
         }
     }
 
     /// All of a batch, or nothing.
-    fn transaction(&self, batch: &[Job], full: bool) -> Result<Vec<Reply>, redb::Error> {
-        let transaction = self.database.begin_write()?;
+    fn transaction(&self, database: &Database, batch: &[Job], full: bool) -> Result<Vec<Reply>, redb::Error> {
+        let transaction = database.begin_write()?;
         let mut changed = false;
         let replies = {
             let mut tables = Tables::open(&transaction)?;

@@ -196,7 +196,11 @@ fn extra(store: DiskStore) -> page::Extra {
             lines.push(("uptime_seconds".to_owned(), began.elapsed().as_secs()));
             lines
         }),
-        fault: Arc::new(move || store.is_broken().then_some("the store is damaged: nothing is kept")),
+        fault: Arc::new(move || match (store.is_broken(), store.is_failing()) {
+            (true, _) => Some("the store is damaged: nothing is kept"),
+            (_, true) => Some("the store fails: nothing is kept"),
+            _ => None,
+        }),
     }
 }
 
