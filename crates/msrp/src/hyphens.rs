@@ -26,8 +26,15 @@ impl Hyphens {
 
     /// Where the text stands first.
     pub(crate) fn find(&self, octets: &[u8]) -> Option<usize> {
-        let mut at = 0usize;
-        for block in octets.chunks_exact(BLOCK) {
+        // What is near is found at once: short messages are full of end-lines.
+        let near = BLOCK.saturating_add(self.length).min(octets.len());
+        let found = self.finder.find(octets.get(..near)?);
+        if found.is_some() || near == octets.len() { found } else { self.find_in_blocks(octets, BLOCK) }
+    }
+
+    /// The same, from the block that begins at `at`.
+    fn find_in_blocks(&self, octets: &[u8], mut at: usize) -> Option<usize> {
+        for block in octets.get(at..)?.chunks_exact(BLOCK) {
             let behind = at.saturating_add(BLOCK);
             if has_word(block) {
                 let from = at.saturating_sub(self.length);

@@ -2,7 +2,6 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use cpm_base::{CloseReason, FlowId, LimitExceeded, Now};
@@ -46,13 +45,13 @@ pub(super) struct Transfer {
 #[derive(Default)]
 struct Open {
     first: Option<RequestKey>,
-    others: VecDeque<RequestKey>,
+    others: Vec<RequestKey>,
 }
 
 impl Open {
     fn push(&mut self, key: RequestKey) {
         match self.first {
-            Some(_) => self.others.push_back(key),
+            Some(_) => self.others.push(key),
             None => self.first = Some(key),
         }
     }
