@@ -97,9 +97,8 @@ pub struct Splice {
     paused: bool,
     /// Since when legs have not taken what they are waited for.
     held_since: Option<Instant>,
-    /// The rearmost of the legs on their way, and of those that are waited for.
+    /// The rearmost of the legs that are waited for.
     rear: Rear,
-    awaited_rear: Rear,
     legs: BTreeMap<LegId, LegRun>,
     by_transfer: BTreeMap<TransferId, LegId>,
     last_leg: u64,
@@ -158,7 +157,6 @@ impl Splice {
             paused: false,
             held_since: None,
             rear: Rear::default(),
-            awaited_rear: Rear::default(),
             legs: BTreeMap::new(),
             by_transfer: BTreeMap::new(),
             last_leg: 0,

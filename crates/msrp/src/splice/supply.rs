@@ -8,7 +8,8 @@ use super::{HeadState, LegId, LegRun, LegState, Splice, skip, wide};
 use crate::endpoint::Endpoint;
 use crate::event::{SendFailure, SupplyRefusal, TransferId};
 
-/// Those of some legs that stand rearmost: only when the last of them goes on has what depends on the slowest changed.
+/// Those that stand rearmost among the legs that are waited for: only when the last of them goes on has what depends on
+/// the slowest changed.
 #[derive(Default)]
 pub(super) struct Rear {
     at: u64,
@@ -72,10 +73,9 @@ impl Splice {
         if run.cursor.at == before {
             return;
         }
+        // What only a leg has that is not waited for goes with the next octets that come.
         let awaited = run.leg.lag.is_none() || self.whole.is_some();
-        let rear_moved = self.rear.left(before);
-        let awaited_rear_moved = awaited && self.awaited_rear.left(before);
-        if rear_moved || awaited_rear_moved {
+        if awaited && self.rear.left(before) {
             self.tidy(now, endpoint);
         }
     }
@@ -92,21 +92,20 @@ impl Splice {
 
     fn trim(&mut self) {
         let open = self.legs.values().filter(|run| matches!(run.state, LegState::Open(_)));
-        let (rear, rearmost) = Rear::of(open.map(|run| &run.cursor));
-        self.rear = rear;
+        let rearmost = open.map(|run| run.cursor.at).min();
         let kept = self.options.keep > 0
             && self.log.is_complete()
             && self.log.waiting(&self.log.start()) <= wide(self.options.keep);
         if kept || self.legs.is_empty() || !matches!(self.head_state, HeadState::Set) {
             return;
         }
-        self.log.drop_before(rearmost.map_or(self.log.end(), |cursor| cursor.at));
+        self.log.drop_before(rearmost.unwrap_or(self.log.end()));
     }
 
     fn hold_back(&mut self, now: Now, endpoint: &mut Endpoint) {
         let awaited = self.legs.values().filter(|run| self.is_waited_for(run));
         let (rear, rearmost) = Rear::of(awaited.map(|run| &run.cursor));
-        self.awaited_rear = rear;
+        self.rear = rear;
         let slowest = rearmost.map(|cursor| self.log.waiting(&cursor));
         let unheard = self.legs.is_empty() || !matches!(self.head_state, HeadState::Set);
         let (waiting, buffer) = match slowest {
