@@ -435,14 +435,16 @@ impl Endpoint {
 
 /// Whether a Via of the request bears this mark.
 fn was_here(request: &Request, mark: LoopMark) -> bool {
-    let mark = format!(".{mark:016x}");
+    let mark = format!("{mark:016x}");
     // Nearly always there is no such text at all.
-    let holds = |value: &[u8]| value.windows(mark.len()).any(|text| text == mark.as_bytes());
+    let holds =
+        |value: &[u8]| value.split(|octet| *octet == b'.').any(|part| part.starts_with(mark.as_bytes()));
     if !request.headers().get_all(&HeaderName::Via).any(|value| holds(value.as_bytes())) {
         return false;
     }
-    let ends = |via: &Via| via.branch().is_some_and(|branch| branch.ends_with(&mark));
-    request.typed_list::<Via>().is_ok_and(|vias| vias.iter().any(ends))
+    let bears = |branch: &str| branch.rsplit_once('.').is_some_and(|(_, end)| end == mark);
+    let vias = request.typed_list::<Via>();
+    vias.is_ok_and(|vias| vias.iter().any(|via| via.branch().is_some_and(bears)))
 }
 
 /// What marks both values of a double Record-Route, as proxies in the field do.

@@ -145,12 +145,7 @@ pub(super) struct TopVia {
 }
 
 impl TopVia {
-    fn read(headers: &Headers) -> Result<TopVia, HeaderError> {
-        let Ok(view) = headers.view::<ViaRef<'_>>() else {
-            // What is wrong with it, the typed value says.
-            return Err(headers.typed::<Via>().err().unwrap_or(missing("Via")));
-        };
-        let via = view.ok_or(missing("Via"))?;
+    fn read(via: &ViaRef<'_>) -> Result<TopVia, HeaderError> {
         let malformed = |_| HeaderError::Malformed { header: "Via", what: "sent-by is no host" };
         let mut top = TopVia {
             host: Host::parse(via.host()).map_err(malformed)?,
@@ -182,10 +177,19 @@ pub(super) fn stamp(
     flow: FlowId,
     info: &FlowInfo,
 ) -> Result<(TopVia, ReplyTo), HeaderError> {
-    let via = TopVia::read(headers)?;
+    let Ok(view) = headers.view::<ViaRef<'_>>() else {
+        // What is wrong with it, the typed value says.
+        return Err(headers.typed::<Via>().err().unwrap_or(missing("Via")));
+    };
+    let view = view.ok_or(missing("Via"))?;
+    let via = TopVia::read(&view)?;
     let TopVia { symmetric, port, .. } = via;
     if symmetric || via.received || via.host.ip() != Some(info.peer.ip()) {
-        note_source(headers, info.peer, symmetric)?;
+        let noted = with_source(&view, &via, info.peer).and_then(|text| HeaderText::new(&text).ok());
+        match noted {
+            Some(text) => drop(headers.replace_first_value(&HeaderName::Via, &text)),
+            None => note_source(headers, info.peer, symmetric)?,
+        }
     }
     let port = port.unwrap_or(default_port(info.transport));
     let remote = SocketAddr::new(info.peer.ip(), port);
@@ -196,11 +200,6 @@ pub(super) fn stamp(
 
 /// Writes `received`, and `rport` where it was asked for, into the topmost Via.
 fn note_source(headers: &mut Headers, source: SocketAddr, symmetric: bool) -> Result<(), HeaderError> {
-    let noted = headers.view::<ViaRef<'_>>()?.and_then(|via| with_source(&via, source, symmetric));
-    if let Some(text) = noted.and_then(|text| HeaderText::new(&text).ok()) {
-        headers.replace_first_value(&HeaderName::Via, &text);
-        return Ok(());
-    }
     let mut via = headers.typed::<Via>()?.ok_or(missing("Via"))?;
     via.set_received(source.ip());
     if symmetric {
@@ -210,30 +209,29 @@ fn note_source(headers: &mut Headers, source: SocketAddr, symmetric: bool) -> Re
     Ok(())
 }
 
-/// What the typed value would write. `None` for the rare ones that it spells anew: with quoted text or an IPv6 address.
-fn with_source(via: &ViaRef<'_>, source: SocketAddr, symmetric: bool) -> Option<String> {
-    let mut text = String::with_capacity(160);
-    write!(text, "SIP/2.0/{} {}", via.transport(), via.host()).ok()?;
-    if let Some(port) = via.port() {
+/// The same as text. `None` for the rare Via with quoted text, which the typed value spells anew.
+fn with_source(via: &ViaRef<'_>, top: &TopVia, source: SocketAddr) -> Option<String> {
+    let mut text = String::with_capacity(192);
+    write!(text, "SIP/2.0/{} {}", via.transport(), top.host).ok()?;
+    if let Some(port) = top.port {
         write!(text, ":{port}").ok()?;
     }
-    let mut received = false;
     for (name, value) in via.params().iter() {
         text.push(';');
         text.push_str(name);
         if name.eq_ignore_ascii_case("received") {
             write!(text, "={}", source.ip()).ok()?;
-            received = true;
-        } else if symmetric && name.eq_ignore_ascii_case("rport") {
+        } else if name.eq_ignore_ascii_case("rport") {
             write!(text, "={}", source.port()).ok()?;
         } else if let Some(value) = value {
-            write!(text, "={}", value.plain()?).ok()?;
+            text.push('=');
+            text.push_str(value.plain()?);
         }
     }
-    if !received {
+    if !top.received {
         write!(text, ";received={}", source.ip()).ok()?;
     }
-    (!via.host().starts_with('[')).then_some(text)
+    Some(text)
 }
 
 fn missing(header: &'static str) -> HeaderError {
