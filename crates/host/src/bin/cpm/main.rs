@@ -20,6 +20,10 @@ use clap::Parser;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// Messages are many small pieces that live for microseconds: an allocator that keeps them close costs less than half of the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match Cli::parse().task {
         Task::Decode(options) => decode::decode(&options),
