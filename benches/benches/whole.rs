@@ -22,8 +22,8 @@ const BATCH: usize = 32;
 const ALICE: FlowId = FlowId(1);
 const BOB: FlowId = FlowId(2);
 const CORE: &str = "192.0.2.1:5060";
-const CORE_INSIDE: &str = "[100::1]:5060";
-const FUNCTION_INSIDE: &str = "[100::2]:5060";
+const CORE_INSIDE: &str = "192.0.0.8:5060";
+const FUNCTION_INSIDE: &str = "192.0.0.8:5062";
 
 const BODY: &str = "From: <sip:alice@home.test>\r\nTo: <sip:bob@home.test>\r\nNS: imdn <urn:ietf:params:imdn>\r\n\
 imdn.Message-ID: d834jied93rf\r\nDateTime: 2026-03-01T12:30:45Z\r\n\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\
