@@ -27,6 +27,8 @@ struct Transfer {
     done: bool,
     told: Vec<FileEvent>,
     most_asked: u64,
+    /// The disk does nothing.
+    stuck: bool,
 }
 
 fn content(length: usize) -> Vec<u8> {
@@ -97,6 +99,7 @@ impl Transfer {
             done: false,
             told: Vec::new(),
             most_asked: 0,
+            stuck: false,
         }
     }
 
@@ -146,7 +149,7 @@ impl Transfer {
     }
 
     fn disk_works(&mut self) {
-        let Some(sink) = &mut self.sink else { return };
+        let Some(sink) = self.sink.as_mut().filter(|_| !self.stuck) else { return };
         while let Some(query) = sink.poll_query() {
             match query {
                 FileQuery::Write { offset, octets } => {
@@ -248,6 +251,26 @@ fn a_wrong_hash_is_no_success() {
     transfer.run();
     assert_eq!(transfer.told, [FileEvent::Corrupt { hash: sha256(&file) }]);
     assert!(!transfer.done && transfer.failure.is_some());
+}
+
+/// Threat B11: a disk that is slow holds the sender back, and nothing is answered that is not written.
+#[test]
+fn nothing_is_answered_before_it_is_on_the_disk() {
+    let file = content(200_000);
+    let mut transfer = Transfer::new(&file, 0, options(&file));
+    transfer.stuck = true;
+    transfer.run();
+    assert!(!transfer.ends[1].wants_read(FLOW));
+    let sink = transfer.sink.as_ref().unwrap();
+    assert!(sink.unwritten > UNWRITTEN && sink.unwritten <= 2 * UNWRITTEN, "{}", sink.unwritten);
+    // Its first chunk ended long ago.
+    assert!(!sink.chunks.is_empty());
+    assert_eq!(transfer.ends[0].metrics().get("msrp.responses_in"), 1, "that of the first request alone");
+    transfer.stuck = false;
+    transfer.disk_works();
+    assert!(transfer.ends[1].wants_read(FLOW));
+    transfer.run();
+    assert!(transfer.disk == file && transfer.done);
 }
 
 /// Threat H3: what was hashed cannot be written over, before it is on the disk or later, and what comes twice holds

@@ -794,6 +794,29 @@ fn misuse_is_told_and_gives_back() {
     );
 }
 
+/// Threat B12: connections and sessions are bounded, whoever opens them.
+#[test]
+fn connections_and_sessions_are_bounded() {
+    let mut raw = Raw::with(Limits { max_connections: 1, max_sessions: 2, ..Limits::default() }, |_| {});
+    raw.endpoint.handle_accepted(raw.now, FlowId(2), info());
+    raw.drain();
+    assert_eq!(raw.closed, [(FlowId(2), CloseReason::ProtocolError)]);
+    assert!(matches!(raw.fault(), Some(FaultKind::Limit(limit)) if limit.limit == "msrp.max_connections"));
+    raw.take();
+    let local = raw.endpoint.new_local_uri("192.0.2.1", 9, false);
+    let session = raw.endpoint.open_session(raw.now, config(&local, &raw.remote, there())).unwrap();
+    let Some(Action::Open(open, _)) = raw.endpoint.poll_action() else { panic!() };
+    let third = raw.endpoint.new_local_uri("192.0.2.1", 9, false);
+    let refused = raw.endpoint.open_session(raw.now, config(&third, &raw.remote, Role::Passive));
+    assert!(matches!(refused, Err(SessionError::Limit(limit)) if limit.limit == "msrp.max_sessions"));
+    raw.endpoint.handle_opened(raw.now, open, Ok((FlowId(3), info())));
+    raw.drain();
+    let why = LostReason::Open(OpenError::Unavailable);
+    assert_eq!(raw.take().pop(), Some(Event::BindFailed { session, why }));
+    assert_eq!(raw.closed.last(), Some(&(FlowId(3), CloseReason::ProtocolError)));
+    raw.bind();
+}
+
 #[test]
 fn session_ids_are_long_and_distinct() {
     let mut endpoint = endpoint(7);

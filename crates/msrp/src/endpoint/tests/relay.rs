@@ -194,3 +194,71 @@ fn times_out_of_bounds_are_taken_from_the_answer() {
         assert_eq!(relays.events, [Event::RelayLost { relay: relays.id, why: lost }]);
     }
 }
+
+/// A relay that never has enough is given up: other bounds each time, or a nonce that is always stale.
+#[test]
+fn a_relay_is_asked_four_times_at_most() {
+    let stale = challenge("intra.example.com").replace("Digest ", "Digest stale=true, ");
+    for endless in [false, true] {
+        let mut relays = Relays::new(&[INTRA]);
+        let mut request = relays.says();
+        let mut asked = 1;
+        while relays.events.is_empty() && asked < 20 {
+            request = match endless {
+                true => relays.answer(&request, "401 Unauthorized", INTRA, &stale),
+                false => {
+                    let bound = format!("Min-Expires: {}\r\n", 1000 + asked);
+                    relays.answer(&request, "423 Out of Bounds", INTRA, &bound)
+                }
+            };
+            asked += u32::from(!request.is_empty());
+        }
+        assert_eq!(asked, 4, "{endless}");
+        let status = if endless { Status::UNAUTHORIZED } else { Status::OUT_OF_BOUNDS };
+        assert_eq!(relays.events, [Event::RelayLost { relay: relays.id, why: RelayLoss::Refused(status) }]);
+        assert_empty(&relays.endpoint);
+    }
+}
+
+#[test]
+fn a_relay_that_cannot_prove_itself_is_left() {
+    let mut relays = Relays::new(&[INTRA]);
+    let request = relays.says();
+    let second = relays.answer(&request, "401 Unauthorized", INTRA, &challenge("intra.example.com"));
+    let cnonce = Credentials::parse(field(&second, "Authorization")).unwrap().protection.unwrap().cnonce;
+    let info = format!("qop=auth, rspauth=\"{}\", cnonce=\"{cnonce}\", nc=00000001", "0".repeat(32));
+    let fields = format!("Use-Path: {INTRA}\r\nAuthentication-Info: {info}\r\n");
+    relays.answer(&second, "200 OK", INTRA, &fields);
+    assert_eq!(relays.events, [Event::RelayLost { relay: relays.id, why: RelayLoss::Unproved }]);
+    assert_empty(&relays.endpoint);
+}
+
+/// Threat A20: what a relay gives is renewed in its time, but neither at once for ever nor never.
+#[test]
+fn times_of_relays_have_bounds() {
+    for (expires, renewed) in [
+        ("0", 1_000_000),
+        ("1", 1_000_000),
+        ("1000", 800_000_000),
+        ("18446744073709551615", 31_536_000_000_000),
+    ] {
+        let mut relays = Relays::new(&[INTRA]);
+        let request = relays.says();
+        relays.answer(&request, "200 OK", INTRA, &format!("Use-Path: {INTRA}\r\nExpires: {expires}\r\n"));
+        assert!(matches!(relays.events[..], [Event::RelayReady { .. }]), "{expires}");
+        assert_eq!(relays.endpoint.next_timeout(), Some(Instant::from_micros(renewed)), "{expires}");
+    }
+    let mut endpoint = endpoint(1);
+    let local = endpoint.new_local_uri("alice.example.com", 9892, true);
+    for (count, taken) in [(0, false), (4, true), (5, false)] {
+        let config = RelayConfig {
+            relays: vec![MsrpUri::parse(INTRA).unwrap(); count],
+            remote: "192.0.2.7:2855".parse().unwrap(),
+            transport: Transport::Tls,
+            accounts: Vec::new(),
+            local: local.clone(),
+            expires: None,
+        };
+        assert_eq!(endpoint.use_relays(at(0), config).is_ok(), taken, "{count}");
+    }
+}
