@@ -225,6 +225,7 @@ fn only_the_same_file_is_resumed() {
     assert_eq!(resume_at(&known, &id(100, None, Some("t")), 40), 0);
     assert_eq!(resume_at(&known, &id(100, Some(1), Some("t")), 101), 0);
     assert_eq!(resume_at(&id(9, None, Some("t")), &id(9, None, Some("t")), 4), 4);
+    assert_eq!(resume_at(&id(9, None, Some("t")), &id(9, None, Some("u")), 4), 0);
     assert_eq!(resume_at(&id(9, None, None), &id(9, None, None), 4), 0);
 }
 

@@ -130,3 +130,62 @@ fn a_message_that_nobody_takes_can_be_refused() {
         assert_eq!(world.add_leg(1, None), Err(LegError::TooLate));
     }
 }
+
+/// A splice that is told of octets by hand.
+struct Told {
+    relay: Endpoint,
+    splice: Splice,
+}
+
+impl Told {
+    fn new(options: SpliceOptions) -> Told {
+        let text = "MSRP abcd1234 SEND\r\nTo-Path: msrp://b:1/x;tcp\r\nFrom-Path: msrp://a:1/y;tcp\r\n\
+                    Message-ID: m1234\r\nContent-Type: a/b\r\n";
+        let head = Head::parse(text.into(), true).unwrap();
+        let splice = Splice::new(SessionId(1), IncomingId(1), &head, options).unwrap();
+        Told { relay: endpoint(1), splice }
+    }
+
+    /// What is told when these octets come.
+    fn data(&mut self, offset: u64, octets: &[u8]) -> Vec<SpliceEvent> {
+        let bytes = Bytes::copy_from_slice(octets);
+        let event = Event::Data { transfer: IncomingId(1), offset, bytes };
+        assert!(self.splice.handle(NOW, &mut self.relay, &event));
+        core::iter::from_fn(|| self.splice.poll_event()).collect()
+    }
+}
+
+/// Threat B7: what comes before its turn is bounded by what it costs, whatever comes again and again at one place.
+#[test]
+fn octets_before_their_turn_are_bounded() {
+    let options = SpliceOptions { reorder: 1000, tap: true, ..SpliceOptions::default() };
+    let mut told = Told::new(options);
+    assert_eq!(told.data(10, &[b'x'; 900]), []);
+    assert_eq!(told.data(2000, b"short"), [SpliceEvent::Refused(Status::STOP)]);
+    let mut told = Told::new(options);
+    for length in 300..400 {
+        assert_eq!(
+            told.data(10, &vec![b'x'; length]),
+            [],
+            "what is longer takes the place of what is shorter"
+        );
+        assert_eq!(told.data(10, b"shorter"), []);
+    }
+    let told = told.data(0, &[b'y'; 10]);
+    let octets =
+        |told: &SpliceEvent| if let SpliceEvent::Tapped { octets, .. } = told { octets.len() } else { 0 };
+    assert_eq!(told.iter().map(octets).sum::<usize>(), 409);
+}
+
+/// A head is none when it ends behind the longest allowed, wherever it is cut.
+#[test]
+fn heads_that_are_too_long_are_none() {
+    for (before, behind, is_head) in
+        [(5, "x\r\n\r\n", true), (6, "x\r\n\r\n", false), (9, "\r\n\r\nrest", false)]
+    {
+        let mut told = Told::new(SpliceOptions { head_lines: 1, max_head: 10, ..SpliceOptions::default() });
+        assert_eq!(told.data(0, &vec![b'x'; before]), []);
+        let head = if is_head { Bytes::from_static(b"xxxxxx\r\n\r\n") } else { Bytes::new() };
+        assert_eq!(told.data(before as u64, behind.as_bytes()), [SpliceEvent::Head(head)], "{before}");
+    }
+}
