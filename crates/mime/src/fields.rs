@@ -1,6 +1,6 @@
 //! Content-Type (RFC 2045 §5) and Content-Disposition (RFC 2183) as values.
 
-use crate::params::{self, Fault, Param, ParamRef};
+use crate::params::{self, Fault, Param};
 use crate::{Limits, MimeError};
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -45,7 +45,9 @@ impl<'a> MediaType<'a> {
     }
 
     pub(crate) fn of(text: Cow<'a, str>) -> Result<Self, MimeError> {
-        let (type_, subtype, _) = split(&text, &Limits::DEFAULT).map_err(content_type_error)?;
+        let limits = Limits::DEFAULT;
+        let (type_, subtype, rest) = split(&text, &limits).map_err(content_type_error)?;
+        params::check_parameters(rest, &limits).map_err(content_type_error)?;
         Ok(MediaType { text, type_, subtype })
     }
 
@@ -74,8 +76,8 @@ fn is_essence((type_, subtype): (&str, &str), essence: &str) -> bool {
         && essence.get(length.saturating_add(1)..).is_some_and(|end| end.eq_ignore_ascii_case(subtype))
 }
 
-/// Where type and subtype stand in a Content-Type, and the parameters.
-fn split<'a>(text: &'a str, limits: &Limits) -> Result<(Span, Span, Vec<ParamRef<'a>>), Fault> {
+/// Where type and subtype stand in a Content-Type, and what follows them.
+fn split<'a>(text: &'a str, limits: &Limits) -> Result<(Span, Span, &'a str), Fault> {
     let span = |from: &str, taken: &str| {
         let start = text.len().saturating_sub(from.len());
         (start, start.saturating_add(taken.len()))
@@ -86,7 +88,7 @@ fn split<'a>(text: &'a str, limits: &Limits) -> Result<(Span, Span, Vec<ParamRef
     let rest = params::skip_blanks(rest, limits)?.strip_prefix('/').ok_or(Fault::Syntax)?;
     let from = params::skip_blanks(rest, limits)?;
     let (subtype, rest) = params::token(from)?;
-    Ok((type_, span(from, subtype), params::parameters(rest, limits)?))
+    Ok((type_, span(from, subtype), rest))
 }
 
 fn content_type_error(fault: Fault) -> MimeError {
@@ -122,7 +124,8 @@ impl ContentType {
     /// # Errors
     /// As `parse`.
     pub fn parse_with(text: &str, limits: &Limits) -> Result<Self, MimeError> {
-        let (type_, subtype, params) = split(text, limits).map_err(content_type_error)?;
+        let (type_, subtype, rest) = split(text, limits).map_err(content_type_error)?;
+        let params = params::parameters(rest, limits).map_err(content_type_error)?;
         let part = |span: Span| String::from(text.get(span.0..span.1).unwrap_or_default());
         Ok(ContentType { type_: part(type_), subtype: part(subtype), params: params::kept(params) })
     }

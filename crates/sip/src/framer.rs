@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::message::Message;
 use crate::name::HeaderName;
 use crate::parse::parse_frame;
+use crate::steps;
 use crate::text::is_token_octet;
 use alloc::boxed::Box;
 use bytes::{Buf, Bytes, BytesMut};
@@ -232,16 +233,17 @@ fn looks_like_sip(line: &[u8]) -> bool {
 
 /// The one Content-Length of a head; the same cutting of fields as everywhere, without keeping them.
 fn content_length(head: &[u8]) -> Result<usize, ParseError> {
+    steps::visit(head.len());
     let mut length = None;
-    let mut at = head::line_end(head, 0);
-    while at < head.len() && !head.get(at..).unwrap_or_default().starts_with(b"\r\n") {
+    for at in memchr::memchr_iter(b'\n', head).map(|end| end.saturating_add(1)) {
+        // No other line is worth a look: neither the long form nor the compact one begins otherwise.
+        match head.get(at..).unwrap_or_default() {
+            [b'C' | b'c' | b'L' | b'l', ..] => {}
+            [b'\r', b'\n', ..] => break,
+            _ => continue,
+        }
         let (end, _) = head::logical_line(head, at);
         let line = head.get(at..end).unwrap_or_default();
-        at = end;
-        // No other line is worth a look: neither the long form nor the compact one begins otherwise.
-        if !matches!(line.first(), Some(b'C' | b'c' | b'L' | b'l')) {
-            continue;
-        }
         let Ok((name, value)) = head::field(line, 0) else { continue };
         if !HeaderName::ContentLength.is(line.get(name.0..name.1).unwrap_or_default()) {
             continue;

@@ -374,15 +374,18 @@ impl ParticipatingFunction {
 
 /// The requests that the decision asks for.
 fn branches(work: &Work, plan: &Plan) -> Vec<Branch> {
-    let routed = |request| Branch { request, destination: Destination::Routed };
     match &plan.decision.outcome {
         Outcome::Forward(to) => vec![routed(branch::forwarded(&work.request, &work.facts.wishes, to))],
-        Outcome::Deliver => device_requests(work, plan).into_iter().map(routed).collect(),
+        Outcome::Deliver => device_requests(work, plan),
         _ => Vec::new(),
     }
 }
 
-fn device_requests(work: &Work, plan: &Plan) -> Vec<Request> {
+fn routed(request: Request) -> Branch {
+    Branch { request, destination: Destination::Routed }
+}
+
+fn device_requests(work: &Work, plan: &Plan) -> Vec<Branch> {
     let Some(feature) = work.facts.feature.filter(|_| plan.decision.reaches_devices()) else {
         return Vec::new();
     };
@@ -404,12 +407,12 @@ fn device_requests(work: &Work, plan: &Plan) -> Vec<Request> {
             Some(referring) if references => referring.clone(),
             // The last one needs no copy.
             _ if selected.peek().is_none() => {
-                requests.push(branch::for_device(whole, device));
+                requests.push(routed(branch::for_device(whole, device)));
                 break;
             }
             _ => whole.clone(),
         };
-        requests.push(branch::for_device(common, device));
+        requests.push(routed(branch::for_device(common, device)));
     }
     requests
 }
