@@ -26,7 +26,7 @@ impl Header {
     /// Reads one line without its CRLF; says whether white space had to be let pass.
     pub(crate) fn read(line: Bytes, number: usize, rules: &LineRules) -> Result<(Self, bool), CpimError> {
         let text = core::str::from_utf8(&line).map_err(|_| CpimError::NotUtf8 { line: number })?;
-        if text.bytes().any(|octet| octet.is_ascii_control()) {
+        if has_control(&line) {
             return Err(CpimError::ControlCharacter { line: number });
         }
         let fault = || CpimError::HeaderSyntax { line: number };
@@ -125,6 +125,11 @@ impl Header {
     fn slice(&self, from: usize, to: usize) -> &str {
         self.line.get(from..to).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
+}
+
+/// Whether there is a control character. All octets are looked at, so that it is done for many at once.
+fn has_control(line: &[u8]) -> bool {
+    line.iter().fold(false, |found, octet| found | octet.is_ascii_control())
 }
 
 /// Prefix and local name.

@@ -236,11 +236,13 @@ fn content_length(head: &[u8]) -> Result<usize, ParseError> {
     steps::visit(head.len());
     let mut length = None;
     for at in memchr::memchr_iter(b'\n', head).map(|end| end.saturating_add(1)) {
-        // No other line is worth a look: neither the long form nor the compact one begins otherwise.
-        match head.get(at..).unwrap_or_default() {
-            [b'C' | b'c' | b'L' | b'l', ..] => {}
-            [b'\r', b'\n', ..] => break,
-            _ => continue,
+        let rest = head.get(at..).unwrap_or_default();
+        if rest.starts_with(b"\r\n") {
+            break;
+        }
+        // No other line is worth a look.
+        if !may_be_content_length(rest) {
+            continue;
         }
         let (end, _) = head::logical_line(head, at);
         let line = head.get(at..end).unwrap_or_default();
@@ -256,6 +258,18 @@ fn content_length(head: &[u8]) -> Result<usize, ParseError> {
         length = Some(number.ok_or(ParseError::ContentLength)?);
     }
     length.ok_or(ParseError::ContentLengthMissing)
+}
+
+/// Whether a line begins as Content-Length does, in its long form or its compact one.
+fn may_be_content_length(line: &[u8]) -> bool {
+    let long = HeaderName::ContentLength.as_str();
+    match line {
+        [b'l' | b'L', ..] => true,
+        [b'c' | b'C', ..] => {
+            line.get(..long.len()).is_some_and(|name| name.eq_ignore_ascii_case(long.as_bytes()))
+        }
+        _ => false,
+    }
 }
 
 /// Whether every reader agrees where a message with this fault ends: the fault is in one line that cannot be taken for
