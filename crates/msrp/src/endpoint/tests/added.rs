@@ -2,7 +2,7 @@
 
 use super::raw::Raw;
 use super::*;
-use crate::event::{Answering, Overlap, RequestError, SendFailure, SupplyRefusal};
+use crate::event::{Answering, Overlap, RequestError, SendFailure, SendRefusal, SupplyRefusal};
 
 fn source(total: Option<u64>) -> Outgoing {
     Outgoing { body: Body::Source { total }, ..message("") }
@@ -200,6 +200,52 @@ fn nicknames_are_asked_for_and_given() {
     assert_eq!(raw.endpoint.request(raw.now, raw.session, "NICKNAME", &bad), Err(RequestError::Syntax));
     assert_eq!(raw.endpoint.request(raw.now, raw.session, "nick", &[]), Err(RequestError::Syntax));
     assert_quiet(&raw.endpoint);
+}
+
+/// Threat B10: what goes out and what is kept for reports is bounded; the oldest are forgotten first.
+#[test]
+fn messages_on_their_way_and_their_reports_are_bounded() {
+    let mut raw = Raw::with(Limits { max_queued: 2, ..Limits::default() }, |_| {});
+    raw.bind();
+    let reported = |number: u32| Outgoing {
+        success_report: true,
+        message_id: Some(format!("report{number}")),
+        ..message("abc")
+    };
+    for number in 1..=2 {
+        raw.endpoint.send(raw.now, raw.session, reported(number)).unwrap();
+    }
+    let refused = raw.endpoint.send(raw.now, raw.session, reported(3)).unwrap_err();
+    assert!(matches!(refused.why, SendRefusal::Limit(limit) if limit.limit == "msrp.max_queued"));
+    let answer_all = |raw: &mut Raw| {
+        let out = raw.drain();
+        for tid in tids(&out) {
+            let answer = raw.text(tid, "200 OK", "", None, '$');
+            raw.feed(answer);
+        }
+    };
+    answer_all(&mut raw);
+    raw.endpoint.send(raw.now, raw.session, reported(3)).unwrap();
+    answer_all(&mut raw);
+    raw.take();
+    for (number, known) in [(1, false), (2, true), (3, true)] {
+        let fields = format!("Message-ID: report{number}\r\nByte-Range: 1-3/3\r\nStatus: 000 200 OK\r\n");
+        raw.request("abcd0001", "REPORT", &fields, None, '$');
+        let Some(Event::Report { transfer, .. }) = raw.take().pop() else { panic!() };
+        assert_eq!(transfer.is_some(), known, "{number}");
+    }
+}
+
+/// Threat B10: a request that nobody answered is gone with its connection.
+#[test]
+fn what_was_asked_is_gone_with_its_connection() {
+    let mut raw = with(SessionOptions { nicknames: true, ..SessionOptions::default() });
+    raw.request("abcd0001", "NICKNAME", "Use-Nickname: \"a\"\r\n", None, '$');
+    let Some(Event::Asked { asked, .. }) = raw.take().pop() else { panic!() };
+    raw.endpoint.handle_closed(raw.now, raw.flow, CloseReason::PeerClosed);
+    assert_empty(&raw.endpoint);
+    raw.endpoint.reply(raw.now, asked, Status::OK);
+    assert_eq!(raw.drain(), "");
 }
 
 /// Threat B10: requests that wait for an answer are bounded each way.
