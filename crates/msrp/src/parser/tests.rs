@@ -487,3 +487,17 @@ fn heads_that_resemble_the_one_before_are_bounded_too() {
         }
     }
 }
+
+/// Threat I7: a path is eight URIs at most.
+#[test]
+fn paths_are_bounded() {
+    for (count, expected) in
+        [(8, None), (9, Some(HeadError::Value("From-Path"))), (40, Some(HeadError::Value("From-Path")))]
+    {
+        let path = vec!["msrp://a.example:2/aaaaaaaa;tcp"; count].join(" ");
+        let text = format!("MSRP abcd123 SEND\r\nTo-Path: msrp://b:1/b;tcp\r\nFrom-Path: {path}\r\n");
+        let head = Head::parse(Bytes::from(text), false);
+        assert_eq!(head.as_ref().err().map(|bad| bad.error), expected, "{count}");
+        assert!(head.is_ok_and(|head| head.from_path().len() == count) == expected.is_none());
+    }
+}
