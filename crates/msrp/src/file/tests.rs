@@ -210,6 +210,38 @@ fn an_interrupted_file_goes_on_where_it_ended() {
     assert!(second.disk == file);
 }
 
+/// Threat H4: it may be interrupted again and again.
+#[test]
+fn a_file_goes_on_however_often_it_is_interrupted() {
+    let file = content(400_000);
+    let known = FileIdentity { size: 400_000, hash: Some(sha256(&file)), transfer_id: None };
+    let (mut disk, mut there, mut parts) = (Vec::new(), 0, 0);
+    loop {
+        let start = resume_at(&known, &known, there);
+        assert_eq!(start, there);
+        let mut part = Transfer::new(&file, start, FileSinkOptions { start, ..options(&file) });
+        part.disk = core::mem::take(&mut disk);
+        parts += 1;
+        for _ in 0..70 {
+            part.step();
+        }
+        if !part.done {
+            let session = part.session;
+            part.ends[0].close_session(NOW, session);
+            part.run();
+            part.ends[1].handle_closed(NOW, FLOW, cpm_base::CloseReason::PeerClosed);
+        }
+        part.run();
+        disk = part.disk;
+        match part.told[..] {
+            [FileEvent::Incomplete { there: now }] if now > there => there = now,
+            [FileEvent::Complete { size: 400_000, .. }] => break,
+            _ => panic!("{:?}", part.told),
+        }
+    }
+    assert!(parts > 3 && disk == file, "{parts}");
+}
+
 /// Threat H4.
 #[test]
 fn only_the_same_file_is_resumed() {
