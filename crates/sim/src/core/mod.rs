@@ -92,8 +92,8 @@ mod third_party;
 use cpm_auth::LimitsError;
 use cpm_base::{FlowId, FlowInfo, Instant, Now, Random, Seed, Transport, Trust};
 use cpm_core::{Function, Input, NodeConfig, Ports, QueryId};
-use cpm_sip::{ContactAddr, Method, Request, Response, SipUri, StatusCode, To, Uri};
-use cpm_ua::{NotifierEvent, NotifierId, RequestId, TransactionId};
+use cpm_sip::{ContactAddr, HeaderName, Method, Request, Response, SipUri, StatusCode, To, Uri};
+use cpm_ua::{IdentityPolicy, NotifierEvent, NotifierId, RequestId, TransactionId};
 use digest::Guard;
 use places::Places;
 use reg_event::Watcher;
@@ -161,6 +161,13 @@ impl CoreConfig {
     #[must_use]
     pub fn node(&self, seed: Seed) -> NodeConfig {
         let mut config = NodeConfig::proxy(seed, "cpm-sim-core");
+        // Devices are outside: they say nothing in the core's name, and hear nothing of where others are, nor of charging,
+        // in requests and responses. Which service it is they have to know (3GPP TS 24.229 §4.4.10).
+        config.sip.identity = IdentityPolicy {
+            enforce: true,
+            also_outside: vec![HeaderName::PAssertedService],
+            ..IdentityPolicy::default()
+        };
         for uri in [Some(&self.uri), self.service_uri.as_ref()].into_iter().flatten() {
             config.sip.own_names.push((uri.host().clone(), uri.port()));
         }

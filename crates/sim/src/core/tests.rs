@@ -11,6 +11,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 const ICSI: &str = "urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.msg";
 const CORE: &str = "sip:core.home.test";
 
+/// What the core alone may say, or know.
+const TOLD: [(HeaderName, &str); 3] = [
+    (HeaderName::PAccessNetworkInfo, "3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=234151D0FCE11"),
+    (HeaderName::PChargingVector, "icid-value=1"),
+    (HeaderName::PAssociatedUri, "<sip:mallory@home.test>"),
+];
+
 /// What a phone or a Participating Function of these tests saw.
 #[derive(Debug, Clone)]
 enum Seen {
@@ -41,7 +48,13 @@ impl Function for Phone {
         let Input::Sip(event) = input else { return };
         match event {
             Event::Request { id, request, .. } => {
-                let ok = Response::for_request(&request, StatusCode::OK);
+                let mut ok = Response::for_request(&request, StatusCode::OK);
+                if *request.method() == Method::Message {
+                    // What a device says of itself, and in the core's name.
+                    for (name, value) in TOLD {
+                        ok = ok.with_header(name, text(value));
+                    }
+                }
                 if *request.method() == Method::Invite {
                     let contact = Contact::new(Uri::parse(&self.contact).unwrap());
                     self.dialog = Some(ports.sip.accept(now, id, ok.with_typed(&contact)).unwrap());

@@ -67,6 +67,29 @@ fn a_message_passes_both_participating_functions_to_all_devices() {
     }
 }
 
+/// Threats E1, E8: where a sender is, what it is charged by, and what only the core may say, comes to no device of another, in
+/// neither direction.
+#[test]
+fn devices_hear_nothing_that_is_the_cores() {
+    let mut town = Town::over_udp();
+    town.register_all();
+    let mut request = message(ALICE, BOB).with_header(HeaderName::Subject, text("hello"));
+    for (name, value) in TOLD {
+        request = request.with_header(name, text(value));
+    }
+    let answer = town.ask(town.alice, request);
+    assert_eq!(answer.status(), StatusCode::OK);
+    let got = town.got(town.bob[0], &Method::Message).remove(0);
+    assert!(got.headers().contains(&HeaderName::Subject));
+    for (name, _) in TOLD {
+        assert!(!got.headers().contains(&name) && !answer.headers().contains(&name), "{name}");
+    }
+    // Where its user is the core itself may know.
+    let inside = &town.got(town.pf_a, &Method::Message)[0];
+    assert!(inside.headers().contains(&HeaderName::PAccessNetworkInfo));
+    assert!(!inside.headers().contains(&HeaderName::PChargingVector));
+}
+
 #[test]
 fn the_sender_is_who_registered_and_prefers_only_what_is_its_own() {
     let mut town = Town::over_udp();
