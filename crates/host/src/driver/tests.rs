@@ -309,6 +309,32 @@ async fn reading_waits_for_the_node() {
     assert!(within(wire.recv()).await.is_none(), "the task ends");
 }
 
+/// A stream that has more than one turn takes is read on at once: nothing waits for `read_hold`.
+#[tokio::test]
+async fn a_stream_is_read_to_its_end() {
+    let limits = Limits { read_hold: Duration::from_secs(3_600), ..Limits::default() };
+    let sockets = Sockets::bind(&[Listen::Msrp(here())]).unwrap();
+    let there = sockets.msrp().next().unwrap();
+    let running = start(node(), sockets, HostConfig { limits, ..config() }).unwrap();
+    let mut far = TcpStream::connect(there).await.unwrap();
+    // Nobody knows this session: the body is passed over, and the answer comes at its end.
+    let head = "MSRP abcd1234 SEND\r\nTo-Path: msrp://127.0.0.1:1/nobodynobodynobody;tcp\r\n\
+                From-Path: msrp://127.0.0.1:9/peerpeerpeerpeer;tcp\r\nMessage-ID: message\r\n\
+                Byte-Range: 1-*/*\r\nContent-Type: text/plain\r\n\r\n";
+    let body = vec![b'x'; 16 << 20];
+    let end: &[u8] = b"\r\n-------abcd1234$\r\n";
+    let answered = async {
+        for octets in [head.as_bytes(), &body, end] {
+            far.write_all(octets).await.unwrap();
+        }
+        let mut answer = [0; 17];
+        far.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"MSRP abcd1234 481");
+    };
+    within(answered).await;
+    running.stop().await.unwrap();
+}
+
 /// A stream that the node has let go of costs its task nothing until the far side ends it.
 #[tokio::test]
 async fn a_stream_that_is_let_go_is_read_and_told_no_more() {
