@@ -12,18 +12,19 @@ use crate::stream::Stream;
 use crate::tap::{Path, What};
 use crate::tasks::{accept, connect_to, read_datagrams, write_datagrams};
 use crate::udp::UdpFlows;
+use crate::udp_socket::UdpEnds;
 use crate::{HostConfig, Machine, Sockets};
 use bytes::{Bytes, BytesMut};
 use cpm_base::{CloseReason, FlowId, FlowInfo, Metrics, Now, OpenError, OpenId, Protocol, Target, Transport};
 use cpm_core::{Action, QueryId, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use streams::StreamEntry;
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
@@ -143,11 +144,11 @@ impl<M: Machine> Driver<M> {
 
     /// Starts the tasks that wait on the listening sockets.
     fn attach(&mut self, sockets: Sockets) {
-        for (index, (socket, address)) in sockets.sip_udp.into_iter().enumerate() {
-            let socket = Arc::new(socket);
+        for (index, (ends, address)) in sockets.sip_udp.into_iter().enumerate() {
+            let UdpEnds { socket, reader } = ends;
             let (queue, datagrams) = mpsc::channel(self.config.limits.datagram_queue);
             self.udp_ports.push(UdpPort { address, socket: Arc::clone(&socket), queue });
-            self.inward.spawn(read_datagrams(index, Arc::clone(&socket), self.wire.clone()));
+            self.inward.spawn(read_datagrams(index, reader, self.wire.clone()));
             self.outward.spawn(write_datagrams(
                 index,
                 socket,

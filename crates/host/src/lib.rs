@@ -61,6 +61,7 @@ mod tap;
 mod tasks;
 mod trace;
 mod udp;
+mod udp_socket;
 
 pub use clock::{Clock, EntropyError, seed_from_os};
 pub use disk::{DiskError, DiskLimits, DiskStore};

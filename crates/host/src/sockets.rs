@@ -1,9 +1,10 @@
 //! Listening sockets, bound before the node is built so that its configuration can name their addresses.
 
+use crate::udp_socket::UdpEnds;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use tokio::net::{TcpListener, TcpSocket, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket};
 
 /// One thing to listen on. Port 0 lets the operating system choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl std::error::Error for BindError {
 /// The listening sockets of one node.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    pub(crate) sip_udp: Vec<(UdpSocket, SocketAddr)>,
+    pub(crate) sip_udp: Vec<(UdpEnds, SocketAddr)>,
     pub(crate) sip_tcp: Vec<(TcpListener, SocketAddr)>,
     pub(crate) msrp: Vec<(TcpListener, SocketAddr)>,
 }
@@ -113,8 +114,8 @@ impl Sockets {
     }
 }
 
-fn bind_udp(address: SocketAddr) -> Result<(UdpSocket, SocketAddr), BindError> {
-    let bind = || -> io::Result<(UdpSocket, SocketAddr)> {
+fn bind_udp(address: SocketAddr) -> Result<(UdpEnds, SocketAddr), BindError> {
+    let bind = || -> io::Result<(UdpEnds, SocketAddr)> {
         let socket = socket2::Socket::new(
             socket2::Domain::for_address(address),
             socket2::Type::DGRAM,
@@ -123,9 +124,9 @@ fn bind_udp(address: SocketAddr) -> Result<(UdpSocket, SocketAddr), BindError> {
         one_family(&socket, address)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        let socket = UdpSocket::from_std(socket.into())?;
+        let socket = std::net::UdpSocket::from(socket);
         let bound = socket.local_addr()?;
-        Ok((socket, bound))
+        Ok((UdpEnds::new(socket)?, bound))
     };
     bind().map_err(|source| BindError { purpose: SIP_UDP, address, source })
 }

@@ -2,13 +2,14 @@
 
 use crate::driver::Wire;
 use crate::tap::{Path, Tap};
+use crate::udp_socket::{UdpReader, send_waiting};
 use bytes::Bytes;
 use cpm_base::{OpenError, OpenId, Protocol, Target};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{sleep, timeout};
 
@@ -26,7 +27,7 @@ pub(crate) fn local_towards(bound: SocketAddr, peer: SocketAddr) -> SocketAddr {
 }
 
 /// Reads a UDP socket, no faster than the node's task takes datagrams.
-pub(crate) async fn read_datagrams(index: usize, socket: Arc<UdpSocket>, wire: mpsc::Sender<Wire>) {
+pub(crate) async fn read_datagrams(index: usize, socket: UdpReader, wire: mpsc::Sender<Wire>) {
     // The greatest datagram there is.
     let mut buffer = vec![0; 65_536];
     loop {
@@ -52,15 +53,8 @@ pub(crate) async fn write_datagrams(
     wire: mpsc::Sender<Wire>,
 ) {
     while let Some((path, bytes)) = datagrams.recv().await {
-        let sent = loop {
-            if let Err(error) = socket.writable().await {
-                break Err(error);
-            }
-            match tap.sending(path, &bytes, || socket.try_send_to(&bytes, path.peer)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                other => break other,
-            }
-        };
+        let send = || tap.sending(path, &bytes, || socket.send_to(&bytes, path.peer));
+        let sent = send_waiting(&socket, send).await;
         if sent.is_err() {
             // Not waited for: the node's task may wait for room in this very queue while it stops.
             let _ = wire.try_send(Wire::Undeliverable { socket: index, peer: path.peer });

@@ -65,7 +65,7 @@ impl<M: Machine> Driver<M> {
             return self.metrics.count("host.datagrams_dropped");
         };
         // The system mostly takes it at once; what it does not take waits in the queue.
-        match self.config.tap.sending(path, &bytes, || port.socket.try_send_to(&bytes, path.peer)) {
+        match self.config.tap.sending(path, &bytes, || port.socket.send_to(&bytes, path.peer)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if port.queue.try_send((path, bytes)).is_err() {
