@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use cpm_base::{CloseReason, DateTime, FlowId, FlowInfo, Instant, Now, Protocol, Seed, Transport, Trust};
 use cpm_msrp::{
-    Action, Answering, Body, ByteRange, ChunkId, Config, Endpoint, Event, FailureReport, IncomingId, Leg, LegId,
-    Limits, Mapping, Matching, Outgoing, Overlap, Role, SessionConfig, SessionId, SessionOptions, Splice,
-    SpliceEvent, SpliceOptions, Status, TransferId,
+    Action, Answering, Body, ByteRange, ChunkId, Config, Endpoint, Event, FailureReport, IncomingId, Leg,
+    LegId, Limits, Mapping, Matching, Outgoing, Overlap, Role, SessionConfig, SessionId, SessionOptions,
+    Splice, SpliceEvent, SpliceOptions, Status, TransferId,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -45,6 +45,12 @@ impl Endpoint {
 
     /// A session is lost: its requests get no response any more, also where others go on using the connection.
     pub(super) fn end_requests(&mut self, session: SessionId) {
+        // Mostly there are none: many sessions may end at once.
+        let known = self.sessions.get(&session);
+        let mut used = known.into_iter().flat_map(|session| session.flow().into_iter().chain(session.own));
+        if !used.any(|flow| self.connections.get(&flow).is_some_and(|connection| connection.requests > 0)) {
+            return;
+        }
         let of_it = |requester: &Requester| requester.session == Some(session);
         let ids = self.requests.iter().filter(|(_, requester)| of_it(requester));
         let ids: Vec<(RequestId, FlowId)> = ids.map(|(id, requester)| (*id, requester.flow)).collect();
