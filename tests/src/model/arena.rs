@@ -266,15 +266,19 @@ impl Arena {
         }
     }
 
-    /// The messages that a device would show as read when it starts: what its store knows.
-    pub fn read_in_history(&self, id: DeviceId) -> BTreeSet<String> {
+    /// What a device shows its user when it starts.
+    pub fn history(&self, id: DeviceId) -> Vec<HistoryEntry> {
         let stored = self.world.stored(self.devices[&id].handle).iter().map(|stored| stored.record.clone());
-        let history = Client::history(&standing(stored), &client_config(&self.plan, id));
+        Client::history(&standing(stored), &client_config(&self.plan, id))
+    }
+
+    /// The messages that a device shows as read when it starts: what its store knows.
+    pub fn read_in_history(&self, id: DeviceId) -> BTreeSet<String> {
         let read = |entry: HistoryEntry| match entry {
             HistoryEntry::Message { message, read: Some(_) } => message.message_id,
             _ => None,
         };
-        history.into_iter().filter_map(read).collect()
+        self.history(id).into_iter().filter_map(read).collect()
     }
 
     /// What a device told, with its place among all events and its life.

@@ -7,7 +7,7 @@ use super::isf::Interworked;
 use super::plan::{IsfPlan, MessagePlan, NOBODY, Plan, RESTARTS, SEEN, Trouble};
 use super::story::{Reading, Story};
 use crate::scene::uri;
-use cpm_client::{ClientEvent, Disposition, Failure, ReceivedMessage};
+use cpm_client::{ClientEvent, Disposition, Failure, HistoryEntry, ReceivedMessage};
 use cpm_core::Record;
 use cpm_core::outside::{Direction, Folder, ObjectKind};
 use cpm_sim::KeptObject;
@@ -131,11 +131,10 @@ impl<'a> Seen<'a> {
 }
 
 fn widest(plan: &Plan, message: &MessagePlan, all: &Registered) -> Vec<Fate> {
-    let mut fates = vec![Fate::of(plan, message, all)];
-    if plan.trouble == Trouble::Everything {
-        fates.push(Fate::of(&plan.without_preferences(), message, all));
+    if plan.trouble < Trouble::Everything {
+        return vec![Fate::of(plan, message, all)];
     }
-    fates
+    plan.without_preferences().iter().map(|plan| Fate::of(plan, message, all)).collect()
 }
 
 pub fn contains(octets: &[u8], text: &[u8]) -> bool {
@@ -302,11 +301,32 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
         });
     } else if may_expect_notifications(story, sending) {
         let certain = !on_behalf || is_certain_on_behalf(story, sending, seen);
-        found.check(!(delivery_owed && certain) || delivered + displayed > 0, || {
-            "no delivery was told".to_owned()
-        });
-        found.check(!display_heard || displayed > 0, || "no reading was told".to_owned());
+        let (later_delivered, later_displayed) = told_by_history(story, sending);
+        let delivered = delivered + displayed > 0 || later_delivered || later_displayed;
+        found.check(!(delivery_owed && certain) || delivered, || "no delivery was told".to_owned());
+        found.check(!display_heard || displayed > 0 || later_displayed, || "no reading was told".to_owned());
     }
+}
+
+/// Whether a delivery and a reading stand in what the sender's device shows when it starts again: what it stored before a crash
+/// never comes as an event ([`Client::history`](cpm_client::Client::history)).
+fn told_by_history(story: &Story, sending: &Sending) -> (bool, bool) {
+    let from = sending.plan.from;
+    if story.arena.devices[&from].lives.len() == sending.life + 1 {
+        return (false, false);
+    }
+    let told: Vec<Disposition> = story
+        .arena
+        .history(from)
+        .into_iter()
+        .filter_map(|entry| match entry {
+            HistoryEntry::Report { about, disposition, .. } if about == sending.sent.message_id => {
+                Some(disposition)
+            }
+            _ => None,
+        })
+        .collect();
+    (told.contains(&Disposition::Delivered), told.contains(&Disposition::Displayed))
 }
 
 /// Whether the sender's device got the reading before any delivery: from another device of the recipient.

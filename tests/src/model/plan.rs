@@ -191,14 +191,20 @@ impl Plan {
         format!("sip:{}@home.test", self.users.get(user).map_or("nobody", |user| user.name))
     }
 
-    /// The same world as far as those can tell who do not learn what users want.
-    pub fn without_preferences(&self) -> Plan {
-        let mut plan = self.clone();
-        for user in &mut plan.users {
-            user.rules.clear();
-            user.blacklist.clear();
-        }
-        plan
+    /// The same world as far as those can tell who do not learn what some users want: of each user it is asked apart, so that
+    /// it may be known of any of them. This world is the first.
+    pub fn without_preferences(&self) -> Vec<Plan> {
+        let unknown = |users: usize| {
+            let mut plan = self.clone();
+            for (_, user) in
+                plan.users.iter_mut().enumerate().filter(|(number, _)| (users >> number) & 1 == 1)
+            {
+                user.rules.clear();
+                user.blacklist.clear();
+            }
+            plan
+        };
+        (0..1 << self.users.len()).map(unknown).collect()
     }
 
     pub fn function_of(&self, user: usize) -> &FunctionPlan {
