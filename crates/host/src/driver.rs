@@ -331,10 +331,22 @@ impl<M: Machine> Driver<M> {
         let Ok(permit) = Arc::clone(&self.stream_permits).try_acquire_owned() else {
             return self.metrics.count("host.streams_refused");
         };
+        if self.is_crowded(&stream) {
+            return self.metrics.count("host.streams_refused");
+        }
         // An error here means that the connection has broken already.
         if let Ok((flow, info)) = self.adopt(now, protocol, stream, permit, What::Accepted) {
             self.node.handle_accepted(now, flow, info);
         }
+    }
+
+    /// Whether the far side has all the connections that it may have.
+    fn is_crowded(&self, stream: &TcpStream) -> bool {
+        let (Some(most), Ok(peer)) = (self.config.limits.max_streams_per_address, stream.peer_addr()) else {
+            return false;
+        };
+        let of_peer = |entry: &&StreamEntry| entry.path.peer.ip() == peer.ip();
+        self.streams.values().filter(of_peer).take(most).count() >= most
     }
 
     fn connected(

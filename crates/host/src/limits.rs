@@ -36,6 +36,9 @@ pub struct Limits {
     pub datagram_queue: usize,
     /// Stream connections at once, accepted and opened. Default 4,096.
     pub max_streams: usize,
+    /// Connections at once that one address opened; more are closed as they come. Default `None`: as many as there may be at
+    /// all, so that one machine can take every place.
+    pub max_streams_per_address: Option<usize>,
     /// A stream on which nothing went either way this long is closed. Default 30 minutes.
     pub stream_idle: Duration,
     /// Octets read from a stream in one go, into a block that the streams of a node share. Default 16,384.
@@ -79,6 +82,7 @@ impl Default for Limits {
             udp_evict_after: Duration::from_secs(32),
             datagram_queue: 1_024,
             max_streams: 4_096,
+            max_streams_per_address: None,
             stream_idle: Duration::from_secs(1_800),
             read_block: 16_384,
             write_block: 65_536,
@@ -110,6 +114,7 @@ impl Limits {
             ("host.max_udp_flows", self.max_udp_flows),
             ("host.datagram_queue", self.datagram_queue),
             ("host.max_streams", self.max_streams),
+            ("host.max_streams_per_address", self.max_streams_per_address.unwrap_or(1)),
             ("host.read_block", self.read_block),
             ("host.write_block", self.write_block),
             ("host.max_connects", self.max_connects),

@@ -105,9 +105,19 @@ async fn the_table_of_udp_flows_is_bounded() {
 
 #[tokio::test]
 async fn one_connection_too_many_is_closed_at_once() {
+    one_is_too_many(Limits { max_streams: 1, ..Limits::default() }).await;
+}
+
+/// One machine does not take every place: others still get in.
+#[tokio::test]
+async fn one_address_too_often_is_closed_at_once() {
+    one_is_too_many(Limits { max_streams_per_address: Some(1), ..Limits::default() }).await;
+}
+
+async fn one_is_too_many(limits: Limits) {
     let sockets = Sockets::bind(&[Listen::SipTcp(here())]).unwrap();
     let at = sockets.sip_tcp().next().unwrap();
-    let limits = Limits { max_streams: 1, ..Limits::default() };
+    let only_the_address = limits.max_streams_per_address.is_some();
     let running = start(node(), sockets, HostConfig { limits, ..config() }).unwrap();
     let mut first = TcpStream::connect(at).await.unwrap();
     // The first one is known to be in when it is served.
@@ -120,6 +130,15 @@ async fn one_connection_too_many_is_closed_at_once() {
         timeout(Duration::from_millis(50), first.read(&mut octets)).await.is_err(),
         "the first one stays"
     );
+    if only_the_address {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let mut other = socket.connect(at).await.unwrap();
+        assert!(
+            timeout(Duration::from_millis(50), other.read(&mut octets)).await.is_err(),
+            "another stays too"
+        );
+    }
     assert_eq!(within(running.stop()).await.unwrap().get("host.streams_refused"), 1);
 }
 

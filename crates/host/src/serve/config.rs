@@ -125,6 +125,8 @@ pub struct MetricsConfig {
 pub struct LimitsConfig {
     /// Connections at once.
     pub max_connections: usize,
+    /// Connections at once from one address.
+    pub max_connections_per_address: usize,
     /// Peers over UDP that are remembered at once.
     pub max_udp_peers: usize,
     /// How long what is under way may take when the server is told to end.
@@ -178,7 +180,12 @@ impl Default for MetricsConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        LimitsConfig { max_connections: 4_096, max_udp_peers: 65_536, drain: Duration::from_secs(5) }
+        LimitsConfig {
+            max_connections: 4_096,
+            max_connections_per_address: 1_024,
+            max_udp_peers: 65_536,
+            drain: Duration::from_secs(5),
+        }
     }
 }
 
@@ -344,6 +351,12 @@ const LIMITS: &[Field<LimitsConfig>] = &[
         about: "TCP connections at once; more are closed.",
         get: |limits| whole(limits.max_connections),
         set: |limits, value| number(value, 1).map(|count| limits.max_connections = count),
+    },
+    Field {
+        key: "max_connections_per_address",
+        about: "TCP connections at once from one address, so that no single machine takes every place; more are closed.",
+        get: |limits| whole(limits.max_connections_per_address),
+        set: |limits, value| number(value, 1).map(|count| limits.max_connections_per_address = count),
     },
     Field {
         key: "max_udp_peers",

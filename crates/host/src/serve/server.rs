@@ -85,6 +85,7 @@ impl Server {
         host.outside = Box::new(outside(config, store.clone())?);
         host.limits = Limits {
             max_streams: config.limits.max_connections,
+            max_streams_per_address: Some(config.limits.max_connections_per_address),
             max_udp_flows: config.limits.max_udp_peers,
             ..Limits::default()
         };

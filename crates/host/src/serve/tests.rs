@@ -95,6 +95,7 @@ format = "json"
 listen = ""
 [limits]
 max_connections = 1
+max_connections_per_address = 3
 max_udp_peers = 2
 drain_seconds = 0
 [[user]]
