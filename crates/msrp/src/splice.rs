@@ -325,9 +325,12 @@ impl Splice {
             Event::Progress { transfer, .. } => return leg(transfer).is_some(),
             Event::Sent { transfer } => {
                 let Some(id) = leg(transfer) else { return false };
-                if let Some(run) = self.legs.get_mut(&id) {
-                    run.state = LegState::Sent(*transfer);
-                }
+                // It may have been taken off, or failed, while this was on its way to us.
+                let Some(run) = self.legs.get_mut(&id).filter(|run| run.state == LegState::Open(*transfer))
+                else {
+                    return true;
+                };
+                run.state = LegState::Sent(*transfer);
                 self.events.push_back(SpliceEvent::LegSent(id));
                 self.settle(now, endpoint);
             }

@@ -377,7 +377,7 @@ pub fn msrp_splice(data: &[u8]) {
         relay.endpoint.handle_closed(now, FlowId(flow), CloseReason::PeerClosed);
         run.events(now, &mut relay);
     }
-    run.check();
+    run.check(now, &mut relay);
     for (number, end) in ends.iter_mut().chain([&mut relay]).enumerate() {
         for session in end.sessions.clone() {
             end.endpoint.close_session(now, session);
@@ -474,8 +474,12 @@ impl Run {
     }
 
     /// Nothing can come any more: the splice is over and every leg was told one end.
-    fn check(&self) {
-        let Some(splice) = &self.splice else { return };
+    fn check(&mut self, now: Now, relay: &mut End) {
+        let Some(splice) = &mut self.splice else { return };
+        if self.told.is_empty() {
+            // Nobody could take it: that is for the function to say.
+            splice.refuse(now, &mut relay.endpoint, Status::FORBIDDEN);
+        }
         assert!(splice.is_over(), "{splice:?}");
         assert!(self.told.values().all(|ends| *ends == 1), "{:?}", self.told);
     }
