@@ -250,7 +250,9 @@ impl Splice {
         }
         self.head_state = HeadState::Set;
         self.new_head = head;
-        for id in self.legs.keys().copied().collect::<Vec<_>>() {
+        // Legs that were taken off meanwhile stay off.
+        let waiting = self.legs.iter().filter(|(_, run)| run.state == LegState::Waiting);
+        for id in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
             let Some(mut run) = self.legs.remove(&id) else { continue };
             let opened = self.open_leg(now, endpoint, &mut run);
             if let LegState::Open(transfer) = run.state {
