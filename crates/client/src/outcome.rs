@@ -1,7 +1,7 @@
 //! What became of a message on its way: kept before the user hears it, so that no later life sends the message again and
 //! says something else of it.
 
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Outgoing, Stage};
 use crate::{Client, ClientEvent, Failure, SentId};
 use cpm_base::Now;
 use cpm_base::record::{RecordError, RecordReader, RecordWriter};
@@ -88,14 +88,14 @@ impl Client {
     }
 }
 
-/// Whether nobody can have got a message that failed so. A hop that gave up, or met a copy of it (482), proves nothing.
+/// Whether nobody can have got a message that failed so. A hop that gave up, or met a copy of it (482), proves nothing; nor
+/// does anything that is said of a message which went out in an earlier life, perhaps.
 fn never_arrived(outgoing: &Outgoing, why: &Failure) -> bool {
     match why {
+        _ if outgoing.restored => false,
         Failure::Rejected { status, .. } => !matches!(status.as_u16(), 408 | 480 | 482 | 500..=599),
-        Failure::NotStored => true,
-        // It did not go out in this life.
-        Failure::Refused(_) | Failure::Expired => !outgoing.restored,
-        Failure::Cancelled => !outgoing.restored && outgoing.stage != crate::outgoing::Stage::UnderWay,
+        Failure::NotStored | Failure::Refused(_) | Failure::Expired => true,
+        Failure::Cancelled => outgoing.stage != Stage::UnderWay,
         _ => false,
     }
 }

@@ -667,6 +667,22 @@ fn a_message_that_failed_may_have_arrived() {
     }
 }
 
+/// Of a message that may have gone out in an earlier life, no answer to its copy proves that it did not arrive.
+#[test]
+fn a_copy_that_is_refused_says_nothing_of_the_first() {
+    let mut rig = rig();
+    let sent = rig.send(text("Hello").with_reports());
+    rig.next_request(Method::Message);
+    let mut rig = restart(rig);
+    let again = rig.next_request(Method::Message);
+    rig.answer(&again, "403 Forbidden", "", "");
+    assert!(matches!(rig.next_event(), ClientEvent::SendFailed { id, .. } if id == sent.id));
+    rig.deliver(report(1, &sent, DELIVERED));
+    rig.next_response(200);
+    assert!(matches!(rig.next_event(), ClientEvent::Disposition { id, .. } if id == sent.id));
+    rig.quiet();
+}
+
 /// Who said that he has a message has it, whatever a hop answers later.
 #[test]
 fn a_message_that_arrived_does_not_fail() {
