@@ -253,6 +253,10 @@ impl Splice {
         // Legs that were taken off meanwhile stay off.
         let waiting = self.legs.iter().filter(|(_, run)| run.state == LegState::Waiting);
         for id in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
+            // One that cannot be opened may have ended the message for all.
+            if self.legs.get(&id).is_none_or(|run| run.state != LegState::Waiting) {
+                continue;
+            }
             let Some(mut run) = self.legs.remove(&id) else { continue };
             let opened = self.open_leg(now, endpoint, &mut run);
             if let LegState::Open(transfer) = run.state {
