@@ -340,7 +340,11 @@ fn read_route<'a>(text: &'a str, limits: &Limits) -> Result<AddressRef<'a>, Faul
     let address = read_address(&mut scan, limits, |_, _| {})?;
     scan.end(Occurrence::List)?;
     limits.max_token(address.tag.map_or(0, |tag| tag.text().len()))?;
-    if scan.was_bracketed() { Ok(address) } else { Err(Fault::Syntax("the URI must stand in angle brackets")) }
+    if scan.was_bracketed() {
+        Ok(address)
+    } else {
+        Err(Fault::Syntax("the URI must stand in angle brackets"))
+    }
 }
 
 /// The first Contact value (RFC 3261 §20.10).
