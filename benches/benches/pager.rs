@@ -9,10 +9,11 @@
 use allocation_counter::measure;
 use bytes::Bytes;
 use cpm_base::{DateTime, FlowId, FlowInfo, Instant, Now, Protocol, Seed, Transport, Trust};
+use cpm_benches::ok;
 use cpm_core::outside::{ObjectUid, Preferences};
 use cpm_core::{Action, Node, Query, Reply};
 use cpm_participating::{ParticipatingConfig, ParticipatingFunction, Recording, RegSubscription};
-use cpm_sip::{Frame, Limits, Message, Request, Response, StatusCode, StreamFramer, Uri, parse_datagram};
+use cpm_sip::{Frame, Limits, Message, StreamFramer, Uri, parse_datagram};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
@@ -198,13 +199,6 @@ impl Hands {
         }
         took + begin.elapsed()
     }
-}
-
-/// What a device, or the other network, says.
-fn ok(request: &Request) -> Bytes {
-    let mut response = Response::for_request(request, StatusCode::OK);
-    response.ensure_content_length();
-    response.to_bytes()
 }
 
 fn with_body(head: &str, body: &str) -> String {

@@ -8,11 +8,12 @@
 use allocation_counter::measure;
 use bytes::Bytes;
 use cpm_base::{DateTime, FlowId, FlowInfo, Instant, Now, Protocol, Seed, Transport, Trust};
+use cpm_benches::ok;
 use cpm_core::{Action, Driven, Machine, Node, Query, Reply};
 use cpm_host::Linked;
 use cpm_participating::{ParticipatingConfig, ParticipatingFunction};
 use cpm_sim::{CoreConfig, SipIpCore, User};
-use cpm_sip::{Limits, Message, Request, Response, SipUri, StatusCode, Uri, parse_datagram};
+use cpm_sip::{Limits, Message, SipUri, Uri, parse_datagram};
 use cpm_ua::NextHop;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
@@ -134,13 +135,6 @@ impl Hands {
         }
         took + begin.elapsed()
     }
-}
-
-/// What a device says.
-fn ok(request: &Request) -> Bytes {
-    let mut response = Response::for_request(request, StatusCode::OK);
-    response.ensure_content_length();
-    response.to_bytes()
 }
 
 /// A MESSAGE as a device sends it.

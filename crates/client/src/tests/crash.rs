@@ -72,6 +72,18 @@ fn start(life: u8, kept: &[Record]) -> Node<Client> {
 }
 
 impl World {
+    /// A message comes and is stored, and the store's answer never comes.
+    fn is_kept_without_an_answer(&mut self, message: &Incoming) {
+        self.node.handle_datagram(self.now, SIP, message.bytes().into());
+        while let Some(action) = self.node.poll_action() {
+            if let Action::Query(_, Query::Store(record)) = action {
+                self.kept.push(record);
+            }
+        }
+        self.now = self.now.plus(secs(200));
+        self.node.handle_timeout(self.now);
+    }
+
     fn new(scenario: Scenario, kills: &[usize]) -> World {
         let mut world = World {
             scenario,
@@ -441,14 +453,7 @@ fn all_at_once() {
 fn a_store_that_forgets_to_answer() {
     let mut world = World::new(Scenario { messages: &[("a", "positive-delivery")], ..PLAIN }, &[]);
     let message = Incoming::message(1, cpim("a", "positive-delivery", "Hi"));
-    world.node.handle_datagram(world.now, SIP, message.bytes().into());
-    while let Some(action) = world.node.poll_action() {
-        if let Action::Query(_, Query::Store(record)) = action {
-            world.kept.push(record);
-        }
-    }
-    world.now = world.now.plus(secs(200));
-    world.node.handle_timeout(world.now);
+    world.is_kept_without_an_answer(&message);
     world.restart();
     let arrived = world.kept.iter().find(|record| matches!(record, Record::Received(_))).unwrap().clone();
     world.kept.push(arrived);
@@ -466,14 +471,7 @@ fn the_copy_that_was_told_of_counts() {
     let mut world =
         World::new(Scenario { messages: &[("a", "positive-delivery, display")], reads: true, ..PLAIN }, &[]);
     let message = Incoming::message(99, cpim("a", "positive-delivery, display", "Hi"));
-    world.node.handle_datagram(world.now, SIP, message.bytes().into());
-    while let Some(action) = world.node.poll_action() {
-        if let Action::Query(_, Query::Store(record)) = action {
-            world.kept.push(record);
-        }
-    }
-    world.now = world.now.plus(secs(200));
-    world.node.handle_timeout(world.now);
+    world.is_kept_without_an_answer(&message);
     while world.node.poll_action().is_some() {}
     world.run();
     assert_eq!((world.screen.len(), world.told.len(), world.known_as_done().len()), (1, 2, 2));
