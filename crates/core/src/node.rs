@@ -248,6 +248,22 @@ impl<F: Function> Node<F> {
         self.settle(now);
     }
 
+    /// A message came on a SIP stream flow from a node of this process: see [`cpm_ua::Endpoint::handle_message`].
+    pub fn handle_message(&mut self, now: Now, flow: FlowId, message: Box<cpm_sip::Message>) {
+        match self.flows.get(&flow) {
+            Some(Protocol::Sip) => self.sip.handle_message(now, flow, message),
+            Some(Protocol::Msrp) => self.metrics.count("node.message_on_msrp"),
+            None => self.metrics.count("node.unknown_flow"),
+        }
+        self.settle(now);
+    }
+
+    /// The flow of this name, which is about to be announced, leads to a node of this process: see
+    /// [`cpm_ua::Endpoint::declare_link`].
+    pub fn declare_link(&mut self, flow: FlowId) {
+        self.sip.declare_link(flow);
+    }
+
     /// A peer connected, or its first datagram came: a flow that the node did not ask for.
     pub fn handle_accepted(&mut self, now: Now, flow: FlowId, info: FlowInfo) {
         self.flows.insert(flow, info.protocol);
@@ -375,6 +391,15 @@ impl<F: Function> Node<F> {
         };
         self.settle(now);
         written
+    }
+
+    /// Takes the next message that is due on a link. `None`: none is due, or octets are first, which
+    /// [`Node::poll_transmit`] gives.
+    pub fn poll_message(&mut self, flow: FlowId) -> Option<Box<cpm_sip::Message>> {
+        match self.flows.get(&flow) {
+            Some(Protocol::Sip) => self.sip.poll_message(flow),
+            Some(Protocol::Msrp) | None => None,
+        }
     }
 
     /// Whether the host should read from this flow. While it says no, what comes there is not read, so that the far side

@@ -1,8 +1,9 @@
 //! Two nodes in one: what they say to one another never leaves the process, nor even the task.
 //!
 //! The first node has the listening sockets. An address of the other that one of them opens a SIP flow to becomes a link: a
-//! flow inside, over which each trusts the other (`Trust::Core`), with the transport that was asked for. On a stream the
-//! octets go over as soon as there are some; of a datagram nothing gets lost. Whatever else they open is the host's to open;
+//! flow inside, over which each trusts the other (`Trust::Core`), with the transport that was asked for. On a stream
+//! messages go over as they are, as soon as there are some, and mean what their octets would ([`Node::handle_message`]); of a
+//! datagram nothing gets lost. Whatever else they open is the host's to open;
 //! the second node gets connections alone there, since UDP flows belong to the sockets of the first.
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use cpm_base::{
     Trust,
 };
 use cpm_core::{Action, Driven, Function, Machine, Node, QueryId, Reply};
+use cpm_sip::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
@@ -70,6 +72,7 @@ enum Crossing {
     Accepted(FlowId, FlowInfo),
     Opened(OpenId, Result<(FlowId, FlowInfo), OpenError>),
     Datagram(FlowId, Bytes),
+    Message(FlowId, Box<Message>),
     Octets(FlowId, Bytes),
     Closed(FlowId, CloseReason),
 }
@@ -84,6 +87,9 @@ pub struct Linked<A: Function, B: Function> {
     /// The links that are used like UDP, by who opened them and to where.
     datagram_links: BTreeMap<(Side, SocketAddr), FlowId>,
     last_link: u64,
+    /// Messages are written out and read again, as between two processes.
+    #[cfg(test)]
+    in_octets: bool,
     /// Flows of the host that the second opened.
     of_second: BTreeSet<FlowId>,
     crossings: VecDeque<(Side, Crossing)>,
@@ -108,6 +114,8 @@ impl<A: Function, B: Function> Linked<A, B> {
             ends: BTreeMap::new(),
             datagram_links: BTreeMap::new(),
             last_link: 0,
+            #[cfg(test)]
+            in_octets: false,
             of_second: BTreeSet::new(),
             crossings: VecDeque::new(),
             out: VecDeque::new(),
@@ -188,9 +196,18 @@ impl<A: Function, B: Function> Linked<A, B> {
         }
     }
 
-    /// Octets of a stream go over.
+    /// What waits on a stream goes over.
     fn carry(&mut self, now: Now, flow: FlowId, end: End) {
         loop {
+            let message = match end.side {
+                Side::First => self.first.poll_message(flow),
+                Side::Second => self.second.poll_message(flow),
+            };
+            if let Some(message) = message {
+                let crossing = self.crossing(end.other, message);
+                self.crossings.push_back((end.side.other(), crossing));
+                continue;
+            }
             let mut octets = Vec::new();
             let count = match end.side {
                 Side::First => self.first.poll_transmit(now, flow, PIECE, &mut octets),
@@ -201,6 +218,15 @@ impl<A: Function, B: Function> Linked<A, B> {
             }
             self.crossings.push_back((end.side.other(), Crossing::Octets(end.other, octets.into())));
         }
+    }
+
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "a test lets octets go over"))]
+    fn crossing(&self, flow: FlowId, message: Box<Message>) -> Crossing {
+        #[cfg(test)]
+        if self.in_octets {
+            return Crossing::Octets(flow, message.to_bytes());
+        }
+        Crossing::Message(flow, message)
     }
 
     fn open<E>(&mut self, side: Side, open: OpenId, target: Target) -> Option<Action<E>> {
@@ -236,6 +262,12 @@ impl<A: Function, B: Function> Linked<A, B> {
         let known = self.datagram_links.get(&(side, target.remote)).copied().filter(|_| datagrams);
         let here = known.unwrap_or_else(|| {
             let [here, there] = [self.name_link(), self.name_link()];
+            let (first, second) = match side {
+                Side::First => (here, there),
+                Side::Second => (there, here),
+            };
+            self.first.declare_link(first);
+            self.second.declare_link(second);
             self.ends.insert(here, End { side, other: there });
             self.ends.insert(there, End { side: side.other(), other: here });
             if datagrams {
@@ -269,6 +301,7 @@ fn cross<F: Function>(node: &mut Node<F>, now: Now, crossing: Crossing) {
         Crossing::Accepted(flow, info) => node.handle_accepted(now, flow, info),
         Crossing::Opened(open, result) => node.handle_opened(now, open, result),
         Crossing::Datagram(flow, bytes) => node.handle_datagram(now, flow, bytes),
+        Crossing::Message(flow, message) => node.handle_message(now, flow, message),
         Crossing::Octets(flow, bytes) => node.handle_stream(now, flow, bytes),
         Crossing::Closed(flow, why) => node.handle_closed(now, flow, why),
     }

@@ -1,5 +1,7 @@
 //! The header fields of a message: an ordered list that gives back what was received and changes only what is edited.
 
+mod reading;
+mod sound;
 mod values;
 
 use crate::error::HeaderError;
@@ -13,6 +15,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use sound::Sound;
 
 /// The header fields of a message, in order.
 ///
@@ -45,6 +48,7 @@ type Span = (usize, usize);
 struct Field {
     /// Where the name stands in the table; beyond it when `own` has the name.
     place: u8,
+    sound: Sound,
     line: Span,
     value: Span,
     own: Option<Arc<Own>>,
@@ -98,7 +102,8 @@ impl Field {
     /// A line that was written here, in place of another one or as a new field.
     fn made(place: u8, name: Option<HeaderName>, line: Vec<u8>, value: Span) -> Field {
         let whole = (0, line.len());
-        Field { place, line: whole, value, own: Some(Arc::new(Own { name, line: Line::Made(line) })) }
+        let own = Own { name, line: Line::Made(line) };
+        Field { place, sound: Sound::default(), line: whole, value, own: Some(Arc::new(own)) }
     }
 }
 
@@ -159,7 +164,7 @@ impl Headers {
     /// For the parser: one more field. The spans are inside the source.
     #[inline]
     pub(crate) fn push_received(&mut self, place: u8, line: Span, value: Span) {
-        self.fields.push(Field { place, line, value, own: None });
+        self.fields.push(Field { place, sound: Sound::default(), line, value, own: None });
     }
 
     /// For the parser: one more field of a name outside of the table.
@@ -481,12 +486,14 @@ impl Headers {
                 self.source = other.source.clone();
             }
             if !field.is_received() || self.shares_source_of(other) {
-                self.fields.push(field.clone());
+                // Other limits may count there.
+                self.fields.push(Field { sound: Sound::default(), ..field.clone() });
             } else if other.source.get(field.line.0..field.line.1).is_some() {
                 let moved = |at: usize| at.saturating_sub(field.line.0);
                 let line = Line::Shared(other.source.slice(field.line.0..field.line.1));
                 self.fields.push(Field {
                     place: field.place,
+                    sound: Sound::default(),
                     line: (0, moved(field.line.1)),
                     value: (moved(field.value.0), moved(field.value.1)),
                     own: Some(Arc::new(Own { name: field.own_name().cloned(), line })),

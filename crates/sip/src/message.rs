@@ -315,7 +315,7 @@ impl Request {
         self.uri = uri;
     }
 
-    fn start_line_length(&self) -> usize {
+    pub(crate) fn start_line_length(&self) -> usize {
         let method_and_uri = self.method.as_str().len().saturating_add(self.uri.as_str().len());
         method_and_uri.saturating_add("  SIP/2.0\r\n".len())
     }
@@ -377,7 +377,7 @@ impl Response {
         self.set_reason(status.reason());
     }
 
-    fn start_line_length(&self) -> usize {
+    pub(crate) fn start_line_length(&self) -> usize {
         self.reason.as_str().len().saturating_add("SIP/2.0 200 \r\n".len())
     }
 
@@ -471,6 +471,15 @@ impl Message {
         match self {
             Message::Request(request) => request.to_bytes(),
             Message::Response(response) => response.to_bytes(),
+        }
+    }
+
+    /// Like [`Request::written_length`].
+    #[must_use]
+    pub fn written_length(&self) -> usize {
+        match self {
+            Message::Request(request) => request.written_length(),
+            Message::Response(response) => response.written_length(),
         }
     }
 

@@ -201,12 +201,11 @@ impl Headers {
     /// How many values the fields of this name have, when each can be read where it stands: then
     /// [`typed_list`](Headers::typed_list) reads them too. `None` says nothing.
     pub(crate) fn sound_list(&self, name: &HeaderName) -> Option<usize> {
-        let mut count = 0usize;
-        for value in self.values_of(name) {
+        self.sound_values(name, |value, before| {
             let text = core::str::from_utf8(value.as_bytes()).ok()?;
-            let mut scan = Scan::new(text);
+            let (mut scan, mut count) = (Scan::new(text), 0usize);
             loop {
-                self.check_count(name, count).ok()?;
+                self.check_count(name, before.saturating_add(count)).ok()?;
                 match name {
                     HeaderName::Via => drop(read_via(&mut scan, self.limits()).ok()?),
                     _ => sound_hop(&mut scan, self.limits())?,
@@ -216,20 +215,17 @@ impl Headers {
                     break;
                 }
             }
-            if !scan.is_done() {
-                return None;
-            }
-        }
-        Some(count)
+            scan.is_done().then_some(count)
+        })
     }
 
     /// Whether From or To can be read where it stands, its URI included: then [`typed`](Headers::typed) reads it too.
     pub(crate) fn is_sound_party(&self, name: &HeaderName) -> bool {
-        let mut values = self.values_of(name);
-        let (Some(value), None) = (values.next(), values.next()) else { return false };
-        let Ok(text) = core::str::from_utf8(value.as_bytes()) else { return false };
-        let party = read_tagged(&mut Scan::new(text), self.limits());
-        party.is_ok_and(|party| Uri::is_sound_sip(party.uri.as_str(), self.limits()))
+        self.sound_single(name, |value| {
+            let Ok(text) = core::str::from_utf8(value.as_bytes()) else { return false };
+            let party = read_tagged(&mut Scan::new(text), self.limits());
+            party.is_ok_and(|party| Uri::is_sound_sip(party.uri.as_str(), self.limits()))
+        })
     }
 }
 

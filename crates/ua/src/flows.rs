@@ -1,31 +1,65 @@
 //! The flows that the host announced, and the ones it was asked for.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 use core::net::SocketAddr;
 use core::time::Duration;
 use cpm_base::{FlowId, FlowInfo, Instant, LimitExceeded, OpenId, Target, Transport, Trust};
-use cpm_sip::{Host, StreamFramer, Via};
+use cpm_sip::{Host, Message, StreamFramer, Via};
 
-/// Octets that wait for the host to write them.
+/// What is given to a flow at once.
+#[derive(Debug, Clone)]
+pub(crate) enum Parcel {
+    Octets(Bytes),
+    /// On a link: the message as it is.
+    Message(Box<Message>),
+}
+
+impl Parcel {
+    /// In octets.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Parcel::Octets(octets) => octets.len(),
+            Parcel::Message(message) => message.written_length(),
+        }
+    }
+
+    pub(crate) fn into_octets(self) -> Bytes {
+        match self {
+            Parcel::Octets(octets) => octets,
+            Parcel::Message(message) => message.to_bytes(),
+        }
+    }
+}
+
+impl From<Bytes> for Parcel {
+    fn from(octets: Bytes) -> Self {
+        Parcel::Octets(octets)
+    }
+}
+
+/// What waits for the host to take it.
 #[derive(Debug, Default)]
 pub(crate) struct OutQueue {
-    parts: VecDeque<Bytes>,
+    /// Each with its length in octets.
+    parts: VecDeque<(Parcel, usize)>,
     octets: usize,
 }
 
 impl OutQueue {
-    /// Queues octets; says whether the queue was empty before. One message fits into an empty queue, whatever its size.
-    pub(crate) fn push(&mut self, octets: Bytes, max: usize) -> Result<bool, LimitExceeded> {
+    /// Queues something of this many octets; says whether the queue was empty before. One message fits into an empty queue,
+    /// whatever its size.
+    pub(crate) fn push(&mut self, part: Parcel, length: usize, max: usize) -> Result<bool, LimitExceeded> {
         let was_empty = self.parts.is_empty();
-        let sum = self.octets.saturating_add(octets.len());
+        let sum = self.octets.saturating_add(length);
         if !was_empty {
             LimitExceeded::check("conn.out_queue", sum, max)?;
         }
-        if !octets.is_empty() {
+        if length > 0 {
             self.octets = sum;
-            self.parts.push_back(octets);
+            self.parts.push_back((part, length));
         }
         Ok(was_empty)
     }
@@ -34,17 +68,35 @@ impl OutQueue {
     pub(crate) fn pull(&mut self, max: usize, out: &mut Vec<u8>) -> usize {
         let mut written = 0usize;
         while written < max {
-            let Some(part) = self.parts.front_mut() else { break };
-            let n = part.len().min(max.saturating_sub(written));
-            out.extend_from_slice(part.get(..n).unwrap_or_default());
-            part.advance(n);
+            let Some((part, length)) = self.parts.pop_front() else { break };
+            let mut octets = part.into_octets();
+            let n = octets.len().min(max.saturating_sub(written));
+            out.extend_from_slice(octets.get(..n).unwrap_or_default());
+            octets.advance(n);
             written = written.saturating_add(n);
-            if part.is_empty() {
-                self.parts.pop_front();
+            self.octets = self.octets.saturating_sub(length);
+            if !octets.is_empty() {
+                self.octets = self.octets.saturating_add(octets.len());
+                let rest = octets.len();
+                self.parts.push_front((Parcel::Octets(octets), rest));
             }
         }
-        self.octets = self.octets.saturating_sub(written);
         written
+    }
+
+    /// Takes the message that is next, if it is a whole one.
+    pub(crate) fn take_message(&mut self) -> Option<Box<Message>> {
+        let (part, length) = self.parts.pop_front()?;
+        match part {
+            Parcel::Message(message) => {
+                self.octets = self.octets.saturating_sub(length);
+                Some(message)
+            }
+            octets => {
+                self.parts.push_front((octets, length));
+                None
+            }
+        }
     }
 }
 
@@ -53,6 +105,8 @@ impl OutQueue {
 pub(crate) struct Stream {
     pub(crate) framer: StreamFramer,
     pub(crate) out: OutQueue,
+    /// What goes out goes as messages: the far side is in this process.
+    pub(crate) link: bool,
     pub(crate) faults: usize,
     pub(crate) faults_in_a_row: usize,
     /// The peer opened it.
@@ -80,6 +134,7 @@ impl Stream {
         Stream {
             framer: StreamFramer::new(*limits),
             out: OutQueue::default(),
+            link: false,
             faults: 0,
             faults_in_a_row: 0,
             accepted: false,
@@ -177,6 +232,8 @@ pub(crate) struct Flows {
     by_opening: BTreeMap<Target, OpenId>,
     /// What was queued on flows that the endpoint closed: the host may still fetch it until it says that they are gone.
     pub(crate) closing: BTreeMap<FlowId, OutQueue>,
+    /// Flows that will be links when the host announces them.
+    pub(crate) links: BTreeSet<FlowId>,
 }
 
 impl Flows {
@@ -194,6 +251,11 @@ impl Flows {
     /// A stream that the peer opened is used for requests to the very address it comes from, under TLS from the core
     /// alone: others have to name the address at which they listen ([`Flow::may_alias`]).
     pub(crate) fn insert(&mut self, id: FlowId, mut flow: Flow, asked: Option<Target>) {
+        if self.links.remove(&id)
+            && let Some(stream) = &mut flow.stream
+        {
+            stream.link = true;
+        }
         let info = &flow.info;
         let own = Target { protocol: info.protocol, transport: info.transport, remote: info.peer };
         flow.reaches.extend(asked);
@@ -278,14 +340,17 @@ mod tests {
 
     #[test]
     fn the_out_queue_is_bounded_and_cut_anywhere() {
+        let push = |queue: &mut OutQueue, text: &'static str, max| {
+            queue.push(Bytes::from_static(text.as_bytes()).into(), text.len(), max)
+        };
         let mut queue = OutQueue::default();
-        assert_eq!(queue.push(Bytes::from_static(b"hello "), 11), Ok(true));
-        assert_eq!(queue.push(Bytes::from_static(b"world"), 11), Ok(false));
+        assert_eq!(push(&mut queue, "hello ", 11), Ok(true));
+        assert_eq!(push(&mut queue, "world", 11), Ok(false));
         let over = LimitExceeded { limit: "conn.out_queue", value: 12, max: 11 };
-        assert_eq!(queue.push(Bytes::from_static(b"!"), 11), Err(over));
+        assert_eq!(push(&mut queue, "!", 11), Err(over));
         let mut out = Vec::new();
         while queue.pull(4, &mut out) > 0 {}
         assert_eq!(out, b"hello world");
-        assert_eq!(queue.push(Bytes::from_static(b"more"), 11), Ok(true));
+        assert_eq!(push(&mut queue, "more", 11), Ok(true));
     }
 }

@@ -100,7 +100,8 @@ impl RawEndpoint {
             None => self.actions.push_back(RawAction::Host(Action::Datagram(flow, octets))),
             Some((_, out)) => {
                 // What the tool sends is its own to bound.
-                if out.push(octets, usize::MAX) == Ok(true) {
+                let length = octets.len();
+                if out.push(octets.into(), length, usize::MAX) == Ok(true) {
                     self.actions.push_back(RawAction::Host(Action::WantsWrite(flow)));
                 }
             }

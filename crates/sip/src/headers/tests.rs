@@ -281,3 +281,112 @@ fn the_written_length_is_that_of_the_octets() {
     received.headers_mut().remove(&HeaderName::ContentLength);
     assert_eq!(received.written_length(), received.to_bytes().len());
 }
+
+/// What can be done to a message between two hops.
+fn edited(message: &mut Message, other: &Message, (kind, number): (u8, u8)) {
+    let names = [
+        HeaderName::Via,
+        HeaderName::Route,
+        HeaderName::RecordRoute,
+        HeaderName::From,
+        HeaderName::To,
+        HeaderName::MaxForwards,
+        HeaderName::ContentLength,
+        HeaderName::CSeq,
+        HeaderName::parse("X-Other").unwrap(),
+    ];
+    let texts = [
+        "SIP/2.0/TCP 192.0.0.8:5060;branch=z9hG4bKabc;rport",
+        "<sip:192.0.0.8:5062;lr;transport=tcp>",
+        "<sip:a@example.com>;tag=1, <sip:b@example.com;lr>",
+        "69",
+        "2",
+        " 2",
+        "2 ",
+        "",
+        "<sip:",
+        "SIP/2.0/UDP host;received=nonsense",
+    ];
+    let (name, of_text) = (&names[usize::from(number) % names.len()], usize::from(number) / names.len());
+    let text = HeaderText::new(texts[of_text % texts.len()]).unwrap();
+    match kind % 10 {
+        0 => message.headers_mut().push(name.clone(), text),
+        1 => message.headers_mut().prepend(name.clone(), text),
+        2 => message.headers_mut().replace(name.clone(), text),
+        3 => drop(message.headers_mut().pop_first_value(name)),
+        4 => drop(message.headers_mut().replace_first_value(name, &text)),
+        5 => drop(message.headers_mut().remove_value(name, of_text)),
+        6 => message.headers_mut().copy_from(other.headers(), name),
+        7 => drop(message.headers_mut().remove(name)),
+        8 => message.set_body(Bytes::from(alloc::vec![b'x'; usize::from(number)])),
+        _ => (0..number).for_each(|_| message.headers_mut().prepend(name.clone(), text.clone())),
+    }
+}
+
+fn request(fields: &str) -> Message {
+    let octets = format!("MESSAGE sip:b@example.com SIP/2.0\r\n{fields}l: 2\r\n\r\nhi");
+    parse_datagram(Bytes::from(octets), &Limits::default()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// A message that reads back is what a reader of its octets gets; and whatever was validated before, and however it was
+    /// edited since, validation finds what it finds in the octets.
+    #[test]
+    fn what_was_checked_once_is_found_the_same_when_it_is_checked_again(
+        edits in proptest::collection::vec(any::<(u8, u8)>(), 0..12),
+    ) {
+        let mut message = request(
+            "Via: SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/TCP b;branch=z9hG4bK2\r\n\
+             v: SIP/2.0/UDP [2001:db8::1]:5070\r\nRoute: <sip:r1;lr>,\r\n <sip:r2;lr>\r\n\
+             f: <sip:a@example.com>;tag=1\r\nTo: \"B, b\" <sip:b@example.com>\r\ni: c\r\nCSeq: 1 MESSAGE\r\n\
+             Max-Forwards: 70\r\nRecord-Route: <sip:rr;lr>\r\nX-Other : a\r\n",
+        );
+        let other = request("Via: SIP/2.0/UDP o\r\nRoute: <nonsense\r\nFrom: o\r\nTo: <sip:o@o>\r\nCSeq: 2 INFO\r\n");
+        let _ = validate_request(other.as_request().unwrap(), &RequestPolicy::proxy());
+        for edit in edits {
+            edited(&mut message, &other, edit);
+            let mut framer = StreamFramer::new(Limits::default());
+            framer.push(message.to_bytes());
+            let read = match framer.next() {
+                Some(Frame::Message(read)) if framer.next().is_none() && framer.buffered() == 0 => Some(read),
+                _ => None,
+            };
+            if message.reads_back(&Limits::default()) {
+                let read = read.clone().expect("it reads back");
+                prop_assert_eq!(read.body(), message.body());
+                let fields = |m: &Message| m.headers().iter().map(|(n, v)| (n.clone(), v.as_bytes().to_vec())).collect::<Vec<_>>();
+                prop_assert_eq!(fields(&read), fields(&message));
+            }
+            let Some(read) = read.filter(|read| read.headers().len() == message.headers().len()) else { continue };
+            for policy in [RequestPolicy::proxy(), RequestPolicy::user_agent()] {
+                // Where it stands is known of octets alone.
+                let found = |m: &Message| {
+                    let found = validate_request(m.as_request().unwrap(), &policy);
+                    found.map_err(|finding| (finding.status, finding.headers, finding.text))
+                };
+                let (again, anew) = (found(&message), found(&read));
+                prop_assert_eq!(again.is_ok(), anew.is_ok());
+                if message.reads_back(&Limits::default()) {
+                    prop_assert_eq!(again, anew);
+                }
+            }
+        }
+    }
+}
+
+/// The limit of a list counts all its fields, those that were found sound before too.
+#[test]
+fn sound_values_count_against_the_limit() {
+    let via = |n: usize| format!("Via: SIP/2.0/UDP h{n};branch=z9hG4bK{n}\r\n");
+    let vias: String = (0..Limits::DEFAULT.max_via).map(via).collect();
+    let mut message = request(&format!(
+        "{vias}From: <sip:a@b>;tag=1\r\nTo: <sip:b@b>\r\nCall-ID: c\r\nCSeq: 1 MESSAGE\r\n"
+    ));
+    let policy = RequestPolicy::proxy();
+    assert_eq!(validate_request(message.as_request().unwrap(), &policy), Ok(()));
+    message.headers_mut().prepend(HeaderName::Via, HeaderText::new("SIP/2.0/UDP one.more").unwrap());
+    let found = validate_request(message.as_request().unwrap(), &policy).unwrap_err();
+    assert!(found.text.contains("sip.max_via"), "{}", found.text);
+}

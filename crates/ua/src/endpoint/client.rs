@@ -5,7 +5,7 @@ use super::fingerprint::{Fingerprint, fingerprint};
 use super::outgoing::Hop;
 use crate::correlation::Correlation;
 use crate::event::{DialogId, InviteId, ProxyId, TransactionFailure, TransactionId};
-use crate::flows::Departure;
+use crate::flows::{Departure, Parcel};
 use crate::timers::TimerKey;
 use crate::transaction::invite_client::{self, InviteClient};
 use crate::transaction::non_invite_client::{self, NonInviteClient};
@@ -267,7 +267,7 @@ impl Endpoint {
     /// Sends the request, Via and all, and starts the machine.
     fn launch(&mut self, now: Now, id: TransactionId, flow: FlowId, branch: String) {
         let values = self.config.timers;
-        let reliable = self.is_stream(flow);
+        let (reliable, link) = (self.is_stream(flow), self.is_link(flow));
         let Some(client) = self.clients.get_mut(&id) else { return };
         let Some(request) = client.request.as_mut() else { return };
         if reliable {
@@ -279,7 +279,10 @@ impl Endpoint {
                 client.targets.pop_front();
             }
         }
-        let octets = request.to_bytes();
+        let sent = match link {
+            true => Parcel::Message(Box::new(request.clone().into())),
+            false => Parcel::Octets(request.to_bytes()),
+        };
         let invite = client.method == Method::Invite;
         let machine = if invite {
             Machine::Invite(InviteClient::start(now.mono, &values, reliable))
@@ -288,14 +291,17 @@ impl Endpoint {
         };
         client.wait_until = None;
         client.timer_c = invite.then(|| now.mono.plus(values.timer_c));
-        let copy = (!reliable).then(|| octets.clone());
+        let copy = match &sent {
+            Parcel::Octets(octets) if !reliable => Some(octets.clone()),
+            _ => None,
+        };
         let cancel = client.method == Method::Cancel;
         let key = branch_key(self.hash_key, &branch, cancel);
         client.attempt = Some(Attempt { flow, branch, key, machine, copy, ack: None });
         self.by_branch.insert(key, id);
         self.schedule_client(id);
         self.metrics.count("ua.requests_sent");
-        if !self.transmit(flow, octets) {
+        if !self.transmit(flow, sent) {
             self.client_flow_gone(now, id);
         }
     }

@@ -41,7 +41,7 @@ mod work;
 use crate::config::{Config, ConfigError};
 use crate::correlation::Correlation;
 use crate::event::{Action, DialogId, Event, Fault, InviteId, ProxyId, RequestId, ResolveId, TransactionId};
-use crate::flows::{Flow, Flows};
+use crate::flows::{Flow, Flows, OutQueue};
 use crate::timers::{TimerKey, Timers};
 use actions::Actions;
 use alloc::boxed::Box;
@@ -52,7 +52,7 @@ use core::net::{IpAddr, SocketAddr};
 use cpm_base::{
     CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Random, Target, Transport, Trust,
 };
-use cpm_sip::{Frame, RequestPolicy};
+use cpm_sip::{Frame, Message, RequestPolicy};
 use dialogs::{Dialog, DialogKey};
 use done::{AllDone, Found};
 use fingerprint::Index;
@@ -262,6 +262,25 @@ impl Endpoint {
         }
     }
 
+    /// A message came on a stream flow from an endpoint of this process, as [`poll_message`](Endpoint::poll_message) of that one
+    /// gave it: as if its octets had come, which it costs nothing to read. One of which that is not sure
+    /// ([`Message::reads_back`]) goes the way of octets indeed, as do all that come amid one.
+    pub fn handle_message(&mut self, now: Now, flow: FlowId, message: Box<Message>) {
+        let reads_back = message.reads_back(&self.config.limits.sip);
+        let Some(stream) = self.stream(flow) else {
+            self.actions.about(None);
+            return self.fault("ua.unknown_flow", Fault::UnknownFlow { flow });
+        };
+        if stream.framer.is_inside_message() || !reads_back {
+            return self.handle_stream(now, flow, message.to_bytes());
+        }
+        stream.used = true;
+        self.alive(flow);
+        self.receive_frame(now, flow, Frame::Message(message));
+        self.settle(now);
+        self.actions.about(None);
+    }
+
     fn receive_frame(&mut self, now: Now, flow: FlowId, frame: Frame) {
         match frame {
             Frame::Message(message) => {
@@ -282,6 +301,13 @@ impl Endpoint {
                 self.doom(flow, CloseReason::ProtocolError);
             }
         }
+    }
+
+    /// The flow that the host is about to announce under this name leads to an endpoint of this process: what is sent on it
+    /// waits for [`poll_message`](Endpoint::poll_message) in messages, which need not be written and read again. Counts for
+    /// stream flows; else nothing about them changes, and [`poll_transmit`](Endpoint::poll_transmit) gives octets all the same.
+    pub fn declare_link(&mut self, flow: FlowId) {
+        self.flows.links.insert(flow);
     }
 
     /// A peer connected, or its first datagram came: a flow that the endpoint did not ask for.
@@ -339,6 +365,7 @@ impl Endpoint {
     pub fn handle_closed(&mut self, now: Now, flow: FlowId, why: CloseReason) {
         self.actions.about(None);
         self.flows.closing.remove(&flow);
+        self.flows.links.remove(&flow);
         self.flow_gone(now, flow, why);
         self.settle(now);
     }
@@ -375,6 +402,15 @@ impl Endpoint {
         match self.stream(flow) {
             Some(stream) => stream.out.pull(max, out),
             None => self.flows.closing.get_mut(&flow).map_or(0, |queue| queue.pull(max, out)),
+        }
+    }
+
+    /// Takes the next message that is due on a link ([`declare_link`](Endpoint::declare_link)). `None` says that none is due
+    /// or that octets are first, which [`poll_transmit`](Endpoint::poll_transmit) gives.
+    pub fn poll_message(&mut self, flow: FlowId) -> Option<Box<Message>> {
+        match self.stream(flow) {
+            Some(stream) => stream.out.take_message(),
+            None => self.flows.closing.get_mut(&flow).and_then(OutQueue::take_message),
         }
     }
 

@@ -4,7 +4,7 @@ use super::Endpoint;
 use crate::config::NextHop;
 use crate::error::Refusal;
 use crate::event::{Action, Destination, Event, Fault, NameQuery, RequestId, ResolveId};
-use crate::flows::{Departure, Flow};
+use crate::flows::{Departure, Flow, Parcel};
 use crate::timers::TimerKey;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -220,25 +220,27 @@ impl Endpoint {
         }
     }
 
-    /// Gives octets to a flow; `false` when it cannot take them.
-    pub(super) fn transmit(&mut self, flow: FlowId, octets: Bytes) -> bool {
+    /// Gives something to a flow; `false` when it cannot take it.
+    pub(super) fn transmit(&mut self, flow: FlowId, part: impl Into<Parcel>) -> bool {
+        let part = part.into();
+        let length = part.len();
         let max = self.config.limits.out_queue;
         let max_out = self.config.limits.sip.max_out;
-        if let Err(limit) = LimitExceeded::check("sip.max_out", octets.len(), max_out) {
+        if let Err(limit) = LimitExceeded::check("sip.max_out", length, max_out) {
             self.fault("ua.too_long", Fault::Overload { flow, limit });
             return false;
         }
         let Some(known) = self.flows.by_id.get_mut(&flow) else { return false };
         let Some(stream) = known.stream.as_mut() else {
-            if octets.len() > MAX_UDP_PAYLOAD {
+            if length > MAX_UDP_PAYLOAD {
                 self.metrics.count("ua.too_large_for_datagram");
                 return false;
             }
-            self.actions.push_back(Action::Datagram(flow, octets));
+            self.actions.push_back(Action::Datagram(flow, part.into_octets()));
             return true;
         };
         stream.used = true;
-        match stream.out.push(octets, max) {
+        match stream.out.push(part, length, max) {
             Ok(was_empty) => {
                 if was_empty {
                     self.actions.push_back(Action::WantsWrite(flow));
@@ -251,6 +253,11 @@ impl Endpoint {
                 false
             }
         }
+    }
+
+    /// Whether what leaves on a flow leaves as messages.
+    pub(super) fn is_link(&self, flow: FlowId) -> bool {
+        self.flows.get(flow).and_then(|flow| flow.stream.as_ref()).is_some_and(|stream| stream.link)
     }
 
     /// A flow is no more: what was sent on it and is not answered goes another way or has failed.

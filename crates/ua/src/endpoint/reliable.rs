@@ -5,6 +5,7 @@ use super::descriptions::{begun_by_peer, description_of, has_description};
 use super::server::Owner;
 use crate::error::{Refusal, Refused, RespondRefused};
 use crate::event::{Body, DialogId, Event, Fault, InviteId, OfferOf, RequestId};
+use crate::flows::Parcel;
 use crate::session::exchange::Message;
 use alloc::boxed::Box;
 use bytes::Bytes;
@@ -125,7 +126,7 @@ impl Endpoint {
                 let (t1, patience) = (self.config.timers.t1, self.config.timers.patience());
                 if let Some(server) = self.servers.get_mut(&id) {
                     let pending = Unacknowledged {
-                        octets: server.response.clone().unwrap_or_default(),
+                        octets: server.response.clone().map(Parcel::into_octets).unwrap_or_default(),
                         described,
                         interval: t1,
                         again: Some(now.mono.plus(t1)),
@@ -197,7 +198,7 @@ impl Endpoint {
             pending.again = Some(now.mono.plus(pending.interval));
             let octets = pending.octets.clone();
             self.metrics.count("ua.retransmissions_sent");
-            self.transmit_to_peer(now, id, octets);
+            self.transmit_to_peer(now, id, octets.into());
         }
     }
 

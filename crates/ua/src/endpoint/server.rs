@@ -14,6 +14,7 @@ use super::via::{Head, ReplyTo};
 use crate::correlation::Correlation;
 use crate::error::{Refusal, Refused, RespondRefused};
 use crate::event::{DialogEnd, DialogId, Fault, ProxyId, RequestId};
+use crate::flows::Parcel;
 use crate::timers::TimerKey;
 use crate::transaction::invite_server::{self, InviteServer};
 use crate::transaction::non_invite_server::{self, NonInviteServer};
@@ -92,7 +93,7 @@ pub(super) struct Server {
     /// The function took its offer.
     pub(super) offer_taken: bool,
     /// The one response that is sent again for copies of the request.
-    pub(super) response: Option<Bytes>,
+    pub(super) response: Option<Parcel>,
     /// When a request without response gets its 100.
     trying_at: Option<Instant>,
     /// When the function has to have answered.
@@ -311,19 +312,23 @@ impl Endpoint {
 
     /// Sends the cached response the way that RFC 3261 §18.2.2 says.
     pub(super) fn transmit_response(&mut self, now: Now, id: RequestId) {
-        if let Some(octets) = self.servers.get(&id).and_then(|server| server.response.clone()) {
-            self.transmit_to_peer(now, id, octets);
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        // Nobody asks for it again when the transaction ends with it.
+        let last = server.machine.terminated();
+        let response = if last { server.response.take() } else { server.response.clone() };
+        if let Some(response) = response {
+            self.transmit_to_peer(now, id, response);
         }
     }
 
-    /// Sends octets the way of the responses of a transaction.
-    pub(super) fn transmit_to_peer(&mut self, now: Now, id: RequestId, octets: Bytes) {
+    /// Sends something the way of the responses of a transaction.
+    pub(super) fn transmit_to_peer(&mut self, now: Now, id: RequestId, part: Parcel) {
         let Some(server) = self.servers.get(&id) else { return };
         let (flow, target) = (server.reply.flow, server.reply.target);
         self.metrics.count("ua.responses_sent");
         match flow.filter(|flow| self.flows.get(*flow).is_some()) {
-            Some(flow) => drop(self.transmit(flow, octets)),
-            None => self.send_elsewhere(now, id, target, octets),
+            Some(flow) => drop(self.transmit(flow, part)),
+            None => self.send_elsewhere(now, id, target, part.into_octets()),
         }
     }
 
@@ -342,19 +347,23 @@ impl Endpoint {
             return Err(Refusal::Gone);
         }
         let (stream, came_on) = (server.reply.target.transport.is_stream(), server.came_on);
+        let link = server.reply.flow.is_some_and(|flow| self.is_link(flow));
         let complete = !stream || response.headers().contains(&HeaderName::ContentLength);
-        let octets = if !complete || self.config.identity.enforce {
+        let sent = if link || !complete || self.config.identity.enforce {
             let mut response = response.clone();
             self.reveal_on(came_on, response.headers_mut());
             if stream {
                 response.ensure_content_length();
             }
-            response.to_bytes()
+            match link {
+                true => Parcel::Message(Box::new(response.into())),
+                false => Parcel::Octets(response.to_bytes()),
+            }
         } else {
-            response.to_bytes()
+            Parcel::Octets(response.to_bytes())
         };
         let Some(server) = self.servers.get_mut(&id) else { return Err(Refusal::Gone) };
-        let before = server.response.replace(octets);
+        let before = server.response.replace(sent);
         let (invite, other) = events_for(status);
         server.trying_at = None;
         let of = server.in_dialog.map(|dialog| (dialog, server.method.clone()));

@@ -5,7 +5,7 @@ use super::{Endpoint, Machine, Server};
 use crate::endpoint::done::Done;
 use crate::endpoint::via::Head;
 use crate::event::{Fault, RequestId};
-use crate::flows::Flow;
+use crate::flows::{Flow, Parcel};
 use crate::transaction::invite_server;
 use bytes::Bytes;
 use core::net::IpAddr;
@@ -26,7 +26,7 @@ impl Server {
     /// maps and the alarm clock (whose nodes are little more than half full when they are filled in order).
     fn cost(&self) -> usize {
         const ENTRIES: usize = 2 * (16 + 24 + 24 + 16 + 64);
-        let response = self.response.as_ref().map_or(0, Bytes::len);
+        let response = self.response.as_ref().map_or(0, Parcel::len);
         let tag = self.local_tag.len();
         response.saturating_add(tag).saturating_add(size_of::<Server>()).saturating_add(ENTRIES)
     }
@@ -95,7 +95,8 @@ impl Endpoint {
         let invite = server.is_invite();
         if invite {
             // For the same reason.
-            server.response = server.response.take().map(|response| Bytes::copy_from_slice(&response));
+            server.response =
+                server.response.take().map(|response| Bytes::copy_from_slice(&response.into_octets()).into());
         }
         self.less_load(peer, cancelled);
         if let Some(early) = early {
@@ -142,7 +143,7 @@ impl Endpoint {
             key: server.key,
             merge: server.merge,
             // Written piece by piece, it has room to spare: not for half a minute.
-            response: server.response.take().unwrap_or_default().as_ref().into(),
+            response: server.response.take().map(Parcel::into_octets).unwrap_or_default().as_ref().into(),
             reply: server.reply.clone(),
             until: now.mono.plus(self.config.timers.patience()),
         };

@@ -1,0 +1,67 @@
+//! What of a message a reader of its octets would see otherwise.
+
+use super::{Field, Headers, Line};
+use crate::grammar::parse_u32;
+use crate::limits::Limits;
+use crate::message::Message;
+use crate::name::HeaderName;
+
+impl Message {
+    /// Whether whoever reads the octets of this message from a stream, within these limits, gets just this message: then it can
+    /// be handed over as it is. `true` is sure; what is not sure (a Content-Length that is not that of the body, a line that is
+    /// too long, a value with white space around it, other limits) is `false`.
+    ///
+    /// ```
+    /// use cpm_sip::{Limits, Message, Method, Request, Uri};
+    /// let mut request = Request::new(Method::Options, Uri::parse("sip:bob@example.com").unwrap());
+    /// assert!(!Message::from(request.clone()).reads_back(&Limits::default()));
+    /// request.ensure_content_length();
+    /// assert!(Message::from(request).reads_back(&Limits::default()));
+    /// ```
+    #[must_use]
+    pub fn reads_back(&self, limits: &Limits) -> bool {
+        let (start_line, fits) = match self {
+            Message::Request(request) => {
+                (request.start_line_length(), request.uri().as_str().len() <= limits.max_uri)
+            }
+            Message::Response(response) => (response.start_line_length(), true),
+        };
+        fits && self.headers().reads_back(limits, start_line, self.body().len())
+    }
+}
+
+impl Headers {
+    fn reads_back(&self, limits: &Limits, start_line: usize, body: usize) -> bool {
+        if self.limits != *limits || self.fields.len() > limits.max_headers || body > limits.max_body {
+            return false;
+        }
+        // The empty line.
+        let mut head = start_line.saturating_add(2);
+        let mut length = None;
+        for field in &self.fields {
+            let line = field.line.1.saturating_sub(field.line.0);
+            if line > limits.max_header_line || !self.is_trimmed(field) {
+                return false;
+            }
+            head = head.saturating_add(line);
+            if field.place == HeaderName::ContentLength.place() {
+                let announced = parse_u32(self.value_of(field).as_bytes());
+                let announced = announced.and_then(|length| usize::try_from(length).ok());
+                if length.is_some() || announced != Some(body) {
+                    return false;
+                }
+                length = announced;
+            }
+        }
+        let whole = head.saturating_add(body);
+        length.is_some() && head <= limits.max_header_bytes && whole <= limits.max_stream_message
+    }
+
+    /// Whether a reader sees this value where we see it: received ones were read, made ones may have white space around them.
+    fn is_trimmed(&self, field: &Field) -> bool {
+        let made = field.own.as_ref().is_some_and(|own| matches!(own.line, Line::Made(_)));
+        let space = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
+        let value = self.value_of(field).as_bytes();
+        !made || !(space(value.first()) || space(value.last()))
+    }
+}
