@@ -1,3 +1,5 @@
+mod messages;
+
 use super::*;
 use cpm_base::{DateTime, Seed};
 use cpm_core::{Input, NodeConfig, Ports};

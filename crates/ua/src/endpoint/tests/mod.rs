@@ -11,6 +11,7 @@ mod flows;
 mod forking;
 mod interleavings;
 mod invites;
+mod links;
 mod load;
 mod matrix;
 mod messages;

@@ -1,0 +1,227 @@
+//! Links: messages that are handed over mean what their octets would.
+
+use crate::*;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use alloc::{format, vec};
+use bytes::Bytes;
+use cpm_base::{CloseReason, DateTime, FlowId, FlowInfo, Instant, Now, Protocol, Seed, Transport, Trust};
+use cpm_sip::{HeaderName, HeaderText, Message, Method, Request, Response, StatusCode, Uri, parse_datagram};
+use proptest::prelude::*;
+
+const LINK: FlowId = FlowId(1);
+
+fn now() -> Now {
+    Now::new(Instant::from_micros(1), DateTime::UNIX_EPOCH)
+}
+
+fn info(transport: Transport) -> FlowInfo {
+    FlowInfo {
+        protocol: Protocol::Sip,
+        transport,
+        local: "192.0.0.8:5060".parse().unwrap(),
+        peer: "192.0.0.8:5062".parse().unwrap(),
+        secure_identity: None,
+        trust: Trust::Core,
+    }
+}
+
+fn linked(mut config: Config) -> Endpoint {
+    config.identity.enforce = true;
+    let mut ua = Endpoint::new(config).unwrap();
+    ua.declare_link(LINK);
+    ua.handle_accepted(now(), LINK, info(Transport::Tcp));
+    while ua.poll_action().is_some() {}
+    ua
+}
+
+fn proxy() -> Endpoint {
+    linked(Config::proxy(Seed::new([1; 32]), "test"))
+}
+
+fn user_agent() -> Endpoint {
+    linked(Config::user_agent(Seed::new([1; 32]), "test"))
+}
+
+fn request(body: usize) -> Request {
+    let mut request = Request::new(Method::Message, Uri::parse("sip:b@192.0.0.8:5062").unwrap());
+    for (name, value) in [
+        (HeaderName::From, "<sip:a@example.com>;tag=a"),
+        (HeaderName::To, "<sip:b@example.com>"),
+        (HeaderName::CallId, "c"),
+        (HeaderName::CSeq, "1 MESSAGE"),
+        (HeaderName::ContentType, "text/plain"),
+    ] {
+        request.headers_mut().push(name, HeaderText::new(value).unwrap());
+    }
+    request.set_body(Bytes::from(vec![b'x'; body]));
+    request
+}
+
+/// All that an endpoint has to say.
+fn said(ua: &mut Endpoint) -> Vec<String> {
+    core::iter::from_fn(|| ua.poll_action()).map(|action| format!("{action:?}")).collect()
+}
+
+#[test]
+fn what_is_sent_on_a_link_waits_in_messages() {
+    let mut ua = user_agent();
+    ua.send_request(now(), request(5), Destination::Flow(LINK)).unwrap();
+    assert!(said(&mut ua).contains(&format!("{:?}", Action::WantsWrite(LINK))));
+    let message = ua.poll_message(LINK).unwrap();
+    assert_eq!(message.as_request().map(Request::method), Some(&Method::Message));
+    assert!(message.reads_back(&cpm_sip::Limits::default()));
+    assert!(ua.poll_message(LINK).is_none());
+    // Who asks for octets gets them; then the rest of the message is octets too.
+    ua.send_request(now(), request(6), Destination::Flow(LINK)).unwrap();
+    let mut octets = Vec::new();
+    assert_eq!(ua.poll_transmit(now(), LINK, 10, &mut octets), 10);
+    assert!(ua.poll_message(LINK).is_none());
+    while ua.poll_transmit(now(), LINK, 100, &mut octets) > 0 {}
+    let read = parse_datagram(octets.into(), &cpm_sip::Limits::default()).unwrap();
+    assert_eq!(read.body().len(), 6);
+}
+
+#[test]
+fn a_flow_that_was_not_declared_or_has_datagrams_is_no_link() {
+    let mut ua = Endpoint::new(Config::user_agent(Seed::new([1; 32]), "test")).unwrap();
+    ua.declare_link(FlowId(2));
+    ua.handle_accepted(now(), FlowId(2), info(Transport::Udp));
+    ua.handle_accepted(now(), FlowId(3), info(Transport::Tcp));
+    for flow in [FlowId(2), FlowId(3)] {
+        ua.send_request(now(), request(5), Destination::Flow(flow)).unwrap();
+        assert!(ua.poll_message(flow).is_none());
+    }
+    assert!(said(&mut ua).iter().any(|action| action.starts_with("Datagram(FlowId(2)")));
+    assert!(ua.poll_transmit(now(), FlowId(3), 10_000, &mut Vec::new()) > 0);
+    // Messages do not come in datagrams, nor on flows that nobody knows.
+    for flow in [FlowId(2), FlowId(9)] {
+        ua.handle_message(now(), flow, Box::new(request(5).into()));
+        assert_eq!(
+            said(&mut ua),
+            [format!("{:?}", Action::Event(Event::Fault(Fault::UnknownFlow { flow })))]
+        );
+    }
+    // A name that was declared and never announced is forgotten when the host says that it is gone.
+    ua.declare_link(FlowId(4));
+    ua.handle_closed(now(), FlowId(4), CloseReason::Done);
+    assert!(ua.flows.links.is_empty());
+}
+
+/// Limits count what a message would be in octets.
+#[test]
+fn messages_count_against_the_limits_of_octets() {
+    let mut config = Config::user_agent(Seed::new([1; 32]), "test");
+    config.limits.out_queue = 2_000;
+    let mut ua = linked(config);
+    ua.send_request(now(), request(300_000), Destination::Flow(LINK)).unwrap();
+    assert!(ua.poll_message(LINK).is_none(), "sip.max_out");
+    assert!(said(&mut ua).iter().any(|action| action.contains("sip.max_out")));
+    let mut send = || ua.send_request(now(), request(500), Destination::Flow(LINK)).unwrap();
+    (send(), send(), send());
+    let all = said(&mut ua);
+    assert!(all.iter().any(|action| action.contains("conn.out_queue")), "{all:?}");
+    assert!(all.iter().any(|action| action.starts_with("Close(FlowId(1)")), "{all:?}");
+    // What had been taken is still there for the host.
+    assert!(ua.poll_message(LINK).is_some());
+    ua.handle_closed(now(), LINK, CloseReason::Failed);
+    assert!(ua.poll_message(LINK).is_none());
+}
+
+/// A message that comes amid one in octets is octets of that one.
+#[test]
+fn a_message_amid_octets_is_octets() {
+    let mut ua = proxy();
+    ua.handle_stream(now(), LINK, Bytes::from_static(b"MESSAGE sip:b@b SIP/2.0\r\nSubject: "));
+    ua.handle_message(now(), LINK, Box::new(request(5).into()));
+    let said = said(&mut ua);
+    assert!(said.iter().any(|action| action.contains("Malformed") || action.contains("Refused")), "{said:?}");
+    assert!(!said.iter().any(|action| action.contains("Event(Request")), "{said:?}");
+}
+
+fn odd_message() -> impl Strategy<Value = Message> {
+    let names = [
+        HeaderName::Via,
+        HeaderName::From,
+        HeaderName::To,
+        HeaderName::CallId,
+        HeaderName::CSeq,
+        HeaderName::MaxForwards,
+        HeaderName::Route,
+        HeaderName::Require,
+        HeaderName::ProxyRequire,
+        HeaderName::ContentLength,
+        HeaderName::PAssertedIdentity,
+    ];
+    let values = [
+        "SIP/2.0/TCP 192.0.0.8:5062;branch=z9hG4bKx;rport",
+        "<sip:a@example.com>;tag=1",
+        "<sip:192.0.0.8:5060;lr>",
+        "1 MESSAGE",
+        "2 INVITE",
+        "0",
+        "x-odd",
+        "",
+        " ",
+        "<<",
+    ];
+    let edit = (0usize..4, prop::sample::select(names.to_vec()), prop::sample::select(values.to_vec()));
+    let method = prop::sample::select(vec!["MESSAGE", "INVITE", "ACK", "CANCEL", "BYE", "PRACK", "X-OWN"]);
+    let status = prop::option::of(prop::sample::select(vec![100u16, 180, 200, 302, 487, 603]));
+    let shape = (method, status, any::<bool>(), 0usize..3, prop::collection::vec(edit, 0..4));
+    shape.prop_map(|(method, status, complete, body, edits)| {
+        let mut whole =
+            Request::new(Method::parse(method).unwrap(), Uri::parse("sip:b@example.com").unwrap());
+        let via = HeaderText::new("SIP/2.0/TCP 192.0.0.8:5062;branch=z9hG4bKx;rport").unwrap();
+        whole.headers_mut().push(HeaderName::Via, via);
+        for name in [HeaderName::From, HeaderName::To, HeaderName::CallId] {
+            whole.headers_mut().copy_from(request(0).headers(), &name);
+        }
+        whole.headers_mut().push(HeaderName::CSeq, HeaderText::new(&format!("1 {method}")).unwrap());
+        let mut message = match status.and_then(StatusCode::new) {
+            Some(status) => Message::Response(Response::for_request(&whole, status)),
+            None => Message::Request(whole),
+        };
+        if complete {
+            message.set_body(Bytes::from(vec![b'x'; body]));
+        }
+        for (kind, name, value) in edits {
+            let value = HeaderText::new(value).unwrap();
+            match kind {
+                0 => message.headers_mut().push(name, value),
+                1 => message.headers_mut().prepend(name, value),
+                2 => message.headers_mut().replace(name, value),
+                _ => drop(message.headers_mut().remove(&name)),
+            }
+        }
+        message
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever message comes on a link, and in whatever order: events, faults, answers and counters are those of its
+    /// octets.
+    #[test]
+    fn odd_messages_are_what_their_octets_are(messages in prop::collection::vec(odd_message(), 1..6), agent in any::<bool>()) {
+        let mut pair = if agent { [user_agent(), user_agent()] } else { [proxy(), proxy()] };
+        for message in messages {
+            let octets = message.to_bytes();
+            let [handed, read] = &mut pair;
+            handed.handle_message(now(), LINK, Box::new(message));
+            read.handle_stream(now(), LINK, octets);
+            prop_assert_eq!(said(handed), said(read));
+            let written = |ua: &mut Endpoint| {
+                let mut out = Vec::new();
+                while ua.poll_transmit(now(), LINK, 1000, &mut out) > 0 {}
+                String::from_utf8(out).unwrap()
+            };
+            prop_assert_eq!(written(handed), written(read));
+        }
+        let [handed, read] = &pair;
+        prop_assert_eq!(handed.metrics(), read.metrics());
+        prop_assert_eq!(handed.next_timeout(), read.next_timeout());
+    }
+}
