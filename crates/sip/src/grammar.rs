@@ -242,21 +242,31 @@ impl Iterator for ListSplit<'_> {
             return None;
         }
         let start = self.start;
-        let (mut quoted, mut escaped, mut angle) = (false, false, false);
-        for (i, octet) in self.text.bytes().enumerate().skip(start) {
-            match octet {
-                _ if escaped => escaped = false,
-                b'\\' if quoted => escaped = true,
-                b'"' => quoted = !quoted,
-                b'<' if !quoted => angle = true,
-                b'>' if !quoted => angle = false,
-                b',' if !quoted && !angle => {
-                    steps::visit(i.saturating_sub(start));
-                    self.start = i.saturating_add(1);
-                    return Some((start, i));
+        let octets = self.text.as_bytes();
+        let (mut at, mut quoted, mut angle) = (start, false, false);
+        loop {
+            // Only octets that mean something where they stand are looked at.
+            let rest = octets.get(at..).unwrap_or_default();
+            let found = match (quoted, angle) {
+                (true, _) => memchr::memchr2(b'"', b'\\', rest),
+                (false, true) => memchr::memchr2(b'"', b'>', rest),
+                (false, false) => memchr::memchr3(b',', b'"', b'<', rest),
+            };
+            let Some(found) = found else { break };
+            at = at.saturating_add(found);
+            match octets.get(at) {
+                // What is escaped means nothing.
+                Some(b'\\') => at = at.saturating_add(1),
+                Some(b'"') => quoted = !quoted,
+                Some(b'<') => angle = true,
+                Some(b'>') => angle = false,
+                _ => {
+                    steps::visit(at.saturating_sub(start));
+                    self.start = at.saturating_add(1);
+                    return Some((start, at));
                 }
-                _ => {}
             }
+            at = at.saturating_add(1);
         }
         self.done = true;
         steps::visit(self.text.len().saturating_sub(start));

@@ -8,7 +8,7 @@ use crate::error::HeaderError;
 use crate::grammar::{split_list, unfold};
 use crate::limits::Limits;
 use crate::name::{HeaderName, Occurrence};
-use crate::text::{HeaderText, is_forbidden_control};
+use crate::text::{HeaderText, holds_control};
 use crate::typed::TypedHeader;
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -401,8 +401,11 @@ impl Headers {
     /// a value goes. Says whether there was one.
     pub fn pop_first_value(&mut self, name: &HeaderName) -> bool {
         let Some(at) = self.position(name) else { return false };
-        match self.after_first_value(at) {
-            Some((head, _, tail)) => self.rewrite(at, &head, b"", &tail),
+        match self.fields.get(at).and_then(|field| self.after_first_value(field).map(|ends| (field, ends))) {
+            Some((field, (_, second))) => {
+                let (line, head) = self.with_first_value(field, b"", second);
+                self.rewrite(at, line, head);
+            }
             None => drop(self.fields.remove(at)),
         }
         true
@@ -411,16 +414,10 @@ impl Headers {
     /// Replaces the topmost value of a list. Octets of the values after it stay as they are. Says whether there was one.
     pub fn replace_first_value(&mut self, name: &HeaderName, value: &HeaderText) -> bool {
         let Some(at) = self.position(name) else { return false };
-        match self.after_first_value(at) {
-            Some((head, comma, tail)) => {
-                let mut first = value.as_str().as_bytes().to_vec();
-                first.extend_from_slice(&comma);
-                self.rewrite(at, &head, &first, &tail);
-            }
-            None => {
-                let head = self.fields.get(at).map(|f| self.up_to_value(f)).unwrap_or_default();
-                self.rewrite(at, &head, value.as_str().as_bytes(), b"\r\n");
-            }
+        if let Some(field) = self.fields.get(at) {
+            let after = self.after_first_value(field).map_or(usize::MAX, |(first, _)| first);
+            let (line, head) = self.with_first_value(field, value.as_str().as_bytes(), after);
+            self.rewrite(at, line, head);
         }
         true
     }
@@ -430,43 +427,44 @@ impl Headers {
         self.replace_first_value(&H::NAME, &value.to_text())
     }
 
-    fn up_to_value(&self, field: &Field) -> Vec<u8> {
-        if self.value_of(field).as_bytes().is_empty() {
+    /// The line of a field up to its value, then `first`, then what the value holds from `after` on; and how long what
+    /// stands before the value is.
+    fn with_first_value(&self, field: &Field, first: &[u8], after: usize) -> (Vec<u8>, usize) {
+        let old = self.line_of(field);
+        let start = field.value.0.saturating_sub(field.line.0);
+        let mut line = Vec::with_capacity(old.len().saturating_add(first.len()).saturating_add(2));
+        if field.value.0 == field.value.1 {
             // Whatever white space and folds stand there: the value that comes stays on the line of its name.
-            let name = self.line_of(field).split(|octet| *octet == b':').next().unwrap_or_default();
-            return [name, b": "].concat();
+            line.extend_from_slice(old.split(|octet| *octet == b':').next().unwrap_or_default());
+            line.extend_from_slice(b": ");
+        } else {
+            line.extend_from_slice(old.get(..start).unwrap_or_default());
         }
-        let length = field.value.0.saturating_sub(field.line.0);
-        self.line_of(field).get(..length).unwrap_or_default().to_vec()
+        let head = line.len();
+        line.extend_from_slice(first);
+        line.extend_from_slice(old.get(start.saturating_add(after)..).unwrap_or(b"\r\n"));
+        (line, head)
     }
 
-    /// A field of more than one value, cut in three: up to the first value, the comma with white space around it, and
-    /// from the second value to the end of the line. `None` when there is one value.
-    fn after_first_value(&self, at: usize) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>)> {
-        let field = self.fields.get(at)?;
+    /// Of a value that is a list of several: where the first of them ends, and where the second begins. White space around
+    /// the comma belongs to neither. `None` when there is one value.
+    fn after_first_value(&self, field: &Field) -> Option<(usize, usize)> {
         if field.name().occurrence() != Occurrence::List {
             return None;
         }
         let value = self.value_of(field).as_bytes();
         let comma = first_comma(value)?;
-        let is_space = |o: &u8| matches!(o, b' ' | b'\t' | b'\r' | b'\n');
-        let before = value.get(..comma)?.iter().rev().take_while(|o| is_space(o)).count();
-        let after = value.get(comma..)?.iter().skip(1).take_while(|o| is_space(o)).count();
-        let second = comma.saturating_add(1).saturating_add(after);
-        let head = self.up_to_value(field);
-        let tail = self.line_of(field).get(head.len().saturating_add(second)..)?.to_vec();
-        let between = value.get(comma.saturating_sub(before)..second)?.to_vec();
-        Some((head, between, tail))
+        let is_space = |o: &&u8| matches!(o, b' ' | b'\t' | b'\r' | b'\n');
+        let before = value.get(..comma)?.iter().rev().take_while(is_space).count();
+        let after = value.get(comma..)?.iter().skip(1).take_while(is_space).count();
+        Some((comma.saturating_sub(before), comma.saturating_add(1).saturating_add(after)))
     }
 
-    fn rewrite(&mut self, at: usize, head: &[u8], first: &[u8], tail: &[u8]) {
-        let mut line = Vec::with_capacity(head.len().saturating_add(first.len()).saturating_add(tail.len()));
-        line.extend_from_slice(head);
-        line.extend_from_slice(first);
-        line.extend_from_slice(tail);
-        let end = line.trim_ascii_end().len().max(head.len());
+    /// Puts a line in the place of one that stands there; its value begins at `head`.
+    fn rewrite(&mut self, at: usize, line: Vec<u8>, head: usize) {
+        let end = line.trim_ascii_end().len().max(head);
         if let Some(field) = self.fields.get_mut(at) {
-            *field = Field::made(field.place, field.own_name().cloned(), line, (head.len(), end));
+            *field = Field::made(field.place, field.own_name().cloned(), line, (head, end));
         }
     }
 
@@ -541,7 +539,7 @@ impl Field {
         value.write(&mut line);
         let end = line.len();
         let written = line.get(start..).unwrap_or_default();
-        let plain = written.iter().all(|octet| octet.is_ascii() && !is_forbidden_control(*octet));
+        let plain = written.is_ascii() && !holds_control(written);
         if !plain || matches!(written, [b' ' | b'\t', ..] | [.., b' ' | b'\t']) {
             return Field::new(H::NAME, HeaderText::written(written).as_str());
         }
@@ -556,6 +554,8 @@ fn text_of<H: TypedHeader>(value: HeaderValue<'_>) -> Result<Cow<'_, str>, Heade
 
 /// Where the comma stands that ends the first value. Works on octets, so that values that are not UTF-8 stay in one piece.
 fn first_comma(value: &[u8]) -> Option<usize> {
+    // Nearly always there is none at all.
+    memchr::memchr(b',', value)?;
     let text = core::str::from_utf8(value).ok()?;
     let (_, end) = split_list(text).next()?;
     (end < value.len()).then_some(end)

@@ -161,7 +161,13 @@ pub(crate) fn tokenised(text: &str) -> String {
 
 /// `Ok` when the text holds no control character but HTAB.
 pub(crate) fn check_text(text: &str) -> Result<(), InvalidText> {
-    if text.bytes().any(is_forbidden_control) { Err(InvalidText::Control) } else { Ok(()) }
+    if holds_control(text.as_bytes()) { Err(InvalidText::Control) } else { Ok(()) }
+}
+
+/// Whether one of the octets is such a control character. Looks at all of them, never stops early: so the compiler takes
+/// many at once, a tenth of the instructions for what is nearly always a long text without any.
+pub(crate) fn holds_control(octets: &[u8]) -> bool {
+    octets.iter().fold(false, |found, octet| found | is_forbidden_control(*octet))
 }
 
 /// A token (RFC 3261 §25.1): ASCII letters, digits and ``-.!%*_+`'~``; never empty.

@@ -39,13 +39,13 @@ impl Headers {
 
     fn splice(&mut self, at: &ValueAt, (from, to): (usize, usize), fresh: &[u8]) {
         let Some(field) = self.fields.get(at.field) else { return };
-        let value_start = field.value.0.saturating_sub(field.line.0);
-        let line = self.line_of(field);
-        let head = line.get(..value_start).unwrap_or_default().to_vec();
-        let mut first: Vec<u8> = line.get(value_start..from).unwrap_or_default().to_vec();
-        first.extend_from_slice(fresh);
-        let tail = line.get(to..).unwrap_or_default().to_vec();
-        self.rewrite(at.field, &head, &first, &tail);
+        let head = field.value.0.saturating_sub(field.line.0);
+        let old = self.line_of(field);
+        let mut line = Vec::with_capacity(old.len().saturating_add(fresh.len()));
+        for part in [old.get(..from), Some(fresh), old.get(to..)] {
+            line.extend_from_slice(part.unwrap_or_default());
+        }
+        self.rewrite(at.field, line, head);
     }
 
     fn value_at(&self, name: &HeaderName, index: usize) -> Option<ValueAt> {

@@ -171,7 +171,7 @@ impl SipUri {
 
     /// The parameters in order: name, and value where there is one, as they were written.
     pub fn params(&self) -> impl Iterator<Item = (&str, Option<&str>)> + '_ {
-        pairs(self.part(self.params), ';', ';')
+        pairs(self.part(self.params), ';', b';')
     }
 
     /// A parameter's value as it was written; `""` when it has none, `None` when it is not there.
@@ -194,7 +194,7 @@ impl SipUri {
 
     /// The headers of the URI in order: name and value as they were written.
     pub fn headers(&self) -> impl Iterator<Item = (&str, Option<&str>)> + '_ {
-        pairs(self.part(self.headers), '?', '&')
+        pairs(self.part(self.headers), '?', b'&')
     }
 
     /// Whether the URI carries headers; a Request-URI must not (RFC 3261 §19.1.1).
@@ -482,9 +482,16 @@ fn host_and_port(text: &str) -> Result<(usize, Kind, Option<u16>), UriError> {
     }
 }
 
-fn pairs(text: &str, lead: char, between: char) -> impl Iterator<Item = (&str, Option<&str>)> + '_ {
-    let text = text.strip_prefix(lead).unwrap_or(text);
-    text.split(between).filter(|pair| !pair.is_empty()).map(|pair| match pair.split_once('=') {
+fn pairs(text: &str, lead: char, between: u8) -> impl Iterator<Item = (&str, Option<&str>)> + '_ {
+    let mut rest = Some(text.strip_prefix(lead).unwrap_or(text));
+    let pieces = core::iter::from_fn(move || {
+        let text = rest?;
+        let (piece, after) =
+            split_at_octet(text, between).map_or((text, None), |(piece, after)| (piece, Some(after)));
+        rest = after;
+        Some(piece)
+    });
+    pieces.filter(|pair| !pair.is_empty()).map(|pair| match split_at_octet(pair, b'=') {
         Some((name, value)) => (name, Some(value)),
         None => (pair, None),
     })
