@@ -94,17 +94,27 @@ impl State {
 
 /// The fingerprint of texts in order; where one ends and the next begins counts.
 pub(super) fn fingerprint(key: u64, texts: &[&[u8]]) -> Fingerprint {
-    fingerprint_of(key, texts.iter().copied())
+    let mut hash = Hash::new(key);
+    texts.iter().for_each(|text| hash.text(text));
+    hash.finish()
 }
 
-/// The same of texts that need not lie together.
-pub(super) fn fingerprint_of<'a>(key: u64, texts: impl Iterator<Item = &'a [u8]>) -> Fingerprint {
-    let mut state = State::new(key);
-    for text in texts {
-        state.octets(text);
-        state.octets(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+/// The same of texts that come one after the other.
+pub(super) struct Hash(State);
+
+impl Hash {
+    pub(super) fn new(key: u64) -> Hash {
+        Hash(State::new(key))
     }
-    state.finish()
+
+    pub(super) fn text(&mut self, text: &[u8]) {
+        self.0.octets(text);
+        self.0.octets(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+    }
+
+    pub(super) fn finish(self) -> Fingerprint {
+        self.0.finish()
+    }
 }
 
 /// What is found by a fingerprint. The hash is keyed already: half of it serves as it is.

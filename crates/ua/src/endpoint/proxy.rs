@@ -2,6 +2,7 @@
 
 use super::Endpoint;
 use super::client::User;
+use super::fingerprint::Hash;
 use super::outgoing::{Hop, Stateless, StatelessKind};
 use super::routing::first_route;
 use super::server::Owner;
@@ -12,7 +13,6 @@ use crate::flows::Departure;
 use crate::timers::TimerKey;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -193,7 +193,10 @@ impl Endpoint {
             .map_err(Refusal::Limit)?;
         let passing = match &server.passing {
             Some(passing) => passing.as_ref().clone(),
-            None => self.passing(server.whole_request().ok_or(Refusal::Gone)?.as_ref()),
+            None => {
+                let request = server.whole_request().ok_or(Refusal::Gone)?;
+                self.passing(&request, super::via::is_tagged(request.headers()))
+            }
         };
         if passing.was_here {
             return Err(Refusal::Loop);
@@ -221,14 +224,9 @@ impl Endpoint {
     }
 
     /// Reads what a received request says of its way.
-    pub(super) fn passing(&self, request: &Request) -> Passing {
+    pub(super) fn passing(&self, request: &Request, in_dialog: bool) -> Passing {
         let mark = self.loop_mark(request);
-        Passing {
-            mark,
-            was_here: was_here(request, mark),
-            in_dialog: super::via::is_tagged(request.headers()),
-            breadth: request.typed(),
-        }
+        Passing { mark, was_here: was_here(request, mark), in_dialog, breadth: request.typed() }
     }
 
     /// RFC 5393 §5.3.3: how many branches of a request may be open at once.
@@ -305,12 +303,16 @@ impl Endpoint {
             HeaderName::ProxyRequire,
             HeaderName::PServedUser,
         ];
-        let fields = NAMES.iter().flat_map(|name| {
-            let values = request.headers().get_all(name).map(|value| value.as_bytes());
-            values.chain([&b""[..]])
-        });
-        let texts = [&b"loop"[..], request.uri().as_str().as_bytes()].into_iter().chain(fields);
-        let hash = super::fingerprint::fingerprint_of(self.hash_key, texts);
+        let mut hash = Hash::new(self.hash_key);
+        hash.text(b"loop");
+        hash.text(request.uri().as_str().as_bytes());
+        for name in &NAMES {
+            for value in request.headers().get_all(name) {
+                hash.text(value.as_bytes());
+            }
+            hash.text(b"");
+        }
+        let hash = hash.finish();
         u64::try_from(hash & u128::from(u64::MAX)).unwrap_or(0)
     }
 
@@ -435,14 +437,16 @@ impl Endpoint {
 
 /// Whether a Via of the request bears this mark.
 fn was_here(request: &Request, mark: LoopMark) -> bool {
-    let mark = format!("{mark:016x}");
+    let mark = super::via::hexadecimal(mark);
     // Nearly always there is no such text at all.
-    let holds =
-        |value: &[u8]| value.split(|octet| *octet == b'.').any(|part| part.starts_with(mark.as_bytes()));
+    let holds = |value: &[u8]| {
+        let mut dots = memchr::memchr_iter(b'.', value);
+        dots.any(|at| value.get(at.saturating_add(1)..).is_some_and(|rest| rest.starts_with(&mark)))
+    };
     if !request.headers().get_all(&HeaderName::Via).any(|value| holds(value.as_bytes())) {
         return false;
     }
-    let bears = |branch: &str| branch.rsplit_once('.').is_some_and(|(_, end)| end == mark);
+    let bears = |branch: &str| branch.rsplit_once('.').is_some_and(|(_, end)| end.as_bytes() == mark);
     let vias = request.typed_list::<Via>();
     vias.is_ok_and(|vias| vias.iter().any(|via| via.branch().is_some_and(bears)))
 }

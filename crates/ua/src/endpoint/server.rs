@@ -203,7 +203,8 @@ impl Endpoint {
             owner,
             octets: (!whole).then(|| request.to_bytes()),
             request: whole.then(|| Box::new(request.clone())),
-            passing: (self.config.role == Role::Proxy).then(|| Box::new(self.passing(request))),
+            passing: (self.config.role == Role::Proxy)
+                .then(|| Box::new(self.passing(request, head.to_tag.is_some()))),
             in_dialog: None,
             early: None,
             reply: head.reply.clone(),
