@@ -34,10 +34,16 @@ pub(crate) fn is_token(text: &str) -> bool {
 /// Whether the whole text is an absolute URI as far as a header field must care: a scheme, a colon and something behind
 /// it, of printable ASCII without blank, quote, backslash and angle bracket.
 pub(crate) fn is_uri(text: &str) -> bool {
-    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let Some((scheme, rest)) = split_at_octet(text, b':') else { return false };
     let scheme_fits = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
-    scheme_fits && !rest.is_empty() && rest.chars().all(is_uri_char)
+        && scheme.bytes().all(|o| o.is_ascii_alphanumeric() || matches!(o, b'+' | b'-' | b'.'));
+    scheme_fits && !rest.is_empty() && rest.bytes().all(|octet| is_uri_char(char::from(octet)))
+}
+
+/// What stands before the first such octet, which is ASCII, and after it.
+fn split_at_octet(text: &str, octet: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(octet, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
 }
 
 fn is_uri_char(c: char) -> bool {
@@ -74,8 +80,13 @@ pub(crate) fn address(input: &str) -> Option<(Option<String>, &str)> {
 
 /// `[ Name-prefix ] "<" URI ">"`; the examples of the RFC have a space in between.
 pub(crate) fn namespace(input: &str) -> Option<(Option<&str>, &str)> {
-    let prefix = opt(terminated(name, opt(char(' '))));
-    all_consuming((prefix, uri_in_brackets)).parse(input).ok().map(|(_, declaration)| declaration)
+    let (prefix, rest) = split_at_octet(input, b'<')?;
+    let uri = rest.strip_suffix('>').filter(|uri| is_uri(uri))?;
+    if prefix.is_empty() {
+        return Some((None, uri));
+    }
+    let prefix = prefix.strip_suffix(' ').unwrap_or(prefix);
+    is_name(prefix).then_some((Some(prefix), uri))
 }
 
 /// `Param-name "=" ( Token / Number / String )`: name and value, a string without its quotes and still escaped.

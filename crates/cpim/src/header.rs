@@ -97,10 +97,11 @@ impl Header {
         split_name(self.full_name()).1
     }
 
-    /// Whether its name without the prefix is NS.
-    fn is_ns(&self) -> bool {
-        let name = self.line.get(..self.colon).unwrap_or_default();
-        name.strip_suffix(b"NS").is_some_and(|before| before.is_empty() || before.ends_with(b"."))
+    /// Whether its name without the prefix is this one. No name holds a full stop.
+    fn is_named(&self, name: &str) -> bool {
+        let full_name = self.line.get(..self.colon).unwrap_or_default();
+        let before = full_name.strip_suffix(name.as_bytes());
+        before.is_some_and(|before| before.is_empty() || before.ends_with(b"."))
     }
 
     /// A parameter between colon and value (`lang`), unescaped.
@@ -172,7 +173,7 @@ impl<'a> Scope<'a> {
     /// Takes a header field in: a declaration widens the scope for those behind it. An NS without prefix always is one,
     /// whatever the default namespace has become.
     pub(crate) fn enter(&mut self, header: &'a Header) -> Result<(), ScopeFault<'a>> {
-        let declares = header.is_ns()
+        let declares = header.is_named("NS")
             && (header.prefix().is_none() || self.namespace(header.prefix()) == Some(CPIM_NAMESPACE));
         if !declares {
             return Ok(());
@@ -228,7 +229,7 @@ impl Headers {
     ) -> impl Iterator<Item = (usize, &'a Header)> + use<'a, 'n> {
         let mut scope = Scope::default();
         self.list.iter().enumerate().filter(move |(_, header)| {
-            let found = header.name() == name && scope.namespace(header.prefix()) == Some(namespace);
+            let found = header.is_named(name) && scope.namespace(header.prefix()) == Some(namespace);
             // Faulty declarations were refused when the message was read.
             let _ = scope.enter(header);
             found
