@@ -147,7 +147,7 @@ pub(crate) fn quoted(input: &str) -> Parsed<'_, Cow<'_, str>> {
         return syntax("the quoted text has no end");
     };
     let after = after.strip_prefix('"').unwrap_or(after);
-    if !inside.contains('\\') {
+    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
         return Ok((after, Cow::Borrowed(inside)));
     }
     let mut text = String::with_capacity(inside.len());
@@ -166,16 +166,16 @@ pub(crate) fn quoted(input: &str) -> Parsed<'_, Cow<'_, str>> {
 
 /// Where the quote stands that ends the quoted text.
 fn closing_quote(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    for (i, octet) in text.bytes().enumerate() {
-        match octet {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return Some(i),
-            _ => {}
+    let octets = text.as_bytes();
+    let mut at = 0usize;
+    loop {
+        at = at.saturating_add(memchr::memchr2(b'"', b'\\', octets.get(at..)?)?);
+        if octets.get(at) == Some(&b'"') {
+            return Some(at);
         }
+        // What is escaped ends nothing.
+        at = at.saturating_add(2);
     }
-    None
 }
 
 /// `comment`: skipped, nested ones too.

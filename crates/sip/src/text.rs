@@ -289,11 +289,15 @@ pub(crate) fn write_number(mut number: u32, out: &mut Vec<u8>) {
 /// Writes a quoted-string: `"` and `\` escaped (RFC 3261 §25.1). The text holds no control character.
 pub(crate) fn write_quoted(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    for octet in text.bytes() {
-        if matches!(octet, b'"' | b'\\') || is_forbidden_control(octet) {
-            out.push(b'\\');
+    if memchr::memchr2(b'"', b'\\', text.as_bytes()).is_none() && !holds_control(text.as_bytes()) {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        for octet in text.bytes() {
+            if matches!(octet, b'"' | b'\\') || is_forbidden_control(octet) {
+                out.push(b'\\');
+            }
+            out.push(octet);
         }
-        out.push(octet);
     }
     out.push(b'"');
 }
