@@ -275,6 +275,11 @@ impl ParticipatingFunction {
         }
     }
 
+    /// Whether there are such devices at all.
+    pub(crate) fn tells_for_some(&self) -> bool {
+        !self.config.policy.releases_without_imdn.is_empty()
+    }
+
     fn is_without_imdn(&self, release: Release) -> bool {
         self.config.policy.releases_without_imdn.contains(&(release.major, release.minor))
     }

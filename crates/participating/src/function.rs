@@ -578,6 +578,11 @@ impl ParticipatingFunction {
             Event::Subscriber { subscribe, event } => self.subscriber_event(now, ports, subscribe, event),
             Event::ProxyFinal { proxy, response, .. } => self.far_side_answered(now, ports, proxy, response),
             Event::ProxyEnded { proxy, .. } => self.ended(now, ports, proxy),
+            Event::ProxyLate { proxy, response, .. } => {
+                if let Some(work) = self.works.watcher(proxy) {
+                    self.goes_on(now, ports, work, Happening::Late(proxy, response));
+                }
+            }
             Event::Response { transaction, response } => {
                 let status = Some(response.status());
                 if self.owed_answered(now, ports, transaction, status) {

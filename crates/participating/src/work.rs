@@ -43,6 +43,8 @@ pub(crate) enum Happening {
     /// The best response of those that it was passed on to. It is held: [`cpm_ua::Endpoint::release`] lets it, or another,
     /// go upstream.
     Answered(ProxyId, Response),
+    /// One of those that it was passed on to answered after the answer was given: its response, or none.
+    Late(ProxyId, Option<Response>),
     /// The final response to a request that was sent for it, or none.
     Response(Result<Response, TransactionFailure>),
     /// Something that it waits for was written, or could not be.
@@ -76,6 +78,7 @@ struct Asked {
 pub(crate) struct Works {
     works: BTreeMap<WorkId, Box<Work>>,
     proxies: BTreeMap<ProxyId, WorkId>,
+    watched: BTreeMap<ProxyId, WorkId>,
     transactions: BTreeMap<TransactionId, WorkId>,
     asked: BTreeMap<QueryId, Asked>,
     asked_until: BTreeSet<(Instant, QueryId)>,
@@ -112,6 +115,19 @@ impl Works {
     /// What was passed on is over.
     pub(crate) fn proxy_over(&mut self, proxy: ProxyId) -> Option<WorkId> {
         self.proxies.remove(&proxy)
+    }
+
+    /// A work wants to know who takes what was passed on, though it has its answer; or not any more.
+    pub(crate) fn watch_proxy(&mut self, proxy: ProxyId, id: Option<WorkId>) {
+        match id {
+            Some(id) => self.watched.insert(proxy, id),
+            None => self.watched.remove(&proxy),
+        };
+    }
+
+    /// Who wants to know that.
+    pub(crate) fn watcher(&self, proxy: ProxyId) -> Option<WorkId> {
+        self.watched.get(&proxy).copied()
     }
 
     /// A request was sent for a work.

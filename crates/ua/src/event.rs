@@ -302,6 +302,18 @@ pub enum Event {
         /// would have been all there is to say (RFC 4320 §4.2).
         answer: Option<StatusCode>,
     },
+    /// A branch of a proxied request other than INVITE answered when that was answered already, or its answer was held
+    /// ([`ProxyOptions::hold_final`](crate::ProxyOptions::hold_final)). Nothing goes upstream; who has to know which of the
+    /// branches took the request learns it here. [`Endpoint::has_open_branches`](crate::Endpoint::has_open_branches) says
+    /// whether more may come.
+    ProxyLate {
+        /// The proxied request.
+        proxy: ProxyId,
+        /// The request as it was received.
+        request: RequestId,
+        /// The response; `None` of a branch that will not answer.
+        response: Option<Response>,
+    },
     /// A response that belongs to no transaction; nothing was done with it (RFC 6026 §7.2).
     StrayResponse {
         /// The flow it came on.

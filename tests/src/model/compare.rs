@@ -290,12 +290,9 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
     if exact(story, found.number) {
         // Who read it has it: a delivery that is told behind the reading says nothing new (RFC 5438 §4, states of a message).
         let overtaken = displayed > 0 && delivered == 0 && reading_came_first(story, sending);
-        // What the interworking function took first is its to speak of.
-        let may_be_silent = on_behalf && seen.fate.interworked && delivered == 0;
         let wanted = usize::from(delivery_owed && !overtaken);
-        found.check(delivered == wanted || may_be_silent, || {
-            format!("delivery told {delivered} times, owed: {delivery_owed}")
-        });
+        found
+            .check(delivered == wanted, || format!("delivery told {delivered} times, owed: {delivery_owed}"));
         found.check(displayed == usize::from(display_heard), || {
             format!("reading told {displayed} times, owed: {display_owed}, heard: {display_heard}")
         });

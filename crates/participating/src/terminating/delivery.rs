@@ -29,6 +29,10 @@ pub(crate) struct Delivery {
     settling: Option<(Final, usize)>,
     /// A device, or the interworking function, has it.
     taken: bool,
+    /// The devices that have not answered, of which a delivery may have to be told on behalf of the user.
+    watched: Option<ProxyId>,
+    /// Such a delivery was told.
+    spoken_for: bool,
     /// The sender has its answer, or waits for none any more.
     answered: bool,
     /// Who has not answered until now is not waited for.
@@ -55,6 +59,8 @@ impl Delivery {
             isf_error: None,
             settling: None,
             taken: false,
+            watched: None,
+            spoken_for: false,
             answered: false,
             patience_over: false,
             tried: Tried::default(),
@@ -65,6 +71,7 @@ impl Delivery {
     fn is_waiting(&self) -> bool {
         self.isf.is_some()
             || self.settling.is_some()
+            || self.watched.is_some()
             || (self.proxy.is_some() && !self.answered && !self.patience_over)
     }
 }
@@ -154,6 +161,9 @@ impl ParticipatingFunction {
                     delivery.held = Some((proxy, response));
                 }
             }
+            Happening::Late(proxy, response) => {
+                self.device_took_it_late(now, ports, &work, &mut delivery, proxy, response);
+            }
             Happening::Response(answer) => {
                 delivery.isf = None;
                 self.interworking_answered(now, ports, &work, &mut delivery, answer);
@@ -167,6 +177,9 @@ impl ParticipatingFunction {
                     self.tell_handled(ports, &work, None);
                 }
                 (delivery.proxy, delivery.held, delivery.settling) = (None, None, None);
+                if let Some(proxy) = delivery.watched.take() {
+                    self.works.watch_proxy(proxy, None);
+                }
             }
             Happening::Written { .. } => {
                 if let Some((answer, left)) = delivery.settling.take() {
@@ -194,14 +207,64 @@ impl ParticipatingFunction {
         response: Response,
     ) {
         delivery.taken = true;
-        let mut writes = self.remember_told(now, ports, work);
+        let writes = self.remember_told(now, ports, work);
+        let told = self.tell_delivered(now, ports, work, delivery, &response);
+        self.watch_devices(ports, work, delivery, proxy);
+        self.settle(now, ports, work, delivery, Final::Taken(proxy, response), writes.saturating_add(told));
+    }
+
+    /// Tells that a device took it, when that device does not do so itself. How many writes the answer waits for.
+    fn tell_delivered(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: &Work,
+        delivery: &mut Delivery,
+        response: &Response,
+    ) -> usize {
         let reached = delivery.plan.decision.outcome == Outcome::Deliver;
-        if reached && self.answered_without_notifications(&response, delivery.plan.without_imdn) {
-            let told = self.tell_on_behalf(now, ports, work, Told::Delivered);
-            delivery.plan.told |= told > 0;
-            writes = writes.saturating_add(told);
+        if !reached || !self.answered_without_notifications(response, delivery.plan.without_imdn) {
+            return 0;
         }
-        self.settle(now, ports, work, delivery, Final::Taken(proxy, response), writes);
+        delivery.spoken_for = true;
+        let told = self.tell_on_behalf(now, ports, work, Told::Delivered);
+        delivery.plan.told |= told > 0;
+        told
+    }
+
+    /// Of devices that answer when the sender has an answer already (of the interworking function, of another device, or
+    /// that there was none in time) one may be unable to tell that it has the message: then that has to be told all the same.
+    fn watch_devices(
+        &mut self,
+        ports: &Ports<'_, ParticipatingEvent>,
+        work: &Work,
+        delivery: &mut Delivery,
+        proxy: ProxyId,
+    ) {
+        let watches = !delivery.spoken_for
+            && delivery.plan.decision.outcome == Outcome::Deliver
+            && self.tells_for_some()
+            && self.may_tell_on_behalf(&work.facts, Told::Delivered)
+            && ports.sip.has_open_branches(proxy);
+        delivery.watched = watches.then_some(proxy);
+        self.works.watch_proxy(proxy, watches.then_some(work.id));
+    }
+
+    // req: 8.2.5-2
+    fn device_took_it_late(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: &Work,
+        delivery: &mut Delivery,
+        proxy: ProxyId,
+        response: Option<Response>,
+    ) {
+        if let Some(response) = response.filter(|response| response.status().is_success()) {
+            delivery.taken = true;
+            self.tell_delivered(now, ports, work, delivery, &response);
+        }
+        self.watch_devices(ports, work, delivery, proxy);
     }
 
     /// Answers the sender when so many writes have ended.
@@ -341,6 +404,7 @@ impl ParticipatingFunction {
             self.metrics.count("pf.response_too_late");
         }
         self.tell_handled(ports, work, sent.then_some(status));
+        self.watch_devices(ports, work, delivery, proxy);
     }
 
     /// What is still to be recorded when all is over: what went to the interworking function, with what that said of it

@@ -4,6 +4,7 @@
 mod errors;
 mod host;
 mod interworking;
+mod late;
 mod orders;
 mod steps;
 mod store;

@@ -280,7 +280,7 @@ fn the_flag_is_left_alone_where_nothing_is_recorded() {
 }
 
 /// A message for Bob that asks for these notifications.
-fn asking(branch: &str, wishes: &str, more_cpim: &str) -> String {
+pub(super) fn asking(branch: &str, wishes: &str, more_cpim: &str) -> String {
     let cpim = format!(
         "From: <sip:alice@home.test>\r\nTo: <sip:bob@home.test>\r\nNS: imdn <urn:ietf:params:imdn>\r\n\
          imdn.Message-ID: m-{branch}\r\nDateTime: 2026-11-21T10:00:00Z\r\n{more_cpim}\
@@ -293,7 +293,7 @@ fn asking(branch: &str, wishes: &str, more_cpim: &str) -> String {
 }
 
 /// The next hop of what the function sends itself.
-fn with_core(change: impl FnOnce(&mut Policy)) -> ParticipatingConfig {
+pub(super) fn with_core(change: impl FnOnce(&mut Policy)) -> ParticipatingConfig {
     let mut config = config();
     change(&mut config.policy);
     let core = "192.0.2.10:5060".parse().unwrap();
@@ -315,7 +315,7 @@ fn told(bench: &mut Bench, status: u16) -> Request {
     requests[0].clone()
 }
 
-fn notification(request: &Request) -> (CpimMessage, imdn::Imdn) {
+pub(super) fn notification(request: &Request) -> (CpimMessage, imdn::Imdn) {
     let limits = cpm_cpim::Limits::default();
     let (cpim, _) = CpimMessage::parse(request.body().clone(), &limits, &Leniency::default()).unwrap();
     let content_type = cpim.content().content_type().unwrap();

@@ -99,6 +99,13 @@ pub(super) struct Proxy {
     pub(super) told: bool,
 }
 
+impl Proxy {
+    /// What its branches say changes nothing any more, and the function wants to know it.
+    pub(super) fn is_answered_and_tells(&self) -> bool {
+        self.decided && self.hold && !self.invite
+    }
+}
+
 /// One branch.
 #[derive(Debug)]
 pub(super) struct BranchState {

@@ -32,6 +32,10 @@ impl Endpoint {
         if let Some(branch) = proxy.branches.get_mut(index) {
             branch.done = true;
         }
+        if proxy.is_answered_and_tells() {
+            let request = proxy.request;
+            return self.event(Event::ProxyLate { proxy: id, request, response: Some(response) });
+        }
         if status.is_success() {
             return self.branch_success(now, id, response);
         }
@@ -58,6 +62,10 @@ impl Endpoint {
         if let Some(branch) = proxy.branches.get_mut(index) {
             branch.done = true;
             branch.response = response;
+        }
+        if proxy.is_answered_and_tells() {
+            let request = proxy.request;
+            return self.event(Event::ProxyLate { proxy: id, request, response: None });
         }
         self.decide(now, id);
     }
@@ -206,7 +214,7 @@ impl Endpoint {
     }
 
     /// Answers a proxied request other than INVITE before its branches have. Those go on; what they say is not passed on any
-    /// more.
+    /// more, and comes as [`Event::ProxyLate`](crate::Event::ProxyLate) where final responses are held.
     ///
     /// # Errors
     /// The request is over or answered; a response of the branches is held ([`release`](Endpoint::release) lets it, or
@@ -239,6 +247,13 @@ impl Endpoint {
         self.proxy_over(id);
         self.settle(now);
         Ok(())
+    }
+
+    /// Whether a branch of a proxied request has not answered yet.
+    #[must_use]
+    pub fn has_open_branches(&self, id: ProxyId) -> bool {
+        let open = |branch: &super::proxy::BranchState| !branch.done && branch.transaction.is_some();
+        self.proxies.get(&id).is_some_and(|proxy| proxy.branches.iter().any(open))
     }
 
     /// CANCEL to every branch that still waits (RFC 3261 §16.10), with these header fields (Reason); no further group has

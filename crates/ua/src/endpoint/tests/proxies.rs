@@ -344,6 +344,50 @@ fn a_proxied_message_may_be_answered_before_its_branches_do() {
         let held = net.peers[1].events.iter().filter(|e| matches!(e, Event::ProxyFinal { .. })).count();
         assert_eq!(held, 0);
         assert!(net.faults(1).is_empty());
+        // What they say then is told to whom it was held for: each branch once.
+        let late: Vec<Option<u16>> = late(&net);
+        let expected: &[Option<u16>] = match (branches, hold) {
+            ([3, 9], true) => &[Some(200), None],
+            (_, true) => &[Some(200)],
+            (_, false) => &[],
+        };
+        assert_eq!(late, expected, "{branches:?}");
+    }
+}
+
+/// What the branches of a proxied request said when it was answered.
+fn late(net: &Net) -> Vec<Option<u16>> {
+    let statuses = net.peers[1].events.iter().filter_map(|event| match event {
+        Event::ProxyLate { response, .. } => Some(response.as_ref().map(|r| r.status().as_u16())),
+        _ => None,
+    });
+    statuses.collect()
+}
+
+/// The first 2xx is the answer; a branch that answers while it is held, or after it was let go, is told of too.
+#[test]
+fn who_took_a_message_after_the_first_is_told() {
+    for release_at_once in [true, false] {
+        let mut net = net();
+        net.script(1, move |ua, now, event| match event {
+            Event::Request { id, request, .. } => {
+                let ways = [3u8, 4].map(|n| to_branch(request, n)).into();
+                let options = ProxyOptions { hold_final: true, ..ProxyOptions::default() };
+                let proxy = ua.proxy(now, *id, ways, options).unwrap();
+                assert!(ua.has_open_branches(proxy));
+            }
+            Event::ProxyFinal { proxy, response, .. } if release_at_once => {
+                assert!(ua.has_open_branches(*proxy));
+                ua.release(now, *proxy, response.clone()).unwrap();
+            }
+            Event::ProxyLate { proxy, .. } => assert!(!ua.has_open_branches(*proxy)),
+            _ => {}
+        });
+        net.script(2, polite());
+        net.script(3, polite());
+        net.with(0, |ua, now| ua.send_request(now, message(1, 2), Destination::Routed)).unwrap();
+        net.run(Duration::from_secs(20));
+        assert_eq!(late(&net), [Some(200)], "{release_at_once}");
     }
 }
 
