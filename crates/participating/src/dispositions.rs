@@ -329,12 +329,14 @@ impl ParticipatingFunction {
         record: &StateRecord,
     ) -> bool {
         let Some(value) = &record.value else { return false };
+        let policy = &self.config.policy;
         let read = if record.key.starts_with(TOLD) {
-            self.dispositions.cache.restore(now, value).map(|()| true)
+            self.dispositions.cache.restore(now, policy.disposition_life, value)
         } else if record.key.starts_with(owed::PREFIX) {
-            self.dispositions.owed.restore(now, &record.key, value)
+            self.dispositions.owed.restore(now, policy.owed_life, &record.key, value)
         } else if record.key.starts_with(bundles::PREFIX) {
-            self.dispositions.bundles.sending.restore(now, &record.key, value)
+            let life = policy.owed_life.saturating_add(policy.aggregation.unwrap_or_default());
+            self.dispositions.bundles.sending.restore(now, life, &record.key, value)
         } else {
             return false;
         };

@@ -186,20 +186,21 @@ impl Cache {
         Some(record.finish())
     }
 
-    /// Takes up what another node remembered; what is over is left out.
-    pub(crate) fn restore(&mut self, now: Now, octets: &[u8]) -> Result<(), RecordError> {
+    /// Takes up what another node remembered; `false`: it is over. A clock that ran backwards makes nothing last longer than
+    /// its life.
+    pub(crate) fn restore(&mut self, now: Now, life: Duration, octets: &[u8]) -> Result<bool, RecordError> {
         let mut record = RecordReader::open(octets, KIND, VERSION, MAX_KEY.saturating_add(64))?;
         let (key, told) = (record.text()?.to_owned(), record.u8()?);
         let until = i64::from_be_bytes(record.u64()?.to_be_bytes());
         record.finish()?;
         let until = DateTime::from_unix_micros(until).map_err(|_| RecordError::Value("time"))?;
         let left = until.unix_micros().saturating_sub(now.wall.unix_micros());
-        let Ok(left) = u64::try_from(left) else { return Ok(()) };
-        let until = now.mono.plus(Duration::from_micros(left));
+        let Ok(left) = u64::try_from(left) else { return Ok(false) };
+        let until = now.mono.plus(Duration::from_micros(left).min(life));
         if self.entries.insert(key.clone(), Entry { told, under_way: Vec::new(), until }).is_none() {
             self.order.insert((until, key));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Forgets the next one that is over, or one too many; its key.

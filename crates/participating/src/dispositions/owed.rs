@@ -59,10 +59,17 @@ impl OwedNotifications {
         record.finish()
     }
 
-    /// Takes up one that another node owed; `false`: it is over.
-    pub(crate) fn restore(&mut self, now: Now, key: &str, octets: &[u8]) -> Result<bool, RecordError> {
+    /// Takes up one that another node owed; `false`: it is over. A clock that ran backwards makes nothing owed longer than for
+    /// its life.
+    pub(crate) fn restore(
+        &mut self,
+        now: Now,
+        life: Duration,
+        key: &str,
+        octets: &[u8],
+    ) -> Result<bool, RecordError> {
         let mut record = RecordReader::open(octets, KIND, VERSION, MAX_RECORD)?;
-        let left = left_until(now, record.u64()?)?;
+        let left = left_until(now, record.u64()?)?.min(life);
         let message = parse_datagram(record.bytes()?.to_vec().into(), &cpm_sip::Limits::default());
         let wait = if record.version() < 2 { Duration::ZERO } else { left_until(now, record.u64()?)? };
         record.finish()?;
@@ -153,10 +160,47 @@ mod tests {
         let second = OwedNotifications::to_record(now, &request, wait, Duration::from_secs(60));
         for (octets, due) in [(first.finish(), now.mono), (second, now.mono.plus(wait))] {
             let mut owed = OwedNotifications::default();
-            assert_eq!(owed.restore(now, "a", &octets), Ok(true));
+            assert_eq!(owed.restore(now, LIFE, "a", &octets), Ok(true));
             assert_eq!(owed.next_timeout(), Some(due));
             let over = now.plus(Duration::from_secs(60));
-            assert_eq!(OwedNotifications::default().restore(over, "a", &octets), Ok(false));
+            assert_eq!(OwedNotifications::default().restore(over, LIFE, "a", &octets), Ok(false));
+        }
+    }
+
+    const LIFE: Duration = Duration::from_secs(60);
+
+    /// Threat G2: a wall clock that jumps between two lives makes nothing owed for longer, nor wait for longer, than it may;
+    /// what is over is over, at once.
+    #[test]
+    fn a_clock_that_jumps_makes_nothing_last() {
+        let years = |count: u64| Duration::from_secs(count * 31_557_600);
+        let request = Request::new(Method::Message, Uri::parse("sip:a@home.test").unwrap());
+        let wall = DateTime::UNIX_EPOCH.plus(years(50));
+        let wait = Duration::from_secs(50);
+        let octets = OwedNotifications::to_record(Now::new(Instant::ZERO, wall), &request, wait, LIFE);
+        let mono = Instant::from_micros(7);
+        let restored = |wall| {
+            let mut owed = OwedNotifications::default();
+            let stands = owed.restore(Now::new(mono, wall), LIFE, "a", &octets).unwrap();
+            (stands, owed)
+        };
+        for jump in [0, 1, 10] {
+            let (stands, mut owed) = restored(DateTime::UNIX_EPOCH.plus(years(50 - jump)));
+            assert!(stands);
+            let due = owed.next_timeout().unwrap();
+            assert!(due <= mono.plus(LIFE), "{jump}");
+            // It is tried, and then no more.
+            assert!(owed.due(due).is_some());
+            assert!(owed.tried(due, "a", None) || owed.next_timeout().unwrap() < mono.plus(LIFE));
+        }
+        let (stands, owed) = restored(wall.plus(years(10)));
+        assert_eq!((stands, owed.len()), (false, 0));
+        for extreme in [u64::MAX, u64::from_be_bytes(i64::MIN.to_be_bytes()), i64::MAX.unsigned_abs()] {
+            let mut record = RecordWriter::new(KIND, VERSION);
+            record.u64(extreme).bytes(&request.to_bytes()).u64(extreme);
+            let mut owed = OwedNotifications::default();
+            let read = owed.restore(Now::new(mono, wall), LIFE, "a", &record.finish());
+            assert!(matches!(read, Ok(false) | Err(_)), "{extreme}: {read:?}");
         }
     }
 }

@@ -137,13 +137,13 @@ fn another_node_remembers_the_same() {
     let later = |seconds: u64| Now::new(at(1), DateTime::UNIX_EPOCH.plus(Duration::from_secs(seconds)));
     let judged = |now: Now| {
         let mut other = Cache::default();
-        other.restore(now, &record).unwrap();
+        other.restore(now, LIFE, &record).unwrap();
         other.judge(now.mono, b, &items)
     };
     assert_eq!(judged(later(59)), Judgement::Told);
     assert_eq!(judged(later(61)), Judgement::Forward);
     for n in 0..record.len() {
-        assert!(Cache::default().restore(now, &record[..n]).is_err());
+        assert!(Cache::default().restore(now, LIFE, &record[..n]).is_err());
     }
 }
 
@@ -200,4 +200,28 @@ proptest! {
             }
         }
     }
+}
+
+/// Threat G2: a wall clock that jumps between two lives makes nothing be remembered for longer than its life, and what is over
+/// is over.
+#[test]
+fn a_clock_that_jumps_makes_nothing_last() {
+    let [a] = ids(1)[..] else { panic!() };
+    let mut cache = Cache::default();
+    let years = |count: u64| Duration::from_secs(count * 31_557_600);
+    let written = Now::new(at(5), DateTime::UNIX_EPOCH.plus(years(50)));
+    let items = [item("m", Disposition::Delivered)];
+    cache.judge(written.mono, a, &items);
+    let record = cache.to_record(written, LIFE, "m", a).unwrap();
+    for jump in [0, 1, 10] {
+        let mut other = Cache::default();
+        let now = Now::new(at(100), DateTime::UNIX_EPOCH.plus(years(50 - jump)));
+        assert_eq!(other.restore(now, LIFE, &record), Ok(true));
+        assert_eq!(other.judge(now.mono, a, &items), Judgement::Told);
+        assert_eq!(other.next_timeout(), Some(now.mono.plus(LIFE)), "{jump}");
+    }
+    let mut other = Cache::default();
+    let now = Now::new(at(100), DateTime::UNIX_EPOCH.plus(years(60)));
+    assert_eq!(other.restore(now, LIFE, &record), Ok(false));
+    assert_eq!(other.sizes(), [0, 0]);
 }
