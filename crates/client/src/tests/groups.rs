@@ -84,7 +84,7 @@ fn a_pre_defined_group_has_an_address_of_its_own() {
     assert_eq!(parse_cpim(request.body()).to().unwrap()[0].uri, TEAM);
 }
 
-// req: 7.2.1.2-3.b, 7.2.1.2-10.a, 7.2.1.2-10.b, 7.2.1.2-11, 7.2.1.3-2.b, 7.2.1.3-2.c, 7.2.1.3-4
+// req: 7.2.1.2-3.b, 7.2.1.2-10.a, 7.2.1.2-10.b, 7.2.1.2-11, 7.2.1.3-2.b, 7.2.1.3-4
 #[test]
 fn large_messages_to_groups() {
     let mut rig = Rig::with(with_focus);

@@ -115,7 +115,7 @@ fn big(text: &str) -> String {
 
 // req: 7.2.2.2-2, 7.2.2.2-2.a, 7.2.2.2-2.c, 7.2.2.2-2.c.i, 7.2.2.2-2.c.ii, 7.2.2.2-2.c.iii, 7.2.2.2-2.c.iv
 // req: 7.2.2.2-2.c.v, 7.2.2.2-2.c.vi, 7.2.2.2-2.c.vii, 7.2.2.2-2.d, 7.2.2.2-3, 7-b11, 5.2.1.4-b4, 5.2.1.4-p7
-// req: 6.1.1-p1.2, 6.1.1-p2, H.2-p2
+// req: 6.1.1-p2, H.2-p2
 #[test]
 fn the_answer() {
     // What the offerer sends is its own to say; the answer says what this client takes.

@@ -389,7 +389,7 @@ fn how_it_was_delivered_is_recorded() {
     }
 }
 
-// req: 8.2.1.1-8.A.iii.1, 8.2.1.1-8.A.iii.2, 8.2.1.1-8.A.iv, 6.5.1-p3
+// req: 8.2.1.1-8.A.iii.1, 8.2.1.1-8.A.iii.2, 8.2.1.1-8.A.iv
 #[test]
 fn what_the_core_cannot_deliver_is_interworked_where_policy_allows_it() {
     for (refusal, listed) in [

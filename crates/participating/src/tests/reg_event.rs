@@ -282,7 +282,7 @@ fn what_a_notify_may_not_bring_is_told() {
     notifier.tell(&mut bench, &information(3, true, &contact("c2", "2", "active", "")));
 }
 
-// req: 8.1.1-3, 6.6-b5
+// req: 8.1.1-3
 #[test]
 fn the_release_of_a_device_is_that_of_its_register() {
     let mut bench = bench();
