@@ -31,7 +31,8 @@ fn hold(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what()) }
 }
 
-/// Nothing-lost 1, P9, P11: what was answered 2xx is with a device of somebody, in a message store, or at the interworking function.
+/// Nothing-lost 1, P9, P11, threat G6: what was answered 2xx is with a device of somebody, in a message store, or at the
+/// interworking function.
 pub fn nothing_accepted_is_lost(story: &Story) -> Result<(), String> {
     for sending in &story.sendings {
         let id = &sending.sent.message_id;
@@ -120,7 +121,7 @@ pub fn order_is_kept(story: &Story) -> Result<(), String> {
     Ok(())
 }
 
-/// P10, P11: after the longest timer no transaction, no query and no work stands.
+/// P10, P11, threat G5: after the longest timer no transaction, no query and no work stands.
 pub fn nothing_is_left_over(story: &Story) -> Result<(), String> {
     let busy = story.arena.world.busy();
     hold(busy.is_empty(), || format!("still busy: {busy:?}"))

@@ -190,7 +190,46 @@ fn in_a_group_the_author_is_named() {
     assert_eq!(shown(&group.without("P-Asserted-Identity")).author, None);
 }
 
-/// RFC 3428 §7: Expires counts from Date, or from the time of arrival.
+/// Threat E9: whom a message says it was referred by, or signed by, is nobody here: its sender is whom the core asserts. What is
+/// told of it goes there, and nothing that such a field names is fetched.
+#[test]
+fn nobody_vouches_for_a_sender_but_the_core() {
+    let signed = "eyJhbGciOiJFUzI1NiJ9..c2lnbmVk;info=<https://203.0.113.9/cert.pem>;alg=ES256;ppt=shaken";
+    for (field, value) in [
+        ("Referred-By", "\"Boss\" <sip:boss@example.com>"),
+        ("Identity", signed),
+        ("Identity-Info", "<http://203.0.113.9/cert>;alg=rsa-sha1"),
+        ("Remote-Party-ID", "\"Boss\" <sip:boss@example.com>;party=calling"),
+        ("P-Preferred-Identity", "\"Boss\" <sip:boss@example.com>"),
+    ] {
+        let asking = Incoming::message(1, cpim("m1", "positive-delivery", "Hi")).with(field, value);
+        let mut rig = Rig::new();
+        rig.deliver(asking.bytes());
+        rig.next_response(200);
+        let report = rig.next_request(Method::Message);
+        assert_eq!(report.uri().as_str(), "sip:bob@example.org", "{field}");
+        let message = rig.next_received();
+        assert_eq!(
+            (message.from, message.authenticated),
+            (Some(uri("sip:bob@example.org")), true),
+            "{field}"
+        );
+        rig.quiet();
+        // Nor in the place of the core's word.
+        let mut rig = Rig::new();
+        rig.deliver(asking.without("P-Asserted-Identity").bytes());
+        rig.next_response(200);
+        let message = rig.next_received();
+        assert_eq!(
+            (message.from, message.authenticated),
+            (Some(uri("sip:bob@example.org")), false),
+            "{field}"
+        );
+        rig.quiet();
+    }
+}
+
+/// RFC 3428 §7: Expires counts from Date, or from the time of arrival. Threat G2: whatever they say.
 #[test]
 fn until_when_a_message_is_of_use() {
     let at = |text: &str| Some(DateTime::parse(text).unwrap());
@@ -201,6 +240,8 @@ fn until_when_a_message_is_of_use() {
         (Some("60"), Some("yesterday"), at("2026-11-21T10:01:00Z")),
         (Some("0"), None, at("2026-11-21T10:00:00Z")),
         (None, Some("Sat, 21 Nov 2026 09:00:00 GMT"), None),
+        (Some("4294967295"), Some("Fri, 31 Dec 9999 23:59:59 GMT"), at("9999-12-31T23:59:59Z")),
+        (Some("4294967295"), Some("Thu, 01 Jan 1970 00:00:00 GMT"), at("2106-02-07T06:28:15Z")),
     ] {
         let mut incoming = hi(1);
         for (name, value) in [("Expires", expires), ("Date", date)] {

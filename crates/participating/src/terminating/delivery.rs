@@ -234,6 +234,7 @@ impl ParticipatingFunction {
 
     /// Of devices that answer when the sender has an answer already (of the interworking function, of another device, or
     /// that there was none in time) one may be unable to tell that it has the message: then that has to be told all the same.
+    /// Half of the room for messages is left to those that have no answer.
     fn watch_devices(
         &mut self,
         ports: &Ports<'_, ParticipatingEvent>,
@@ -246,6 +247,11 @@ impl ParticipatingFunction {
             && self.tells_for_some()
             && self.may_tell_on_behalf(&work.facts, Told::Delivered)
             && ports.sip.has_open_branches(proxy);
+        let room = self.works.len() < self.config.limits.max_work / 2;
+        if watches && !room {
+            self.metrics.count("pf.devices_not_watched");
+        }
+        let watches = watches && room;
         delivery.watched = watches.then_some(proxy);
         self.works.watch_proxy(proxy, watches.then_some(work.id));
     }

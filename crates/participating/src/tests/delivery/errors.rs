@@ -43,6 +43,7 @@ fn after_the_devices_it_is_interworked() {
         (&[Interwork], "404 Not Found", 404, 0),
         (&[Interwork, Error], "480 Gone", 480, 0),
         (&[Interwork, Defer], "404 Not Found", 480, 1),
+        (&[Interwork, Defer], "480 Gone", 480, 1),
     ] {
         let mut bench = bob_with(&[PHONE, TABLET], remedies(order));
         bench.datagram(pager("1", "term", WISH));

@@ -117,6 +117,29 @@ fn the_patience_was_over() {
     bench.rest();
 }
 
+/// Threat C1: what was answered leaves room for what was not.
+#[test]
+fn messages_that_have_their_answer_leave_room_for_others() {
+    let mut config = with_core(|policy| policy.releases_without_imdn = vec![(1, 0)]);
+    config.limits.max_work = 2;
+    let mut bench = Bench::with(config, Seed::new([7; 32]));
+    bench.bob_has(&[PHONE, TABLET]);
+    let mut late = Vec::new();
+    for branch in ["1", "2"] {
+        bench.datagram(asking(branch, "positive-delivery", ""));
+        let requests = bench.requests();
+        bench.datagram(answer(&requests[0], "200 OK", "a", NEW, ""));
+        assert_eq!(bench.labels(), ["200 MESSAGE"]);
+        late.push(requests[1].clone());
+    }
+    assert_eq!((bench.node.function().pending(), bench.counted("pf.devices_not_watched")), (1, 1));
+    for (request, statuses) in late.iter().zip([&[DELIVERED][..], &[]]) {
+        bench.datagram(answer(request, "200 OK", "b", OLD, ""));
+        assert_eq!(told(&mut bench), (statuses.to_vec(), vec![]));
+    }
+    bench.rest();
+}
+
 /// While the sender waits for the word of the store that the first delivery is remembered, too.
 // req: 8.2.5-2
 #[test]

@@ -82,6 +82,34 @@ fn a_blacklisted_sender_is_122_whatever_its_from_says() {
     assert_eq!(bench.counted("pf.decided.blacklist"), 3);
 }
 
+/// Threat E9: whom a message says it was referred by, or signed by, is not its sender. It goes on with the message, and nothing
+/// that it names is fetched.
+#[test]
+fn nobody_vouches_for_a_sender_but_the_core() {
+    let carol = |octets: String| {
+        octets.replace(
+            "P-Asserted-Identity: <sip:alice@home.test>",
+            "P-Asserted-Identity: <sip:carol@home.test>",
+        )
+    };
+    for field in [
+        "Referred-By: <sip:alice@home.test>\n",
+        "Referred-By: <sip:carol@home.test>\n",
+        "Identity: c2lnbmVk;info=<https://203.0.113.9/alice>;alg=ES256\n",
+        "Remote-Party-ID: <sip:alice@home.test>\n",
+    ] {
+        let mut bench = bob_with(&[PHONE], |_| ());
+        bench.answer = blacklisting;
+        bench.datagram(pager("1", "term", &format!("{WISH}{field}")));
+        assert_eq!(bench.said(), with_text("122 Function not allowed"), "{field}");
+        bench.datagram(carol(pager("2", "term", &format!("{WISH}{field}"))));
+        let request = bench.request();
+        let sent = String::from_utf8_lossy(&request.to_bytes()).into_owned();
+        assert!(sent.contains(&field.replace('\n', "\r\n")), "{sent}");
+        assert!(bench.opens.is_empty() && bench.queries.is_empty(), "{field}");
+    }
+}
+
 /// Threat E1: what somebody else than the core asserts is not even read.
 // req: 6.1-p4.1
 #[test]
