@@ -28,6 +28,8 @@ struct World {
     told: Vec<SpliceEvent>,
     /// How the octets of a CPIM head are rewritten.
     rewrite: fn(&[u8]) -> Vec<u8>,
+    /// What happens between the head and what goes out instead of it.
+    meanwhile: fn(&mut Splice, &mut Endpoint, &[End]),
     /// Receivers who read nothing.
     deaf: Vec<usize>,
     /// Octets per turn and flow.
@@ -93,6 +95,7 @@ impl World {
             legs: (1..=receivers).map(|number| (number, None)).collect(),
             told: Vec::new(),
             rewrite: <[u8]>::to_vec,
+            meanwhile: |_, _, _| (),
             deaf: Vec::new(),
             step: 1500,
         };
@@ -144,6 +147,7 @@ impl World {
         splice.handle(NOW, &mut self.relay, event);
         while let Some(told) = splice.poll_event() {
             if let SpliceEvent::Head(head) = &told {
+                (self.meanwhile)(splice, &mut self.relay, &self.ends);
                 splice.set_head(NOW, &mut self.relay, Bytes::from((self.rewrite)(head)));
             }
             self.told.push(told);
@@ -307,6 +311,49 @@ fn the_head_is_rewritten_in_passing_and_ranges_shift_with_it() {
             }
         }
     }
+}
+
+/// What was told of a leg that it has not got the message.
+fn failures_of(world: &World, leg: LegId) -> usize {
+    let failed = |told: &&SpliceEvent| matches!(told, SpliceEvent::LegFailed { leg: id, .. } if *id == leg);
+    world.told.iter().filter(failed).count()
+}
+
+/// Nothing of a message began to come.
+fn got_nothing(end: &End) -> bool {
+    !end.events.iter().any(|event| matches!(event, Event::Incoming { .. }))
+}
+
+#[test]
+fn a_leg_that_is_taken_off_before_the_head_is_set_stays_off() {
+    let options = SpliceOptions { mapping: Mapping::First, head_lines: 1, ..SpliceOptions::default() };
+    let mut world = World::new(2, options);
+    world.meanwhile = |splice, relay, _| splice.remove_leg(NOW, relay, LegId(1));
+    let body = cpim(9000);
+    world.send(&body, true);
+    world.run();
+    assert!(got_nothing(&world.ends[1]));
+    assert!(world.ends[2].messages == [body]);
+    assert_eq!((failures_of(&world, LegId(1)), failures_of(&world, LegId(2))), (1, 0));
+    assert!(world.told.contains(&SpliceEvent::LegSent(LegId(2))));
+    assert_eq!(world.sender_knows()[0], "sent");
+    assert!(world.splice.as_ref().unwrap().is_over());
+}
+
+/// All have to have it: one whose session is gone when the head is set ends the message, and nobody gets the beginning of it.
+#[test]
+fn a_leg_that_cannot_be_opened_opens_no_others() {
+    let mut world = World::new(3, SpliceOptions { head_lines: 1, ..SpliceOptions::default() });
+    world.meanwhile = |_, relay, ends| relay.close_session(NOW, ends[1].relay_session);
+    world.send(&cpim(9000), true);
+    world.run();
+    for (number, end) in world.ends.iter().enumerate().skip(1) {
+        assert!(got_nothing(end), "{number}");
+        assert_eq!(failures_of(&world, LegId(number as u64)), 1, "{number}");
+    }
+    assert_eq!(world.told.iter().filter(|told| matches!(told, SpliceEvent::Refused(_))).count(), 1);
+    assert!(world.sender_knows()[0].starts_with("failed Some(408)"), "{:?}", world.sender_knows());
+    assert!(world.splice.as_ref().unwrap().is_over());
 }
 
 #[test]
