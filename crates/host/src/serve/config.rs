@@ -1,7 +1,7 @@
 //! The configuration of a server.
 
 use super::fields::{
-    self, Field, address, list, number, of_seconds, seconds, text, whole, word, word_for, yes_no,
+    self, Field, Lines, address, list, number, of_seconds, seconds, text, whole, word, word_for, yes_no,
 };
 use super::policy;
 use super::users::{self, UserConfig};
@@ -381,14 +381,20 @@ impl Config {
     /// The first line that makes no sense, or a value that does not go with others.
     pub fn read(text: &str) -> Result<Config, ConfigError> {
         let mut config = Config::default();
+        let (mut listen, mut core) = (Lines::default(), Lines::default());
         for Entry { key, line, value } in value::read(text)? {
             if key == "user" {
                 config.users = users::read(line, &value)?;
                 continue;
             }
-            let Value::Table(entries) = &value else {
+            let Value::Table(_, entries) = &value else {
                 return Err(ConfigError::new(line, format!("{key:?} is no section such as [core]")));
             };
+            match key.as_str() {
+                "listen" => listen = Lines::new(line, entries),
+                "core" => core = Lines::new(line, entries),
+                _ => {}
+            }
             match key.as_str() {
                 "listen" => fields::read("listen", LISTEN, &mut config.listen, entries)?,
                 "core" => fields::read("core", CORE, &mut config.core, entries)?,
@@ -406,22 +412,37 @@ impl Config {
                 }
             }
         }
-        config.validate()?;
+        config.validate(&listen, &core)?;
         Ok(config)
     }
 
     /// What does not go together.
-    fn validate(&self) -> Result<(), ConfigError> {
-        let wrong = |what: &str| Err(ConfigError::new(0, what));
+    fn validate(&self, in_listen: &Lines, in_core: &Lines) -> Result<(), ConfigError> {
         let core = &self.core;
         if core.min_expires > core.default_expires || core.default_expires > core.max_expires {
-            return wrong("core: min_expires, default_expires and max_expires are not in this order");
+            let keys = ["min_expires", "default_expires", "max_expires"];
+            let what = "core: min_expires, default_expires and max_expires are not in this order";
+            return Err(ConfigError::new(in_core.last_of(&keys), what));
         }
         let own = self.listen.advertise.or(self.listen.sip.first().map(SocketAddr::ip));
         if own.is_some_and(|address| address.is_unspecified()) {
-            return wrong("listen: advertise has to say which address users are to use");
+            let what = "listen: advertise has to say which address users are to use";
+            return Err(ConfigError::new(in_listen.last_of(&["sip", "advertise"]), what));
         }
         users::validate(&self.users, core.authentication)
+    }
+
+    /// Reads what the file names beside itself, and tries what a server makes of it: documents of preferences, names and
+    /// realm for passwords.
+    ///
+    /// # Errors
+    /// The first that cannot be read or used, with the line that names it.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        for user in &self.users {
+            user.preferences()?;
+            user.accounts(&self.core.realm)?;
+        }
+        Ok(())
     }
 
     /// The file that says all of it, with an explanation above every key.

@@ -14,6 +14,39 @@ pub(super) struct Field<S> {
     pub(super) set: fn(&mut S, &Value) -> Result<(), String>,
 }
 
+/// The lines of the keys of a section; of a key that is not there, that of the section.
+///
+/// Where something stands is no part of what it says: all of them are equal.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lines {
+    section: usize,
+    keys: Vec<(String, usize)>,
+}
+
+impl Lines {
+    pub(super) fn new(section: usize, entries: &[Entry]) -> Lines {
+        Lines { section, keys: entries.iter().map(|entry| (entry.key.clone(), entry.line)).collect() }
+    }
+
+    pub(super) fn of(&self, key: &str) -> usize {
+        self.keys.iter().find(|(name, _)| name == key).map_or(self.section, |(_, line)| *line)
+    }
+
+    /// The last of those of these keys that are there.
+    pub(super) fn last_of(&self, keys: &[&str]) -> usize {
+        let named = self.keys.iter().filter(|(name, _)| keys.contains(&name.as_str()));
+        named.map(|(_, line)| *line).max().unwrap_or(self.section)
+    }
+}
+
+impl PartialEq for Lines {
+    fn eq(&self, _: &Lines) -> bool {
+        true
+    }
+}
+
+impl Eq for Lines {}
+
 /// Reads the entries of a section.
 pub(super) fn read<S>(
     section: &str,
@@ -118,7 +151,7 @@ fn kind(value: &Value) -> &'static str {
         Value::Number(_) => "a number",
         Value::YesNo(_) => "true or false",
         Value::List(_) => "a list",
-        Value::Table(_) => "a table",
+        Value::Table(..) => "a table",
         Value::Other(what) => what,
     }
 }

@@ -394,7 +394,7 @@ fn mark_text(mark: &PrimaryMark) -> String {
 }
 
 fn rule(value: &Value) -> Result<DeviceRule, String> {
-    let Value::Table(entries) = value else { return Err("a table in braces is wanted".to_owned()) };
+    let Value::Table(_, entries) = value else { return Err("a table in braces is wanted".to_owned()) };
     let mut rule = DeviceRule { content: None, feature: None, devices: DevicesOf::Secondary };
     let mut named = false;
     for Entry { key, value, .. } in entries {
@@ -429,5 +429,5 @@ fn rule_value(rule: &DeviceRule) -> Value {
         DevicesOf::Instance(instance) => instance,
     };
     entries.push(entry("devices", Value::text(devices)));
-    Value::Table(entries)
+    Value::Table(0, entries)
 }

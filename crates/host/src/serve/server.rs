@@ -261,7 +261,7 @@ fn core(config: &Config, own: SocketAddr) -> Result<CoreConfig, ServeError> {
     if settings.authentication {
         let mut accounts = Vec::new();
         for user in &config.users {
-            accounts.extend(user.accounts(&settings.realm).map_err(ServeError)?);
+            accounts.extend(user.accounts(&settings.realm).map_err(failed)?);
         }
         let mut authentication = Authentication::new(&settings.realm, accounts);
         authentication.algorithms.clone_from(&settings.algorithms);
@@ -276,7 +276,7 @@ fn core(config: &Config, own: SocketAddr) -> Result<CoreConfig, ServeError> {
 fn outside(config: &Config, mut store: DiskStore) -> Result<impl Outside, ServeError> {
     let mut known: BTreeMap<String, Arc<Preferences>> = BTreeMap::new();
     for user in &config.users {
-        let preferences = Arc::new(user.preferences().map_err(ServeError)?);
+        let preferences = Arc::new(user.preferences().map_err(failed)?);
         known.extend(user.identities().map(|address| (address.address_key(), Arc::clone(&preferences))));
     }
     Ok(World(move |query: Query| match query {

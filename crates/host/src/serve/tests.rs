@@ -116,6 +116,13 @@ address = "sip:b@home.test"
 "#;
     let config = Config::read(text).unwrap();
     assert_eq!(Config::read(&config.print()).unwrap(), config);
+    let printed = Config::default().print();
+    let keys = printed.lines().filter_map(|line| line.strip_prefix("# ").unwrap_or(line).split_once(" = "));
+    for (key, _) in
+        keys.filter(|(key, _)| key.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'_'))
+    {
+        assert!(text.contains(&format!("\n{key} = ")), "{key} is printed, and not read here");
+    }
     // None of them is what it is by default: a key that is not read, or not written, shows.
     let changed = config.print();
     let mut default = Config::default();
@@ -159,8 +166,12 @@ fn mistakes_are_named_with_their_line() {
         ("[core]\nalgorithms = []", "line 2: core.algorithms: at least one is wanted"),
         ("[listen]\nsip = [\"here\"]", "line 2: listen.sip: \"here\" is no address with a port"),
         ("[listen]\nsip = \"127.0.0.1:1\"", "line 2: listen.sip: a list in brackets is wanted, not a text"),
-        ("[listen]\nsip = [\"0.0.0.0:1\"]", "listen: advertise has to say which address"),
-        ("[core]\nmin_expires = 700", "core: min_expires, default_expires and max_expires are not"),
+        ("[listen]\nsip = [\"0.0.0.0:1\"]", "line 2: listen: advertise has to say which address"),
+        ("[core]\nmin_expires = 700", "line 2: core: min_expires, default_expires and max_expires are not"),
+        (
+            "[core]\nmax_expires = 9\nrealm = \"x\"\nmin_expires = 10\nmax_nonces = 1",
+            "line 4: core: min_expires, default_expires and max_expires are not",
+        ),
         ("[policy]\nrecording = \"no\"", "line 2: policy.recording: \"no\" is none of never, wish, always"),
         ("[policy]\nreleases = [\"two\"]", "line 2: policy.releases: \"two\" is no release"),
         ("[policy]\nexclusions = [{}]", "line 2: policy.exclusions: devices says which"),
@@ -175,21 +186,79 @@ fn mistakes_are_named_with_their_line() {
         ("[policy]\nisf = \"tel:+1\"", "line 2: policy.isf: \"tel:+1\" is no SIP URI"),
         ("[log\n", "line 1: "),
         ("a = 1\na = 2", "line 2: duplicate key"),
-        ("[[user]]\npassword = \"x\"", "line 2: user: address is missing"),
+        ("[[user]]\npassword = \"x\"", "line 1: user: address is missing"),
         ("[user]\naddress = \"sip:a@b\"", "line 1: users stand in [[user]] sections"),
-        ("[[user]]\naddress = \"sip:a@b\"", "user a: neither password nor ha1_md5 nor ha1_sha256"),
+        ("[[user]]\n\naddress = \"sip:a@b\"", "line 3: user a: neither password nor ha1_md5 nor ha1_sha256"),
         ("[[user]]\naddress = \"alice\"\npassword = \"x\"", "line 2: user.address: \"alice\": "),
         ("[[user]]\naddress = \"sip:a@b\"\nha1_md5 = \"secret\"", "line 3: user.ha1_md5: 32 hexadecimal"),
     ] {
         assert!(error(text).starts_with(what), "{}\nwanted: {what}", error(text));
     }
-    let two = |first: &str, second: &str| {
-        error(&format!("[[user]]\npassword = \"p\"\n{first}\n[[user]]\npassword = \"q\"\n{second}"))
-    };
-    let text = two("address = \"sip:a@x\"\nalso = [\"tel:+1555\"]", "address = \"tel:+1-555\"");
-    assert_eq!(text, "user: tel:+1-555 belongs to two users");
-    let text = two("address = \"sip:a@x\"", "address = \"sip:a@y\"");
-    assert_eq!(text, "user: two users have the name \"a\"");
+}
+
+/// Also those that show when all is read, those of a later user, and those in what a user's keys name.
+#[test]
+fn mistakes_in_users_are_named_with_their_line_and_key() {
+    let first = "# Alice.\n[[user]]\naddress = \"sip:a@x\"\nalso = [\"tel:+1555\"]\npassword = \"p\"\n";
+    // The second user's section is on line 7.
+    for (second, what) in [
+        ("", "line 7: user: address is missing"),
+        ("password = \"q\"", "line 7: user: address is missing"),
+        ("address = \"sip:b@x\"", "line 8: user b: neither password nor ha1_md5 nor ha1_sha256"),
+        (
+            "password = \"q\"\naddress = \"tel:+1-555\"",
+            "line 9: user.address: tel:+1-555 belongs to the user of line 3, too",
+        ),
+        (
+            "password = \"q\"\naddress = \"sip:b@x\"\n\nalso = [\"sip:a@x\"]",
+            "line 11: user.also: sip:a@x belongs to the user of line 3, too",
+        ),
+        (
+            "password = \"q\"\naddress = \"sip:a@y\"",
+            "line 9: user.address: the user of line 3 has the name \"a\", too",
+        ),
+        (
+            "password = \"q\"\naddress = \"sip:b@y\"\nusername = \"a\"",
+            "line 10: user.username: the user of line 3 has the name \"a\", too",
+        ),
+        ("address = \"bob\"", "line 8: user.address: \"bob\": "),
+        ("address = 5", "line 8: user.address: a text in quotes is wanted, not a number"),
+        ("adress = \"sip:b@x\"", "line 8: user has no key \"adress\"; it has address, also, username, "),
+        ("address = \"sip:b@x\"\nalso = \"tel:+1\"", "line 9: user.also: a list in brackets is wanted"),
+        ("address = \"sip:b@x\"\nalso = [\n\"tel:\"]", "line 9: user.also: \"tel:\": "),
+        ("address = \"sip:b@x\"\nha1_sha256 = \"00\"", "line 9: user.ha1_sha256: 64 hexadecimal digits"),
+        ("address = \"sip:b@x\"\nwishes = [\"sleep\"]", "line 9: user.wishes: \"sleep\" is none of "),
+        (
+            "address = \"sip:b@x\"\npassword = \"q\"\nwishes = [\"store\", \"forward\"]",
+            "line 10: user.wishes: \"forward\" needs forward_to",
+        ),
+        ("address = \"sip:b@x\"\nforward_to = \"c\"", "line 9: user.forward_to: \"c\": "),
+        ("address = \"sip:b@x\"\nblacklist = [\"d\"]", "line 9: user.blacklist: \"d\": "),
+        ("address = \"sip:b@x\"\naccess_policy = 1", "line 9: user.access_policy: a text in quotes"),
+        ("address = \"sip:b@x\"\naddress = \"sip:c@x\"", "line 9: duplicate key"),
+        ("address = \"sip:b@x\"\n[user.more]\nx = 1", "line 9: user has no key \"more\""),
+    ] {
+        let error = error(&format!("{first}\n[[user]]\n{second}"));
+        assert!(error.starts_with(what), "{error}\nwanted: {what}");
+    }
+
+    let path = std::env::temp_dir().join(format!("cpm-serve-check-{}.xml", std::process::id()));
+    std::fs::write(&path, "<no").unwrap();
+    for key in ["access_policy", "profiles", "blacklist_file"] {
+        for (file, why) in [(path.clone(), ""), (path.with_extension("gone"), "No such file")] {
+            let text =
+                format!("{first}\n[[user]]\naddress = \"sip:b@x\"\npassword = \"q\"\n{key} = {file:?}");
+            let error = Config::read(&text).unwrap().check().unwrap_err().to_string();
+            let what = format!("line 10: user.{key}: {}: {why}", file.display());
+            assert!(error.starts_with(&what), "{error}\nwanted: {what}");
+        }
+    }
+    std::fs::remove_file(&path).unwrap();
+    // A name that no header field can hold.
+    let text = format!("{first}\n[[user]]\naddress = \"sip:b@x\"\npassword = \"q\"\nusername = \"\\u0000\"");
+    let error = Config::read(&text).unwrap().check().unwrap_err();
+    assert_eq!(error.line, 10, "{error}");
+    assert_eq!(Config::read(first).unwrap().check(), Ok(()));
 }
 
 #[test]
@@ -223,7 +292,7 @@ fn preferences_come_from_keys_or_documents() {
     let read = user(&keys).preferences().unwrap().access_policy.unwrap();
     assert!(read.rules[0].wishes(Wish::Forward) && !read.rules[0].wishes(Wish::Store));
     std::fs::write(&path, "<no").unwrap();
-    assert!(user(&keys).preferences().unwrap_err().contains("a document of his preferences"));
+    assert!(user(&keys).preferences().unwrap_err().to_string().starts_with("line 4: user.access_policy: "));
     std::fs::remove_file(&path).unwrap();
-    assert!(user(&keys).preferences().unwrap_err().contains("No such file"));
+    assert!(user(&keys).preferences().unwrap_err().to_string().contains("No such file"));
 }

@@ -1,12 +1,13 @@
 //! The users of a server: who they are, how they prove it, what they want done with what comes for them.
 
-use super::fields::{self, Field, list, text, word, word_for};
+use super::fields::{self, Field, Lines, list, text, word, word_for};
 use super::policy::uri;
 use super::value::{ConfigError, Value};
 use cpm_auth::{Account, HashFunction, Secret};
 use cpm_base::Sensitive;
 use cpm_core::outside::Preferences;
 use cpm_sip::Uri;
+use cpm_xml::XmlError;
 use cpm_xml::access_policy::Wish;
 use cpm_xml::ruleset::{Rule, Ruleset};
 use std::collections::BTreeMap;
@@ -39,6 +40,8 @@ pub struct UserConfig {
     pub profiles: Option<PathBuf>,
     /// A resource list in the place of `blacklist`.
     pub blacklist_file: Option<PathBuf>,
+    /// Where it stands.
+    pub(super) lines: Lines,
 }
 
 /// A text that `Debug` does not show.
@@ -193,14 +196,13 @@ pub(super) fn read(line: usize, value: &Value) -> Result<Vec<UserConfig>, Config
     };
     let mut users = Vec::new();
     for section in sections {
-        let Value::Table(entries) = section else {
+        let Value::Table(line, entries) = section else {
             return Err(ConfigError::new(line, "users stand in [[user]] sections, with two brackets"));
         };
-        let line = entries.first().map_or(line, |entry| entry.line);
-        let mut user = UserConfig::default();
+        let mut user = UserConfig { lines: Lines::new(*line, entries), ..UserConfig::default() };
         fields::read("user", FIELDS, &mut user, entries)?;
         if user.address.is_none() {
-            return Err(ConfigError::new(line, "user: address is missing"));
+            return Err(ConfigError::new(*line, "user: address is missing"));
         }
         users.push(user);
     }
@@ -209,20 +211,31 @@ pub(super) fn read(line: usize, value: &Value) -> Result<Vec<UserConfig>, Config
 
 /// Nobody has another's address or name; who has to prove who he is can.
 pub(super) fn validate(users: &[UserConfig], authentication: bool) -> Result<(), ConfigError> {
-    let mut addresses = BTreeMap::new();
-    let mut names = BTreeMap::new();
+    let mut addresses: BTreeMap<String, usize> = BTreeMap::new();
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    let line_of = |index: usize| users.get(index).map_or(0, |user| user.lines.of("address"));
     for (index, user) in users.iter().enumerate() {
-        for address in user.identities() {
-            if addresses.insert(address.address_key(), index).is_some_and(|other| other != index) {
-                return Err(ConfigError::new(0, format!("user: {address} belongs to two users")));
+        for (address, key) in user.identities_by_key() {
+            let other = addresses.insert(address.address_key(), index).filter(|other| *other != index);
+            if let Some(other) = other {
+                let what =
+                    format!("user.{key}: {address} belongs to the user of line {}, too", line_of(other));
+                return Err(ConfigError::new(user.lines.of(key), what));
             }
         }
-        if names.insert(user.name().to_owned(), index).is_some() {
-            return Err(ConfigError::new(0, format!("user: two users have the name {:?}", user.name())));
+        if let Some(other) = names.insert(user.name(), index) {
+            let key = if user.username.is_empty() { "address" } else { "username" };
+            let name = user.name();
+            let what = format!("user.{key}: the user of line {} has the name {name:?}, too", line_of(other));
+            return Err(ConfigError::new(user.lines.of(key), what));
+        }
+        if user.wishes.contains(&Wish::Forward) && user.forward_to.is_none() && user.access_policy.is_none() {
+            let what = "user.wishes: \"forward\" needs forward_to".to_owned();
+            return Err(ConfigError::new(user.lines.of("wishes"), what));
         }
         if authentication && user.secrets().is_empty() {
             let what = format!("user {}: neither password nor ha1_md5 nor ha1_sha256", user.name());
-            return Err(ConfigError::new(0, what));
+            return Err(ConfigError::new(user.lines.of("address"), what));
         }
     }
     Ok(())
@@ -232,6 +245,12 @@ impl UserConfig {
     /// All addresses, that of record first.
     pub(super) fn identities(&self) -> impl Iterator<Item = &Uri> {
         self.address.iter().chain(&self.also)
+    }
+
+    /// The same, with the keys that they stand under.
+    fn identities_by_key(&self) -> impl Iterator<Item = (&Uri, &'static str)> {
+        let address = self.address.iter().map(|address| (address, "address"));
+        address.chain(self.also.iter().map(|address| (address, "also")))
     }
 
     /// The name for the password.
@@ -263,13 +282,18 @@ impl UserConfig {
     ///
     /// # Errors
     /// Name or realm cannot be written into a header field.
-    pub(super) fn accounts(&self, realm: &str) -> Result<Vec<(Uri, Account)>, String> {
+    pub(super) fn accounts(&self, realm: &str) -> Result<Vec<(Uri, Account)>, ConfigError> {
         let Some(address) = &self.address else { return Ok(Vec::new()) };
         let account =
             |secret| Account::new(self.name(), realm, secret).map(|account| (address.clone(), account));
         self.secrets()
             .into_iter()
-            .map(|secret| account(secret).map_err(|error| format!("user {address}: {error}")))
+            .map(|secret| {
+                account(secret).map_err(|error| {
+                    let line = self.lines.last_of(&["address", "username"]);
+                    ConfigError::new(line, format!("user {address}: {error}"))
+                })
+            })
             .collect()
     }
 
@@ -277,18 +301,24 @@ impl UserConfig {
     ///
     /// # Errors
     /// A file cannot be read, or is no such document.
-    pub(super) fn preferences(&self) -> Result<Preferences, String> {
-        let read = |path: &Option<PathBuf>| match path {
-            Some(path) => std::fs::read(path).map_err(|error| format!("{}: {error}", path.display())),
-            None => Ok(Vec::new()),
+    pub(super) fn preferences(&self) -> Result<Preferences, ConfigError> {
+        type Read<'a> = &'a dyn Fn(&[u8]) -> Result<Preferences, XmlError>;
+        let document = |key: &str, file: &Option<PathBuf>, read: Read<'_>| {
+            let Some(path) = file else { return Ok(Preferences::default()) };
+            let wrong = |why: &dyn std::fmt::Display| {
+                ConfigError::new(self.lines.of(key), format!("user.{key}: {}: {why}", path.display()))
+            };
+            let octets = std::fs::read(path).map_err(|error| wrong(&error))?;
+            read(&octets).map_err(|error| wrong(&error))
         };
-        let documents = (read(&self.access_policy)?, read(&self.profiles)?, read(&self.blacklist_file)?);
         let limits = cpm_xml::Limits::default();
-        let mut preferences = Preferences::from_documents(&documents.0, &documents.1, &documents.2, &limits)
-            .map_err(|error| {
-                let user = self.address.as_ref().map(Uri::to_string).unwrap_or_default();
-                format!("user {user}: a document of his preferences: {error}")
-            })?;
+        let from = |policy: &[u8], profiles: &[u8], blacklist: &[u8]| {
+            Preferences::from_documents(policy, profiles, blacklist, &limits)
+        };
+        let mut preferences = document("access_policy", &self.access_policy, &|read| from(read, &[], &[]))?;
+        preferences.profiles = document("profiles", &self.profiles, &|read| from(&[], read, &[]))?.profiles;
+        let listed = document("blacklist_file", &self.blacklist_file, &|read| from(&[], &[], read))?;
+        preferences.blacklist = listed.blacklist;
         if preferences.access_policy.is_none() && !self.wishes.is_empty() {
             preferences.access_policy = Some(self.rules());
         }

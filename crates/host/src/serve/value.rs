@@ -11,7 +11,8 @@ pub(super) enum Value {
     Number(i64),
     YesNo(bool),
     List(Vec<Value>),
-    Table(Vec<Entry>),
+    /// With the line that it begins on.
+    Table(usize, Vec<Entry>),
     /// What no key of ours takes, by its name.
     Other(&'static str),
 }
@@ -92,7 +93,7 @@ fn value_of(text: &str, value: &Spanned<DeValue<'_>>) -> Value {
             .map_or(Value::Other("a number that is too great"), Value::Number),
         DeValue::Boolean(yes) => Value::YesNo(*yes),
         DeValue::Array(list) => Value::List(list.iter().map(|item| value_of(text, item)).collect()),
-        DeValue::Table(table) => Value::Table(entries(text, table)),
+        DeValue::Table(table) => Value::Table(line_of(text, value.span().start), entries(text, table)),
         DeValue::Float(_) => Value::Other("a number with a fraction"),
         DeValue::Datetime(_) => Value::Other("a date"),
     }
@@ -121,7 +122,7 @@ impl Value {
                 }
                 out.push(']');
             }
-            Value::Table(entries) => {
+            Value::Table(_, entries) => {
                 out.push('{');
                 for (index, entry) in entries.iter().enumerate() {
                     let _ = write!(out, "{}{} = ", if index == 0 { " " } else { ", " }, entry.key);

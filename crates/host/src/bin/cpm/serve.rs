@@ -28,6 +28,8 @@ fn run(options: &Serve) -> Result<(), String> {
     if options.print_config {
         return io::stdout().write_all(config.print().as_bytes()).map_err(|error| error.to_string());
     }
+    let name = || options.config.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default();
+    config.check().map_err(|error| format!("{}{error}", name()))?;
     start_logs(&config.log);
     // One thread for sockets and nodes: they hand everything on to one another, and threads would wait for each other.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
