@@ -73,21 +73,50 @@ chat_checks() {
     start_chat again 5 alice wonderland --store "$logs/kept"
     alice=$chat_pid
     on_screen "chat: the next chat shows what came" again 1 "    sip:bob@home.test: hello yourself"
+    on_screen "chat: and what was said" again 1 "    [1] to sip:bob@home.test: hello from a terminal"
     on_screen "chat: and what became of what was said" again 1 \
         "    [1] ✓✓ read by sip:bob@home.test  (hello from a terminal)"
     echo "back again" >&5
     on_screen "chat: and goes on where it was" phone 1 "sip:alice@home.test: back again"
     on_screen "chat: under the next number" again 1 "✓✓ read by sip:bob@home.test  (back again)"
 
-    for descriptor in 5 6 7; do
+    # A stranger asks; the chat dies before its user has said anything, and asks again.
+    local desk
+    start_chat desk 8 carol christmas --strangers ask --store "$logs/kept"
+    desk=$chat_pid
+    echo "/to sip:carol@home.test" >&5
+    echo "may I know" >&5
+    on_screen "chat: a stranger asks" desk 1 "sip:alice@home.test asks whether this arrived and is read"
+    kill -9 "$desk"
+    wait "$desk" 2>/dev/null
+    exec 8>&-
+    start_chat desk_again 8 carol christmas --strangers ask --store "$logs/kept"
+    desk=$chat_pid
+    on_screen "chat: and asks again after a restart" desk_again 1 \
+        "sip:alice@home.test asks whether this arrived and is read: /allow tells  (may I know)"
+    on_screen "chat: nothing was told meanwhile" again 0 "delivered to sip:carol@home.test"
+    echo "/allow" >&8
+    on_screen "chat: then the stranger is told" again 1 "✓ delivered to sip:carol@home.test  (may I know)"
+    on_screen "chat: and that it is read" again 1 "✓✓ read by sip:carol@home.test  (may I know)"
+    # What was allowed is not asked again.
+    kill -9 "$desk"
+    wait "$desk" 2>/dev/null
+    exec 8>&-
+    start_chat desk_last 8 carol christmas --strangers ask --store "$logs/kept"
+    desk=$chat_pid
+    on_screen "chat: what came is there again" desk_last 1 "    sip:alice@home.test: may I know"
+    echo "/allow" >&8
+    on_screen "chat: what was allowed is not asked again" desk_last 1 "nobody has asked"
+
+    for descriptor in 5 6 7 8; do
         echo "/quit" >&"$descriptor"
     done
-    if wait "$alice" && wait "$phone" && wait "$tablet"; then
+    if wait "$alice" && wait "$phone" && wait "$tablet" && wait "$desk"; then
         pass "chat: all end in good order"
     else
         fail "chat: all end in good order" "exit status $?" "$logs/again.chat" "$serve_log"
     fi
-    exec 5>&- 6>&- 7>&-
+    exec 5>&- 6>&- 7>&- 8>&-
     kill "$serve_pid"
     wait "$serve_pid"
 }

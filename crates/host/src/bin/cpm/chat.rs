@@ -46,7 +46,7 @@ pub(crate) async fn chat(options: &Options) -> Result<(), String> {
     let (mut running, before) = run(options, clock, tap.clone(), kept).await?;
     let store = before.store.clone();
     let result = match register(&mut running).await {
-        Ok(()) => talk(options, &mut running, &mut signals, before).await,
+        Ok(()) => talk(options, clock, &mut running, &mut signals, before).await,
         Err(why) => Err(why),
     };
     // The node's counters are of no interest here.
@@ -216,6 +216,7 @@ async fn register(running: &mut Running<Client>) -> Result<(), String> {
 
 /// The chat itself.
 struct Room<'a> {
+    clock: Clock,
     running: &'a mut Running<Client>,
     screen: Screen,
     talk: Talk,
@@ -231,12 +232,14 @@ struct Room<'a> {
 
 async fn talk(
     options: &Options,
+    clock: Clock,
     running: &mut Running<Client>,
     signals: &mut Signals,
     before: Before,
 ) -> Result<(), String> {
     let screen = Screen::take()?;
     let mut room = Room {
+        clock,
         running,
         screen,
         talk: Talk::default(),
@@ -265,7 +268,8 @@ async fn talk(
 }
 
 impl Room<'_> {
-    /// What earlier chats said and showed; what they did not get to show counts as read from now on.
+    /// What earlier chats said and showed; what they did not get to show counts as read from now on, and who had no answer
+    /// asks again.
     async fn remember(
         &mut self,
         said: Vec<(SentId, Said)>,
@@ -279,8 +283,13 @@ impl Room<'_> {
         if !text.is_empty() {
             self.screen.show(&text)?;
         }
+        let asking = self.running.handle.with_node(|node, _| node.function().awaiting_consent().collect());
+        self.asking = asking.await.map_err(|error| error.to_string())?;
         for entry in history {
             let HistoryEntry::Message { message, read } = entry else { continue };
+            if self.asking.contains(&message.id) {
+                self.screen.show(&talk::asked_before(&message))?;
+            }
             if read.is_none() {
                 self.read(message.id).await?;
             }
@@ -371,12 +380,13 @@ impl Room<'_> {
             return self.screen.show("to whom? /to ADDRESS says it\n");
         };
         self.know(&to).await?;
+        let at = self.clock.now().wall;
         let sent = self.running.handle.command(move |now, client, ports| {
             client.send_message(now, ports, message).map_err(|error| error.why.to_string())
         });
         match sent.await.map_err(|error| error.to_string())? {
             Ok(sent) => {
-                let (line, forgotten) = self.talk.said(&sent, &to, text);
+                let (line, forgotten) = self.talk.said(&sent, &to, text, at);
                 self.screen.show(&line)?;
                 let (Some(store), Some(said)) = (&mut self.store, self.talk.known(sent.id)) else {
                     return Ok(());

@@ -1,6 +1,7 @@
 //! What a chat keeps from one time to the next (`--store`): the records of its client, which device it is, what was said.
 
 use super::talk::Said;
+use cpm_base::DateTime;
 use cpm_base::record::{RecordError, RecordReader, RecordWriter};
 use cpm_client::SentId;
 use cpm_core::{Record, StateRecord};
@@ -12,9 +13,10 @@ use std::path::Path;
 const DEVICE: &str = "chat/device";
 const SAID: &str = "chat/said/";
 const KIND: [u8; 4] = *b"SAID";
-const VERSION: u16 = 1;
+/// 2: with more of the text, and when it was said.
+const VERSION: u16 = 2;
 /// Octets of a record of something that was said.
-const MAX_RECORD: usize = 8_192;
+const MAX_RECORD: usize = 16_384;
 
 /// The store of a chat, and what was in it at the start.
 pub(crate) struct Kept {
@@ -77,7 +79,8 @@ pub(crate) async fn keep_said(
         store.store(Record::State(gone)).await.map_err(|error| format!("not kept: {error}"))?;
     }
     let mut record = RecordWriter::new(KIND, VERSION);
-    record.u64(id.0).u64(said.number).text(&said.message_id).text(&said.to).text(&said.beginning);
+    record.u64(id.0).u64(said.number).text(&said.message_id).text(&said.to).text(&said.text);
+    record.u64(u64::from_be_bytes(said.at.unix_micros().to_be_bytes()));
     keep(store, &said_key(id), record.finish()).await
 }
 
@@ -93,9 +96,14 @@ fn said_key(id: SentId) -> String {
 fn read_said(octets: &[u8]) -> Result<(SentId, Said), RecordError> {
     let mut record = RecordReader::open(octets, KIND, VERSION, MAX_RECORD)?;
     let (id, number) = (SentId(record.u64()?), record.u64()?);
-    let [message_id, to, beginning] = [record.text()?, record.text()?, record.text()?].map(str::to_owned);
+    let [message_id, to, text] = [record.text()?, record.text()?, record.text()?].map(str::to_owned);
+    let at = match record.version() {
+        ..2 => DateTime::UNIX_EPOCH,
+        _ => DateTime::from_unix_micros(i64::from_be_bytes(record.u64()?.to_be_bytes()))
+            .map_err(|_| RecordError::Value("time"))?,
+    };
     record.finish()?;
-    Ok((id, Said { number, message_id, to, beginning }))
+    Ok((id, Said { number, message_id, to, text, at }))
 }
 
 /// The file of a user: his address as far as it can be in a name, and what tells it from others.
@@ -128,11 +136,12 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("cpm-chat-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&directory);
         let alice = Uri::parse("sip:alice@example.com").unwrap();
-        let said = |number, beginning: &str| Said {
+        let said = |number, text: &str| Said {
             number,
             message_id: format!("m{number}"),
             to: "sip:bob@example.com".to_owned(),
-            beginning: beginning.to_owned(),
+            text: text.to_owned(),
+            at: DateTime::from_unix_micros(1_700_000_000_000_000).unwrap(),
         };
         let mut kept = Kept::open(&directory, &alice).unwrap();
         assert_eq!(kept.device("urn:uuid:1".to_owned()).await.as_deref(), Ok("urn:uuid:1"));
@@ -151,5 +160,19 @@ mod tests {
         assert_eq!(kept.records.len(), 0);
         kept.store.close();
         let _ = std::fs::remove_dir_all(&directory);
+    }
+
+    /// Records of before there was a time in them are read; the longest text that is kept fits into one.
+    #[test]
+    fn older_and_long_records_are_read() {
+        let mut record = RecordWriter::new(KIND, 1);
+        record.u64(9).u64(1).text("m1").text("sip:bob@example.com").text("one");
+        let (to, text, at) = ("sip:bob@example.com".to_owned(), "one".to_owned(), DateTime::UNIX_EPOCH);
+        let said = Said { number: 1, message_id: "m1".to_owned(), to, text, at };
+        assert_eq!(read_said(&record.finish()), Ok((SentId(9), said)));
+        let mut record = RecordWriter::new(KIND, VERSION);
+        let longest = "\u{1f600}".repeat(2_001);
+        record.u64(9).u64(1).text(&"m".repeat(256)).text(&"s".repeat(1_024)).text(&longest).u64(1);
+        assert_eq!(read_said(&record.finish()).unwrap().1.text, longest);
     }
 }
