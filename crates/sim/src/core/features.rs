@@ -57,8 +57,13 @@ fn features(params: &Params) -> Vec<CpmFeature> {
 
 /// Whether a request names a CPM service, so that its user's Participating Function is to see it.
 pub(super) fn is_cpm(request: &Request) -> Result<bool, HeaderError> {
-    let accepted =
-        request.typed_list::<AcceptContact>()?.iter().any(|accept| !features(accept.params()).is_empty());
+    let names_one = |accept: &AcceptContact| {
+        accept
+            .params()
+            .get(feature::ICSI_REF)
+            .is_some_and(|named| feature::features_in(named).next().is_some())
+    };
+    let accepted = request.typed_list::<AcceptContact>()?.iter().any(names_one);
     let is_cpm = |urn: &str| CpmService::from_icsi(urn).is_some();
     let asserted = request.typed_list::<PAssertedService>()?.iter().any(|service| is_cpm(service.as_str()));
     let preferred = request.typed_list::<PPreferredService>()?.iter().any(|service| is_cpm(service.as_str()));

@@ -58,7 +58,8 @@ impl SipIpCore {
         };
         let own = own.filter(|uri| ports.sip.is_own(uri)).as_ref().and_then(Uri::as_sip).cloned();
         let trusted = self.is_trusted(flow);
-        let in_dialog = is_in_dialog(&request).unwrap_or(false);
+        let tagged = is_in_dialog(&request);
+        let in_dialog = matches!(tagged, Ok(true));
         if !in_dialog && self.subscribed(now, id, trusted, &request, ports) {
             return;
         }
@@ -69,7 +70,10 @@ impl SipIpCore {
                 Sender::Answered => return,
             },
         };
-        let way = self.way(trusted, sender, request.clone(), own.as_ref());
+        let way = match tagged {
+            Err(error) => Err(bad_request(error)),
+            Ok(_) => self.way((trusted, in_dialog), sender, request.clone(), own.as_ref()),
+        };
         match way {
             Err(status) => Self::refuse(now, id, &request, status, ports),
             Ok(branches) => {
@@ -96,13 +100,19 @@ impl SipIpCore {
         Self::refuse(now, id, request, status, ports);
     }
 
-    fn way(&self, trusted: bool, sender: Option<usize>, mut request: Request, own: Option<&SipUri>) -> Way {
+    fn way(
+        &self,
+        (trusted, in_dialog): (bool, bool),
+        sender: Option<usize>,
+        mut request: Request,
+        own: Option<&SipUri>,
+    ) -> Way {
         if let Some(guard) = self.guard.as_ref().filter(|_| !trusted) {
             for name in [HeaderName::Authorization, HeaderName::ProxyAuthorization] {
                 guard.take_credentials_out(request.headers_mut(), &name);
             }
         }
-        if is_in_dialog(&request).map_err(bad_request)? {
+        if in_dialog {
             return self.in_dialog(request, own, trusted, sender);
         }
         if own.is_some() {
@@ -184,11 +194,11 @@ impl SipIpCore {
         };
         request.headers_mut().replace(HeaderName::Route, way.clone());
         let served = match case {
+            // That which was asserted here.
             SessionCase::Orig => request
-                .typed_list::<PAssertedIdentity>()
+                .typed::<PAssertedIdentity>()
                 .map_err(bad_request)?
-                .first()
-                .map(|a| a.uri().clone()),
+                .map(|asserted| asserted.uri().clone()),
             SessionCase::Term => Some(request.uri().clone()),
         };
         let registered = if state.bindings.is_empty() { "unreg" } else { "reg" };
@@ -212,12 +222,12 @@ impl SipIpCore {
                 self.users.get(user).map(|user| user.bindings.iter().collect()).unwrap_or_default()
             }
         };
-        let fitting: Vec<&Binding> =
-            devices.into_iter().filter(|device| wanted.fits(&device.contact)).collect();
-        if fitting.is_empty() {
-            return Err(StatusCode::TEMPORARILY_UNAVAILABLE);
-        }
-        fitting.into_iter().map(|device| self.to_device(request.clone(), device)).collect()
+        let mut fitting = devices.into_iter().filter(|device| wanted.fits(&device.contact));
+        let last = fitting.next_back().ok_or(StatusCode::TEMPORARILY_UNAVAILABLE)?;
+        let mut branches: Vec<Branch> =
+            fitting.map(|device| self.to_device(request.clone(), device)).collect::<Result<_, _>>()?;
+        branches.push(self.to_device(request, last)?);
+        Ok(branches)
     }
 
     fn to_device(&self, mut request: Request, device: &Binding) -> Result<Branch, StatusCode> {
