@@ -347,7 +347,7 @@ fn without_gruu_the_instance_names_the_device() {
     }
 }
 
-// req: 6.1-p3
+/// Threat E8: where the device is may tell who has it.
 #[test]
 fn an_anonymous_contact_names_nobody() {
     assert_eq!(

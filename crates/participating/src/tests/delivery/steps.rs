@@ -230,7 +230,7 @@ fn a_service_that_is_not_expected_is_refused_by_policy() {
 }
 
 /// All CPM features that come in a MESSAGE are handled alike.
-// req: 8.3-b1, 8.3.1.1-8.b.i
+// req: 8.3-b1
 #[test]
 fn every_feature_that_comes_in_a_message_is_served() {
     for feature in ["msg", "largemsg", "session", "filetransfer"] {
