@@ -9,7 +9,8 @@ use cpm_core::outside::{BodyPart, BodyStructure, FetchError, FetchedObject, Obje
 use cpm_core::{Action, Node, Query, QueryId, Record, Reply, StoreError, standing};
 use cpm_participating::{ParticipatingConfig, ParticipatingFunction, Policy, Recording};
 use cpm_sip::{
-    CallId, HeaderName, Limits, Message, Method, Request, Response, StatusCode, Uri, parse_datagram,
+    CallId, HeaderName, HeaderText, Limits, Message, Method, Request, Response, StatusCode, Uri,
+    parse_datagram,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -199,7 +200,11 @@ impl Rig {
         if status.is_success() && *request.method() == Method::Message {
             self.safe.insert(call_id(request.headers()));
         }
-        let response = Response::for_request(&request, status);
+        let mut response = Response::for_request(&request, status);
+        if status == StatusCode::ACCEPTED {
+            // Of a device that makes no notifications of its own.
+            response.headers_mut().replace(HeaderName::Server, HeaderText::sanitized("CPM-client/OMA1.0"));
+        }
         if tape.below(4) != 0 {
             self.asked.swap_remove(at);
         }
@@ -297,6 +302,8 @@ pub fn pf_program(data: &[u8]) {
         recording: if shape & 2 != 0 { Recording::Always } else { Recording::Wish },
         anonymity_originating: shape & 4 == 0,
         anonymity_terminating: shape & 8 == 0,
+        releases_without_imdn: if shape & 16 != 0 { vec![(1, 0)] } else { Vec::new() },
+        patience: (shape & 32 != 0).then(|| Duration::from_secs(10)),
         ..Policy::default()
     };
     let mut rig = Rig {
