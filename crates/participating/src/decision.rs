@@ -110,6 +110,8 @@ pub enum Why {
     Service,
     /// 8.3.1.1-3: the sender is on the blacklist.
     Blacklist,
+    /// 8.4.1: what the user wants cannot be had, and nothing is delivered without.
+    NoPreferences,
     /// 8.3.1.1-4.a: `<allow-reject-invite>`.
     RejectInvite,
     /// 8.3.1.1-4.b: `<allow-do-not-disturb>`.
@@ -143,6 +145,7 @@ impl Why {
             Why::Anonymity => "pf.decided.anonymity",
             Why::Service => "pf.decided.service",
             Why::Blacklist => "pf.decided.blacklist",
+            Why::NoPreferences => "pf.decided.no_preferences",
             Why::RejectInvite => "pf.decided.reject_invite",
             Why::DoNotDisturb => "pf.decided.do_not_disturb",
             Why::Interwork => "pf.decided.interwork",
@@ -205,6 +208,13 @@ pub(crate) fn refused_at_once(request: &DeliveryRequest, policy: &Policy) -> Opt
 impl Decision {
     fn new(outcome: Outcome, why: Why) -> Decision {
         Decision { outcome, why, interworking: None, record: false, devices: Vec::new() }
+    }
+
+    /// What the policy says where the wishes of the user cannot be had ([`WithoutPreferences::Refuse`]).
+    ///
+    /// [`WithoutPreferences::Refuse`]: crate::WithoutPreferences::Refuse
+    pub(crate) fn without_preferences() -> Decision {
+        Decision::new(Outcome::Undelivered, Why::NoPreferences)
     }
 
     /// No device is selected.

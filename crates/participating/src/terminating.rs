@@ -62,6 +62,20 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    fn new(decision: Decision, devices: Vec<Device>) -> Plan {
+        Plan {
+            decision,
+            devices,
+            asked_to_keep: false,
+            uid: None,
+            referring: None,
+            marks: None,
+            without_imdn: false,
+            told: false,
+            kept_as_told: false,
+        }
+    }
+
     pub(crate) fn decision(&self) -> &Decision {
         &self.decision
     }
@@ -177,7 +191,8 @@ impl ParticipatingFunction {
                 match self.config.policy.without_preferences {
                     WithoutPreferences::Deliver => self.decided(now, ports, work, None),
                     WithoutPreferences::Refuse => {
-                        self.refuse_work(now, ports, &work, StatusCode::TEMPORARILY_UNAVAILABLE, None);
+                        let plan = Plan::new(Decision::without_preferences(), Vec::new());
+                        self.not_attempted(now, ports, work, plan);
                     }
                 }
             }
@@ -209,17 +224,7 @@ impl ParticipatingFunction {
     ) {
         self.metrics.count(decision.why.counter());
         let outcome = decision.outcome.clone();
-        let plan = Plan {
-            decision,
-            devices,
-            asked_to_keep: false,
-            uid: None,
-            referring: None,
-            marks: None,
-            without_imdn: false,
-            told: false,
-            kept_as_told: false,
-        };
+        let plan = Plan::new(decision, devices);
         match outcome {
             Outcome::Refuse(reason) => {
                 let why = reason.map(|reason| reason.text());
@@ -228,7 +233,7 @@ impl ParticipatingFunction {
             // Deferral is not built: its sender is told that it was not delivered.
             Outcome::Defer(_) => {
                 self.metrics.count("pf.deferral_wanted");
-                self.refuse_work(now, ports, &work, StatusCode::TEMPORARILY_UNAVAILABLE, None);
+                self.not_attempted(now, ports, work, plan);
             }
             Outcome::Store => match store_query(&work, &plan) {
                 Some(query) => {

@@ -379,12 +379,36 @@ impl ParticipatingFunction {
                 }
                 Remedy::Error => error_of(&work.request, &delivery),
             };
-            // req: 8.2.5-1
-            let writes = self.tell_on_behalf(now, ports, &work, Told::Failed);
-            delivery.plan.told |= writes > 0;
-            self.settle(now, ports, &work, &mut delivery, Final::Error(response), writes);
-            return self.wait_or_give_up(now, ports, work, delivery);
+            return self.failed(now, ports, work, delivery, response);
         }
+    }
+
+    /// Nothing is tried: it would be deferred, or nobody knows what the user wants.
+    pub(super) fn not_attempted(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: Box<Work>,
+        plan: Plan,
+    ) {
+        let response = Response::for_request(&work.request, StatusCode::TEMPORARILY_UNAVAILABLE);
+        self.failed(now, ports, work, Delivery::new(plan), response);
+    }
+
+    /// Nobody has it, and its sender hears so: by this response, and by a notification where that was asked for.
+    // req: 8.2.5-1
+    fn failed(
+        &mut self,
+        now: Now,
+        ports: &mut Ports<'_, ParticipatingEvent>,
+        work: Box<Work>,
+        mut delivery: Box<Delivery>,
+        response: Response,
+    ) {
+        let writes = self.tell_on_behalf(now, ports, &work, Told::Failed);
+        delivery.plan.told |= writes > 0;
+        self.settle(now, ports, &work, &mut delivery, Final::Error(response), writes);
+        self.wait_or_give_up(now, ports, work, delivery);
     }
 
     /// Gives the sender its final response, wherever the request is.

@@ -2,7 +2,7 @@
 //! twice, wrongly or in another order.
 
 mod errors;
-mod host;
+pub(super) mod host;
 mod interworking;
 mod late;
 mod orders;

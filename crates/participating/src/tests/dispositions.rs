@@ -2,11 +2,15 @@
 //! what is told on behalf of the user.
 
 use super::bench::*;
-use crate::{ParticipatingConfig, ParticipatingEvent, ParticipatingFunction, Policy, Recording};
+use super::delivery::host::{not_fetched, wishing};
+use crate::{
+    ParticipatingConfig, ParticipatingEvent, ParticipatingFunction, Policy, Recording, WithoutPreferences,
+};
 use cpm_base::Seed;
-use cpm_core::{Query, Record, StoreError, standing};
+use cpm_core::{Query, Record, Reply, StoreError, standing};
 use cpm_cpim::{CpimMessage, Leniency};
 use cpm_sip::{HeaderName, Method, Request};
+use cpm_xml::access_policy::Wish;
 use cpm_xml::imdn;
 use std::time::Duration;
 
@@ -354,6 +358,32 @@ fn a_failure_is_told_on_behalf_of_the_user() {
     bench.datagram(answer(&request, "200 OK", "x", "", ""));
     let last = bench.states.last().unwrap();
     assert!(last.key.starts_with("pf/owed/") && last.value.is_none(), "nothing is owed any more");
+}
+
+/// What would be deferred, and what nobody knows the wishes of the user about, is delivered as little; what is refused is
+/// answered with its reason, and that is all.
+// req: 8.2.5-1
+#[test]
+fn a_failure_is_told_where_nothing_was_tried() {
+    let fails: [(fn(&Query) -> Option<Reply>, WithoutPreferences); 3] = [
+        (|query| wishing(query, &[Wish::Defer]), WithoutPreferences::Deliver),
+        (|query| wishing(query, &[Wish::DoNotDisturb]), WithoutPreferences::Deliver),
+        (|query| matches!(query, Query::Preferences(_)).then(not_fetched), WithoutPreferences::Refuse),
+    ];
+    for (answers, without_preferences) in fails {
+        let mut bench = of(with_core(|policy| policy.without_preferences = without_preferences));
+        bench.bob_has(&[PHONE]);
+        bench.answer = answers;
+        bench.datagram(asking("1", "negative-delivery", ""));
+        let (_, imdn) = notification(&told(&mut bench, 480));
+        assert_eq!(imdn.notification, imdn::Notification::Delivery(imdn::DeliveryStatus::Failed));
+    }
+    let mut bench = of(with_core(|_| ()));
+    bench.bob_has(&[PHONE]);
+    bench.answer = |query| wishing(query, &[Wish::RejectInvite]);
+    bench.datagram(asking("1", "negative-delivery", ""));
+    bench.advance(Duration::ZERO);
+    assert_eq!(bench.labels(), ["403 MESSAGE"]);
 }
 
 /// Threats E5, E6.

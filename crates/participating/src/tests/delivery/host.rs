@@ -52,7 +52,7 @@ pub(super) fn prefers(rule: Rule) -> Reply {
 }
 
 /// To the question for preferences, these wishes.
-pub(super) fn wishing(query: &Query, wishes: &[Wish]) -> Option<Reply> {
+pub(crate) fn wishing(query: &Query, wishes: &[Wish]) -> Option<Reply> {
     matches!(query, Query::Preferences(_)).then(|| prefers(rule(wishes)))
 }
 
@@ -64,7 +64,7 @@ pub(super) fn kept(uid: u32) -> Reply {
     Reply::ObjectStored(Ok(ObjectUid(uid.try_into().unwrap())))
 }
 
-pub(super) fn not_fetched() -> Reply {
+pub(crate) fn not_fetched() -> Reply {
     Reply::Preferences(Err(FetchError::Failed))
 }
 
