@@ -271,9 +271,9 @@ impl Client {
         }
     }
 
-    /// Writes what is to be known of a sent message after a restart. A message of which a notification came has arrived: it
-    /// is not sent again, so that its content goes. When nothing more can be told, all of it goes; but for its number, as long
-    /// as nothing else keeps that.
+    /// Writes what is to be known of a sent message after a restart. A message that arrived, as a notification says, is not
+    /// sent again, so that its content goes; one that is said to have failed, or to be under way, still waits for its answer.
+    /// When nothing more can be told, all of it goes; but for its number, as long as nothing else keeps that.
     pub(crate) fn write_sent(&mut self, now: Now, ports: &mut Ports<'_, ClientEvent>, id: SentId) {
         let Some(letter) = self.letters.get(&id) else { return };
         let key = key_of(&letter.message_id);
@@ -282,7 +282,8 @@ impl Client {
             self.letters.remove(&id);
             return self.state.remove(now, ports.host, &key);
         }
-        let record = self.sent_record(letter, None);
+        let unanswered = self.outbox.get(&id).filter(|_| !self.sent.has_arrived(&letter.message_id));
+        let record = self.sent_record(letter, unanswered);
         self.state.keep(now, ports.host, &key, record);
         if over {
             self.keep_numbers(now, ports);

@@ -364,6 +364,33 @@ fn a_notification_says_that_it_arrived() {
     assert!(matches!(rig.next_event(), ClientEvent::Disposition { disposition: Disposition::Displayed, .. }));
 }
 
+/// That it failed, or that somebody passed it on, does not say that it arrived: the next life asks again.
+#[test]
+fn what_is_told_to_have_failed_is_not_told_to_be_sent() {
+    const FAILED: &str = "<delivery-notification><status><failed/></status></delivery-notification>";
+    const PROCESSED: &str =
+        "<processing-notification><status><processed/></status></processing-notification>";
+    for what in [FAILED, PROCESSED] {
+        let mut rig = rig();
+        let mut message = text("Hello");
+        (message.reports.negative_delivery, message.reports.processing) = (true, true);
+        let sent = rig.send(message);
+        let first = rig.next_request(Method::Message);
+        rig.deliver(report(1, &sent, what));
+        rig.next_response(200);
+        if what == FAILED {
+            let event = rig.next_event();
+            let failed = Disposition::DeliveryFailed;
+            assert!(matches!(event, ClientEvent::Disposition { disposition, .. } if disposition == failed));
+        }
+        let mut rig = restart(rig);
+        let again = rig.next_request(Method::Message);
+        assert_eq!(same(&again), same(&first));
+        rig.answer(&again, "480 Temporarily Unavailable", "", "");
+        assert!(matches!(rig.next_event(), ClientEvent::SendFailed { id, .. } if id == sent.id));
+    }
+}
+
 /// What was refused did not arrive; of what had no answer, one does not know.
 #[test]
 fn receipts_for_what_failed() {
