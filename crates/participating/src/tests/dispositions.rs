@@ -365,7 +365,8 @@ fn a_failure_is_told_on_behalf_of_the_user() {
 // req: 8.2.5-1
 #[test]
 fn a_failure_is_told_where_nothing_was_tried() {
-    let fails: [(fn(&Query) -> Option<Reply>, WithoutPreferences); 3] = [
+    type Answers = fn(&Query) -> Option<Reply>;
+    let fails: [(Answers, WithoutPreferences); 3] = [
         (|query| wishing(query, &[Wish::Defer]), WithoutPreferences::Deliver),
         (|query| wishing(query, &[Wish::DoNotDisturb]), WithoutPreferences::Deliver),
         (|query| matches!(query, Query::Preferences(_)).then(not_fetched), WithoutPreferences::Refuse),
