@@ -1,5 +1,6 @@
 //! What holds in every world, whatever goes wrong: the promises of a core to its host, as far as a run can show them.
 
+use crate::model::arena::Sending;
 use crate::model::compare::{contains, keeps};
 use crate::model::plan::Trouble;
 use crate::model::story::Story;
@@ -170,17 +171,17 @@ fn line(octets: &[u8], begin: &str) -> String {
 
 /// E6, E7: a device tells nobody what he did not ask for, whether he would listen or not.
 pub fn only_what_was_asked_is_told(story: &Story) -> Result<(), String> {
-    let asked: BTreeMap<&str, (bool, bool)> = story
-        .sendings
-        .iter()
-        .map(|sending| (sending.sent.message_id.as_str(), (sending.plan.delivery, sending.plan.display)))
-        .collect();
+    let of = |sending: &'_ Sending| (sending.plan.delivery, sending.plan.failure, sending.plan.display);
+    let sendings = story.sendings.iter();
+    let asked: BTreeMap<&str, (bool, bool, bool)> =
+        sendings.map(|sending| (sending.sent.message_id.as_str(), of(sending))).collect();
     for entry in requests(story) {
         let Some(octets) = &entry.bytes else { continue };
         let Some(about) = notified_message(octets) else { continue };
-        let (delivery, display) = asked.get(about.as_str()).copied().unwrap_or_default();
-        let is_display = contains(octets, b"<display-notification>");
-        hold(if is_display { display } else { delivery }, || format!("nobody asked for {entry}"))?;
+        let (delivery, failure, display) = asked.get(about.as_str()).copied().unwrap_or_default();
+        let told = [("<delivered/>", delivery), ("<failed/>", failure), ("<displayed/>", display)];
+        let all_asked = told.iter().all(|(what, asked)| *asked || !contains(octets, what.as_bytes()));
+        hold(all_asked, || format!("nobody asked for {entry}"))?;
     }
     Ok(())
 }

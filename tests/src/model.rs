@@ -10,5 +10,6 @@ pub mod compare;
 pub mod documents;
 pub mod fate;
 pub mod isf;
+pub mod notes;
 pub mod plan;
 pub mod story;

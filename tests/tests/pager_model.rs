@@ -2,8 +2,7 @@
 //!
 //! `cargo test` runs 200 seeds, `.ci/run` 2,000: none differs. `CPM_SEEDS=100000 cargo test --release -p cpm-tests --test
 //! pager_model` runs so many, `CPM_FIRST=n CPM_SEEDS=1` one; with `CPM_ALL` set none is left out behind one that differs, with
-//! `CPM_LINES` set a tale has a line for each thing that happened. Of the first 48,000 two differ, and it is not known yet whether
-//! the model or a function is wrong: 11481 (a reading that is owed is not told) and 32802 (what is forbidden is taken).
+//! `CPM_LINES` set a tale has a line for each thing that happened.
 
 use cpm_tests::dice::seeds;
 use cpm_tests::invariants;

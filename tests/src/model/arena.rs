@@ -11,7 +11,9 @@ use cpm_client::{
 };
 use cpm_core::outside::Preferences;
 use cpm_core::{Node, NodeConfig, Ports, standing};
-use cpm_participating::{ParticipatingConfig, ParticipatingFunction, Recording, WithoutPreferences};
+use cpm_participating::{
+    ParticipatingConfig, ParticipatingFunction, PrimaryMark, Recording, WithoutPreferences,
+};
 use cpm_sim::{
     CoreConfig, Handle, Happened, Link, NodeId, Outcome, Place, SipIpCore, User, Violation, World,
 };
@@ -31,6 +33,8 @@ pub struct DeviceState {
     pub registered: bool,
     /// How many events there had been when it left, where it did.
     pub left: Option<usize>,
+    /// It crashed on its way out: the REGISTER by which it left may come behind that of its next life.
+    pub may_be_put_out: bool,
 }
 
 /// A message that was sent.
@@ -113,6 +117,10 @@ fn function_config(plan: &Plan, number: usize, seed: u64) -> ParticipatingConfig
     // What the user is told of messages may come together (TS 8.3.5), and a little later: the same is told.
     policy.aggregation = seed.is_multiple_of(6).then_some(Duration::from_secs(5));
     policy.isf = planned.isf.then(|| sip("sip:isf.home.test"));
+    policy.primary_by_interworking = planned.to_primary;
+    let users = plan.users.iter().enumerate();
+    let primary = users.filter_map(|(user, planned)| Some(instance((user, planned.primary?))));
+    policy.primary = primary.map(PrimaryMark::Instance).collect();
     if planned.on_behalf {
         policy.releases_without_imdn = vec![(2, 1)];
     }
@@ -233,6 +241,7 @@ impl Arena {
         };
         message.reports.positive_delivery = plan.delivery;
         message.reports.display = plan.display;
+        message.reports.negative_delivery = plan.failure;
         message.anonymous = plan.anonymous;
         message.expires = plan.expires;
         let sent =
@@ -261,6 +270,7 @@ impl Arena {
         let device = self.devices.get_mut(&id).expect("a device");
         device.lives.push(begins);
         device.registered |= never_left;
+        device.may_be_put_out |= never_left;
         if self.devices[&id].registered {
             self.register(id);
         }
@@ -376,5 +386,5 @@ fn device(world: &mut World<Told>, plan: &Plan, id: DeviceId) -> DeviceState {
     world.set_builder(handle, move |seed, records| {
         Client::restored(config.clone(), seed, records).expect("a good configuration")
     });
-    DeviceState { handle, name, lives: vec![0], registered: false, left: None }
+    DeviceState { handle, name, lives: vec![0], registered: false, left: None, may_be_put_out: false }
 }

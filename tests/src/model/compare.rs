@@ -4,6 +4,7 @@
 use super::arena::{Arena, DeviceId, Sending};
 use super::fate::{Answer, Fate, Registered, notification_passes};
 use super::isf::Interworked;
+use super::notes;
 use super::plan::{IsfPlan, MessagePlan, NOBODY, Plan, RESTARTS, SEEN, Trouble};
 use super::story::{Reading, Story};
 use crate::scene::uri;
@@ -24,17 +25,23 @@ pub fn differences(story: &Story) -> Vec<String> {
         notified(story, sending, &seen, &mut of_message);
         interworked(story, sending, &seen, &mut of_message);
         recorded(story, sending, &seen, &mut of_message);
+        notes::recorded(story, sending, &seen, &mut of_message);
     }
     differences
 }
 
-struct Differences<'a> {
+pub(super) struct Differences<'a> {
     number: usize,
     found: &'a mut Vec<String>,
 }
 
 impl Differences<'_> {
-    fn check(&mut self, holds: bool, what: impl FnOnce() -> String) {
+    /// The message.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(super) fn check(&mut self, holds: bool, what: impl FnOnce() -> String) {
         if !holds {
             self.found.push(format!("message {}: {}", self.number, what()));
         }
@@ -42,23 +49,23 @@ impl Differences<'_> {
 }
 
 /// What there is to see of a message.
-struct Seen<'a> {
+pub(super) struct Seen<'a> {
     /// What the model says when nothing goes wrong.
-    fate: Fate,
-    /// The same with every device there that ever is, and with what is done when the wishes of users cannot be had: what
-    /// can be at most.
+    pub(super) fate: Fate,
+    /// The same with every device there that ever is and with none, and with what is done when the wishes of users cannot be
+    /// had: what can be at most.
     widest: Vec<Fate>,
     /// Each time that it was shown: device, place among the events, message.
     shown: Vec<(DeviceId, usize, &'a ReceivedMessage)>,
     /// The devices whose stores hold it.
-    kept: Vec<DeviceId>,
+    pub(super) kept: Vec<DeviceId>,
     /// Where among the events it was told as taken, with the UID that came along.
     sent: Vec<(usize, Option<&'a str>)>,
     failed: Vec<&'a Failure>,
     dispositions: Vec<(usize, Disposition, &'a str)>,
     interworked: Vec<&'a Interworked>,
     objects: Vec<(usize, &'a KeptObject)>,
-    readings: Vec<&'a Reading>,
+    pub(super) readings: Vec<&'a Reading>,
 }
 
 impl<'a> Seen<'a> {
@@ -131,10 +138,13 @@ impl<'a> Seen<'a> {
 }
 
 fn widest(plan: &Plan, message: &MessagePlan, all: &Registered) -> Vec<Fate> {
-    if plan.trouble < Trouble::Everything {
-        return vec![Fate::of(plan, message, all)];
-    }
-    plan.without_preferences().iter().map(|plan| Fate::of(plan, message, all)).collect()
+    let plans = match plan.trouble < Trouble::Everything {
+        true => vec![plan.clone()],
+        false => plan.without_preferences(),
+    };
+    // Where a Primary Device is there, the interworking function is not asked in its place.
+    let registered = [all, &Registered::new()];
+    plans.iter().flat_map(|plan| registered.map(|registered| Fate::of(plan, message, registered))).collect()
 }
 
 pub fn contains(octets: &[u8], text: &[u8]) -> bool {
@@ -150,7 +160,7 @@ pub fn keeps(arena: &Arena, device: DeviceId, message_id: &str) -> bool {
 }
 
 /// Nothing went wrong, or it was sent when everything was good again.
-fn exact(story: &Story, number: usize) -> bool {
+pub(super) fn exact(story: &Story, number: usize) -> bool {
     story.arena.plan.trouble == Trouble::None || number >= story.probes_from
 }
 
@@ -257,7 +267,10 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
     let (arena, plan) = (&story.arena, &sending.plan);
     let told = |wanted| seen.dispositions.iter().filter(|(_, disposition, _)| *disposition == wanted).count();
     let (delivered, displayed) = (told(Disposition::Delivered), told(Disposition::Displayed));
-    found.check(delivered + displayed == seen.dispositions.len(), || format!("told {:?}", seen.dispositions));
+    let failed = told(Disposition::DeliveryFailed);
+    found.check(delivered + displayed + failed == seen.dispositions.len(), || {
+        format!("told {:?}", seen.dispositions)
+    });
     let lives: BTreeSet<_> = seen.dispositions.iter().map(|(life, what, _)| (life, what)).collect();
     found.check(lives.len() == seen.dispositions.len(), || format!("told twice {:?}", seen.dispositions));
     // A function knows who it is whom no device may know.
@@ -265,6 +278,10 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
     let known = !plan.anonymous || on_behalf;
     found.check(delivered == 0 || (plan.delivery && known), || "delivery told unasked".to_owned());
     found.check(displayed == 0 || (plan.display && !plan.anonymous), || "reading told unasked".to_owned());
+    found.check(failed == 0 || plan.failure, || "failure told unasked".to_owned());
+    // What may be delivered may fail where something goes wrong.
+    let may_fail = |fate: &Fate| fate.answer == Answer::Success || fate.failed.contains(&plan.to);
+    found.check(failed == 0 || seen.may(may_fail), || "told as failed, was refused".to_owned());
     found.check(delivered == 0 || !seen.kept.is_empty(), || "delivery told, nobody has it".to_owned());
     found.check(displayed == 0 || !seen.readings.is_empty(), || "reading told, nobody read".to_owned());
     // Only what comes from whom it was sent to counts: not from whom it was forwarded to.
@@ -282,17 +299,29 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
     let owed = |reading: &&&Reading| reading.owed && !reading.forgotten && reading.device.0 == plan.to;
     let display_owed =
         plan.display && passes && !plan.anonymous && seen.readings.iter().any(|reading| owed(&reading));
-    // The core takes nothing from a device that left.
-    let is_there = |reading: &&&Reading| {
-        reading.registered.contains(&plan.from) && reading.registered.contains(&reading.device)
+    // The core takes nothing from a device that left. Of several readings the first counts that a device of the sender got:
+    // no other one is sent there (TS 8.3.4-2.a.i), also when the device that sent the message was away then.
+    let gets = |reading: &Reading, device: DeviceId| {
+        reading.registered.contains(&device) && arena.plan.device(device).pager
     };
-    let display_heard = display_owed && seen.readings.iter().filter(owed).any(|reading| is_there(&reading));
+    let of_sender = || arena.plan.devices().filter(|device| device.0 == plan.from.0);
+    let arrives = |reading: &&&Reading| {
+        reading.registered.contains(&reading.device) && of_sender().any(|device| gets(reading, device))
+    };
+    let first = seen.readings.iter().filter(owed).find(arrives);
+    let display_heard = display_owed && first.is_some_and(|reading| gets(reading, plan.from));
     if exact(story, found.number) {
         // Who read it has it: a delivery that is told behind the reading says nothing new (RFC 5438 §4, states of a message).
         let overtaken = displayed > 0 && delivered == 0 && reading_came_first(story, sending);
         let wanted = usize::from(delivery_owed && !overtaken);
         found
             .check(delivered == wanted, || format!("delivery told {delivered} times, owed: {delivery_owed}"));
+        let failure_owed = plan.failure && passes && seen.fate.failed.contains(&plan.to);
+        // Who heard that it was refused has heard that it failed.
+        let refused = failure_owed && matches!(seen.fate.answer, Answer::Forbidden(_));
+        found.check(failed == usize::from(failure_owed) || refused, || {
+            format!("failure told {failed} times, owed: {failure_owed}")
+        });
         found.check(displayed == usize::from(display_heard), || {
             format!("reading told {displayed} times, owed: {display_owed}, heard: {display_heard}")
         });
@@ -349,8 +378,8 @@ fn may_expect_notifications(story: &Story, sending: &Sending) -> bool {
 
 /// A function that speaks for its users' devices owes it when it answered with 2xx, and its store took it.
 fn is_certain_on_behalf(story: &Story, sending: &Sending, seen: &Seen<'_>) -> bool {
-    let of_this =
-        |label: &str| label.starts_with("store pf/owed/") && label.contains(&sending.sent.message_id);
+    let name = format!("{} delivered", sending.sent.message_id);
+    let of_this = |label: &str| label.starts_with("store pf/owed/") && label.contains(&name);
     let failed = |label: &str| of_this(label) && !label.ends_with(" delivered");
     let interworked = seen.widest.iter().any(|fate| fate.interworked);
     let entries = story.arena.world.trace().entries();

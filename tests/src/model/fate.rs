@@ -15,6 +15,9 @@ pub struct Fate {
     pub devices: BTreeSet<(usize, usize)>,
     /// It goes to the interworking function.
     pub interworked: bool,
+    /// The users whose functions fail to deliver it, and say so on behalf of them where that was asked for (TS 8.2.5-1).
+    /// What a function refuses to deliver it says nothing of.
+    pub failed: BTreeSet<usize>,
     /// Whose message stores have it: the user, and whether the user sent it.
     pub recorded: BTreeSet<(usize, bool)>,
 }
@@ -38,7 +41,21 @@ const FUNCTION: u16 = 122;
 
 impl Fate {
     fn refused(answer: Answer) -> Fate {
-        Fate { answer, devices: BTreeSet::new(), interworked: false, recorded: BTreeSet::new() }
+        let (devices, failed, recorded) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Fate { answer, devices, interworked: false, failed, recorded }
+    }
+
+    /// It would be deferred, which nobody does: it is not delivered.
+    fn deferred(recipient: usize) -> Fate {
+        Fate::refused(Answer::Unavailable).or_failed(recipient)
+    }
+
+    /// Where it is not delivered, the function of this user says so.
+    fn or_failed(mut self, user: usize) -> Fate {
+        if self.answer != Answer::Success {
+            self.failed.insert(user);
+        }
+        self
     }
 
     /// What a user sends: TS 8.2.1.1, then the other side.
@@ -90,7 +107,7 @@ fn arrives(plan: &Plan, message: &MessagePlan, recipient: usize, registered: &Re
         return Fate::refused(Answer::Forbidden(FUNCTION));
     }
     if wishes_for(WishPlan::DoNotDisturb) {
-        return Fate::refused(Answer::Unavailable);
+        return Fate::deferred(recipient);
     }
     let deliver_too = wishes_for(WishPlan::DeliverAndInterwork);
     let interwork = deliver_too || wishes_for(WishPlan::Interwork);
@@ -105,10 +122,10 @@ fn arrives(plan: &Plan, message: &MessagePlan, recipient: usize, registered: &Re
             _ => None,
         });
         if let Some(to) = forward {
-            return arrives(plan, message, to, registered);
+            return arrives(plan, message, to, registered).or_failed(recipient);
         }
         if wishes_for(WishPlan::Defer) {
-            return Fate::refused(Answer::Unavailable);
+            return Fate::deferred(recipient);
         }
     }
     // 5. Without a rule in step 4, or with one that interworks.
@@ -125,10 +142,13 @@ fn arrives(plan: &Plan, message: &MessagePlan, recipient: usize, registered: &Re
             .map(|device| (recipient, device))
             .collect(),
     };
-    let interworked = interwork && function.isf;
+    // 9.ii, 9.iii.
+    let gets_primary = user.primary.is_some_and(|device| devices.contains(&(recipient, device)));
+    let for_primary = function.to_primary && !gets_primary;
+    let interworked = (interwork || for_primary) && function.isf;
     let taken = !devices.is_empty() || (interworked && plan.isf == IsfPlan::Delivers);
     let answer = if taken { Answer::Success } else { Answer::Unavailable };
-    Fate { answer, devices, interworked, recorded }
+    Fate { answer, devices, interworked, failed: BTreeSet::new(), recorded }.or_failed(recipient)
 }
 
 fn is_of_step_4(wish: &WishPlan) -> bool {
@@ -147,8 +167,8 @@ fn is_suitable(user: &UserPlan, device: usize, known: Option<usize>) -> bool {
     device.pager && !user.rules.iter().any(excluded)
 }
 
-/// TS 8.2.1.1-6, 8.3.1.1-5.
-fn records(recording: RecordPlan, user: &UserPlan, known: Option<usize>) -> bool {
+/// TS 8.2.1.1-6, 8.3.1.1-5, 8.3.5-p4.
+pub fn records(recording: RecordPlan, user: &UserPlan, known: Option<usize>) -> bool {
     match recording {
         RecordPlan::Never => false,
         RecordPlan::Always => true,

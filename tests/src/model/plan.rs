@@ -30,6 +30,8 @@ pub struct UserPlan {
     /// Which Participating Function serves the user.
     pub function: usize,
     pub devices: Vec<DevicePlan>,
+    /// The Primary Device (TS 6.6), where there is one.
+    pub primary: Option<usize>,
     /// Users whose standalone messages are not wanted.
     pub blacklist: Vec<usize>,
     pub rules: Vec<RulePlan>,
@@ -96,6 +98,8 @@ pub struct FunctionPlan {
     pub isf: bool,
     /// Its users' devices make no delivery notifications about what they get; it does (TS 8.2.5).
     pub on_behalf: bool,
+    /// What does not go to the Primary Device of a user goes to the interworking function (TS 8.3.1.1-9.ii).
+    pub to_primary: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +117,8 @@ pub struct MessagePlan {
     pub text: String,
     pub delivery: bool,
     pub display: bool,
+    /// It wants to hear that it was not delivered (`negative-delivery`).
+    pub failure: bool,
     pub anonymous: bool,
     pub expires: Option<u32>,
     /// The message, by number, that it replies to.
@@ -158,6 +164,17 @@ impl Plan {
         }
         for user in self.users.iter_mut().filter(|user| self.functions[user.function].on_behalf) {
             user.devices.iter_mut().for_each(|device| device.delivery_reports = false);
+        }
+    }
+
+    /// What wide worlds have besides.
+    pub fn draw_besides(&mut self, dice: &mut Dice) {
+        for function in &mut self.functions {
+            function.to_primary = dice.one_in(4);
+        }
+        for user in &mut self.users {
+            let primary = dice.pick(&[None, Some(0), Some(0), Some(1)]);
+            user.primary = primary.filter(|device| *device < user.devices.len());
         }
     }
 
@@ -227,7 +244,8 @@ impl UserPlan {
                 rules.push(RulePlan::random(dice, &others, main));
             }
         }
-        UserPlan { name: NAMES[user], function: dice.index(functions), devices, blacklist, rules }
+        let (name, function) = (NAMES[user], dice.index(functions));
+        UserPlan { name, function, devices, primary: None, blacklist, rules }
     }
 }
 
@@ -289,6 +307,7 @@ impl FunctionPlan {
             without_preferences: dice.one_in(2),
             isf: !dice.one_in(3),
             on_behalf: false,
+            to_primary: false,
         }
     }
 }

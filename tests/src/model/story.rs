@@ -31,11 +31,15 @@ pub struct Story {
     /// Devices that left the network, for a while or for good.
     pub unsteady: BTreeSet<DeviceId>,
     pub(super) dice: Dice,
+    /// Draws what wide worlds have besides, so that all else in them stays as it was.
+    besides: Dice,
     log: Vec<String>,
 }
 
 /// Begins the drawing of which worlds are wide.
 const WIDE: u64 = 8;
+/// Begins the drawing of what wide worlds have besides.
+const BESIDES: u64 = 9;
 
 /// One world in two is wide; which ones, is drawn apart.
 fn is_wide(seed: u64) -> bool {
@@ -46,7 +50,11 @@ impl Story {
     /// The world of a seed, and all that happens in it, to its end.
     pub fn of(seed: u64) -> Story {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9).wrapping_add(77));
-        let plan = Plan::random(&mut dice, is_wide(seed));
+        let mut besides = Dice(seed.wrapping_mul(0xd134_2543).wrapping_add(BESIDES));
+        let mut plan = Plan::random(&mut dice, is_wide(seed));
+        if plan.wide {
+            plan.draw_besides(&mut besides);
+        }
         let arena = Arena::new(plan, seed);
         let mut story = Story {
             arena,
@@ -55,6 +63,7 @@ impl Story {
             probes_from: usize::MAX,
             unsteady: BTreeSet::new(),
             dice,
+            besides,
             log: Vec::new(),
         };
         story.note(format!("{:#?}", story.arena.plan));
@@ -137,6 +146,7 @@ impl Story {
             text: format!("message {} \u{fc}\u{1f600}", self.sendings.len()),
             delivery: !self.dice.one_in(4),
             display: !self.dice.one_in(4),
+            failure: self.arena.plan.wide && self.besides.one_in(2),
             anonymous: self.dice.one_in(6),
             expires: self.dice.one_in(4).then_some(7200),
             reply_to: None,
@@ -317,6 +327,7 @@ impl Story {
         self.note("everything is good again".to_owned());
         self.arena.heal();
         self.settle();
+        self.renew_registrations();
         self.probes_from = self.sendings.len();
         for _ in 0..2 {
             self.send();
@@ -329,6 +340,19 @@ impl Story {
         }
         self.settle();
         self.note("the end".to_owned());
+    }
+
+    /// What a device sent on its way out, before it crashed, may come behind the REGISTER of its next life, and counts all
+    /// the same: its Call-ID is another (RFC 3261 §10.3-7). The device stands again when it renews its registration.
+    fn renew_registrations(&mut self) {
+        for id in self.arena.ids() {
+            let device = &self.arena.devices[&id];
+            if device.registered && device.may_be_put_out {
+                self.note(format!("{} renews its registration", device.name));
+                self.arena.register(id);
+                self.settle();
+            }
+        }
     }
 
     fn settle(&mut self) {
