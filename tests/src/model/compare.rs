@@ -331,6 +331,14 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
         let delivered = delivered + displayed > 0 || later_delivered || later_displayed;
         found.check(!(delivery_owed && certain) || delivered, || "no delivery was told".to_owned());
         found.check(!display_heard || displayed > 0 || later_displayed, || "no reading was told".to_owned());
+        // Where no node and no store fails, who says that nobody is there says so on behalf of the user too (TS 8.2.5-1).
+        let unavailable =
+            |why: &Failure| matches!(why, Failure::Rejected { status, .. } if status.as_u16() == 480);
+        let failure_owed = plan.failure
+            && passes
+            && story.arena.plan.trouble == Trouble::Network
+            && seen.failed.iter().any(|why| unavailable(why));
+        found.check(!failure_owed || failed > 0 || delivered, || "no failure was told".to_owned());
     }
 }
 
