@@ -92,8 +92,10 @@ pub(super) struct Client {
     user: User,
     pub(super) correlation: Option<Correlation>,
     method: Method,
-    /// The request; with our Via on top once an attempt runs. Gone once it is answered.
+    /// The request; with our Via on top once an attempt runs. Gone once nothing is made of it any more.
     request: Option<Request>,
+    /// The final response is still to come.
+    waits: bool,
     pub(super) targets: VecDeque<Target>,
     /// Where it waits for something else to end first (a BYE for the ACK).
     held: Option<Hop>,
@@ -112,7 +114,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// The request, until it is answered.
+    /// The request, until it is sent for the last time or answered.
     pub(super) fn request(&self) -> Option<&Request> {
         self.request.as_ref()
     }
@@ -126,7 +128,7 @@ impl Client {
         self.user
     }
 
-    /// The request, as long as it is unanswered.
+    /// The same, to be edited.
     pub(super) fn request_mut(&mut self) -> Option<&mut Request> {
         self.request.as_mut()
     }
@@ -152,6 +154,7 @@ impl Client {
             correlation: None,
             method,
             request: None,
+            waits: false,
             targets: VecDeque::new(),
             held: None,
             attempt: Some(Attempt { copy: None, ..attempt }),
@@ -171,7 +174,14 @@ impl Client {
 
     /// Whether the final response is still to come.
     pub(super) fn waits(&self) -> bool {
-        self.request.is_some()
+        self.waits
+    }
+
+    /// The request as it is sent on a link. It is given away when nothing else will be made of it: no ACK and no CANCEL, no
+    /// answer to a challenge, and no other target to try.
+    fn hand_over(&mut self) -> Option<Request> {
+        let last = matches!(self.user, User::Branch(..)) && !self.is_invite() && self.targets.is_empty();
+        if last { self.request.take() } else { self.request.clone() }
     }
 
     fn next_alarm(&self) -> Option<Instant> {
@@ -236,6 +246,7 @@ impl Endpoint {
             correlation,
             method: request.method().clone(),
             request: Some(request),
+            waits: true,
             targets: VecDeque::new(),
             held: None,
             attempt: None,
@@ -279,9 +290,11 @@ impl Endpoint {
                 client.targets.pop_front();
             }
         }
-        let sent = match link {
-            true => Parcel::Message(Box::new(request.clone().into())),
-            false => Parcel::Octets(request.to_bytes()),
+        let sent = if link {
+            let Some(request) = client.hand_over() else { return };
+            Parcel::Message(Box::new(request.into()))
+        } else {
+            Parcel::Octets(request.to_bytes())
         };
         let invite = client.method == Method::Invite;
         let machine = if invite {
@@ -323,7 +336,7 @@ impl Endpoint {
         let patience = self.config.timers.patience();
         let flow = self.shed_attempt(id);
         let Some(client) = self.clients.get_mut(&id) else { return };
-        client.request = Some(request);
+        (client.request, client.waits) = (Some(request), true);
         (client.provisional, client.told) = (false, false);
         client.timer_c = None;
         client.wait_until = Some(now.mono.plus(patience));
@@ -386,7 +399,7 @@ impl Endpoint {
         let status = response.status();
         let Some(client) = self.clients.get_mut(&id) else { return };
         if status.is_final() {
-            client.request = None;
+            (client.request, client.waits) = (None, false);
             client.timer_c = None;
             client.wait_until = None;
             if let Some(attempt) = client.attempt.as_mut() {
@@ -459,8 +472,9 @@ impl Endpoint {
     }
 
     fn schedule_client(&mut self, id: TransactionId) {
-        let at = self.clients.get(&id).and_then(|client| client.next_alarm());
-        self.timers.set(TimerKey::Client(id), at);
+        // One that is over has no deadline any more.
+        let Some(client) = self.clients.get(&id) else { return };
+        self.timers.set(TimerKey::Client(id), client.next_alarm());
     }
 
     pub(super) fn client_timeout(&mut self, now: Now, id: TransactionId) {

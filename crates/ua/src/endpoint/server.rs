@@ -70,7 +70,7 @@ pub(super) struct Server {
     machine: Machine,
     pub(super) method: Method,
     pub(super) owner: Owner,
-    /// The request, until it is finally answered: an INVITE, or one inside of a dialog.
+    /// The request, until it is finally answered: an INVITE, or one inside of a dialog, or one that came over a link.
     pub(super) request: Option<Box<Request>>,
     /// The octets of any other, until then.
     octets: Option<Bytes>,
@@ -193,7 +193,9 @@ impl Endpoint {
             Machine::NonInvite(NonInviteServer::start(reliable))
         };
         let peer = self.flows.get(flow).map(|f| f.info.peer.ip());
-        let whole = invite || head.to_tag.is_some();
+        // What came as a message is shared; of octets, octets take less room.
+        let shared = self.config.role == Role::Proxy && self.is_link(flow);
+        let whole = invite || head.to_tag.is_some() || shared;
         let server = Server {
             correlation: Correlation::of(&head.call_id),
             key: head.server_key,
@@ -464,8 +466,9 @@ impl Endpoint {
     }
 
     pub(super) fn schedule_server(&mut self, id: RequestId) {
-        let at = self.servers.get(&id).and_then(|server| server.next_alarm());
-        self.timers.set(TimerKey::Server(id), at);
+        // One that is over has no deadline any more.
+        let Some(server) = self.servers.get(&id) else { return };
+        self.timers.set(TimerKey::Server(id), server.next_alarm());
     }
 
     pub(super) fn server_timeout(&mut self, now: Now, id: RequestId) {
