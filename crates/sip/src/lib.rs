@@ -104,8 +104,8 @@ pub use typed::{
 };
 pub use uri::{Host, HostName, OpaqueUri, SipUri, TelUri, Uri, Urn};
 pub use validate::{
-    Finding, Place, RequestPolicy, Role, Weight, inspect_request, inspect_response, validate_request,
-    validate_response,
+    Finding, Place, RequestPolicy, Role, Weight, inspect_request, inspect_response, read_response,
+    validate_request, validate_response,
 };
 pub use view::{
     AcceptContactRef, CSeqRef, CallIdRef, ContactRef, FromRef, HeaderView, ParamRef, ParamsRef, RouteRef,

@@ -227,6 +227,23 @@ pub fn validate_response(response: &Response) -> Result<(), HeaderError> {
     needed_view::<ViaRef<'_>, Via>(headers)?;
     needed_view::<CallIdRef<'_>, CallId>(headers)?;
     needed_view::<CSeqRef<'_>, CSeq>(headers)?;
+    needed_parties(headers)
+}
+
+/// What a response is matched by, its topmost Via and its CSeq, when [`validate_response`] finds nothing wrong with it: the two
+/// are read once. `None` for one with a fault.
+#[must_use]
+pub fn read_response(response: &Response) -> Option<(ViaRef<'_>, CSeqRef<'_>)> {
+    let headers = response.headers();
+    let via = headers.view::<ViaRef<'_>>().ok()??;
+    let cseq = headers.view::<CSeqRef<'_>>().ok()??;
+    check_single(headers).ok()?;
+    needed_view::<CallIdRef<'_>, CallId>(headers).ok()?;
+    needed_parties(headers).ok()?;
+    Some((via, cseq))
+}
+
+fn needed_parties(headers: &Headers) -> Result<(), HeaderError> {
     for name in [HeaderName::From, HeaderName::To] {
         if !headers.contains(&name) {
             return Err(HeaderError::Missing { header: name.label() });

@@ -207,7 +207,17 @@ fn responses() {
     let response = |lines: &[&str]| {
         let octets = format!("SIP/2.0 200 OK\r\n{}\r\n\r\n", lines.join("\r\n"));
         match parse_datagram(Bytes::from(octets), &Limits::default()).unwrap() {
-            Message::Response(response) => validate_response(&response),
+            Message::Response(response) => {
+                let found = validate_response(&response);
+                let read =
+                    read_response(&response).map(|(via, cseq)| (via.host().to_string(), cseq.number()));
+                assert_eq!(read.is_some(), found.is_ok(), "{lines:?}");
+                if let Some((host, number)) = read {
+                    assert_eq!(response.typed::<Via>().unwrap().unwrap().host().to_string(), host);
+                    assert_eq!(response.typed::<CSeq>().unwrap().unwrap().number, number);
+                }
+                found
+            }
             Message::Request(_) => panic!(),
         }
     };

@@ -8,8 +8,8 @@ use crate::correlation::Correlation;
 use crate::event::{Event, Fault, RequestId};
 use cpm_base::{FlowId, Now};
 use cpm_sip::{
-    Accept, CSeqRef, Contact, HeaderName, Message, Method, ParseError, ParseFailure, Request, RequestPolicy,
-    Response, Role, StatusCode, Via, ViaRef,
+    Accept, Contact, HeaderName, Message, Method, ParseError, ParseFailure, Request, RequestPolicy, Response,
+    Role, StatusCode, Via,
 };
 
 /// What requests the configuration lets through.
@@ -168,17 +168,10 @@ impl Endpoint {
         if self.config.identity.enforce {
             crate::identity::believe(response.headers_mut(), self.trust_of(Some(flow)));
         }
-        let found = {
-            let headers = response.headers();
-            match (headers.view::<ViaRef<'_>>(), headers.view::<CSeqRef<'_>>()) {
-                (Ok(Some(via)), Ok(Some(cseq))) => {
-                    via.branch().and_then(|branch| self.find_client(branch.as_ref(), cseq))
-                }
-                _ => None,
-            }
-        };
+        let found = cpm_sip::read_response(&response)
+            .and_then(|(via, cseq)| self.find_client(via.branch()?.as_ref(), cseq));
         match found {
-            Some(id) if cpm_sip::validate_response(&response).is_ok() => {
+            Some(id) => {
                 if self.config.keep_alive.is_some()
                     && let Ok(Some(via)) = response.typed::<Via>()
                 {
