@@ -445,11 +445,11 @@ impl Endpoint {
 /// Whether a Via of the request bears this mark.
 fn was_here(request: &Request, mark: LoopMark) -> bool {
     let mark = super::via::hexadecimal(mark);
+    let mut end = [b'.'; 17];
+    end.iter_mut().skip(1).zip(mark).for_each(|(to, digit)| *to = digit);
     // Nearly always there is no such text at all.
-    let holds = |value: &[u8]| {
-        let mut dots = memchr::memchr_iter(b'.', value);
-        dots.any(|at| value.get(at.saturating_add(1)..).is_some_and(|rest| rest.starts_with(&mark)))
-    };
+    let finder = memchr::memmem::Finder::new(&end);
+    let holds = |value: &[u8]| finder.find(value).is_some();
     if !request.headers().get_all(&HeaderName::Via).any(|value| holds(value.as_bytes())) {
         return false;
     }
