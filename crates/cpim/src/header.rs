@@ -61,11 +61,8 @@ impl Header {
         if !prefix.is_none_or(grammar::is_name) || !grammar::is_name(name) {
             return Err(BuildError::Name);
         }
-        let full_name = match prefix {
-            Some(prefix) => alloc::format!("{prefix}.{name}"),
-            None => String::from(name),
-        };
-        let line = Bytes::from(alloc::format!("{full_name}:{params} {value}"));
+        let (prefix, dot) = prefix.map_or(("", ""), |prefix| (prefix, "."));
+        let line = Bytes::from([prefix, dot, name, ":", params, " ", value].concat());
         match Header::read(line, 0, &LineRules { loose_whitespace: false }) {
             Ok((header, _)) => Ok(header),
             Err(CpimError::Whitespace { .. }) => Err(BuildError::Value),
