@@ -118,7 +118,7 @@ pub struct Policy {
     pub reference_life: Duration,
     /// What is done about a message that could not be delivered, in this order; what cannot be done is passed over, and
     /// after the last the error goes back (TS 8.3.6). Default: the error alone. Deferral is not built: a message that would
-    /// be deferred is answered 480.
+    /// be deferred is answered 480, and told as failed where that was asked for.
     pub undelivered: Vec<Remedy>,
     /// How long the devices have to answer before the message counts as undelivered; a device that answers later has it
     /// all the same. Default `None`: as long as the sender waits, who then hears nothing (RFC 4320 §4.2). Otherwise less
@@ -220,7 +220,7 @@ pub struct Skipped {
 pub enum WithoutPreferences {
     /// The message is delivered as if there were none.
     Deliver,
-    /// 480.
+    /// 480, and the failure is told where that was asked for (TS 8.2.5-1).
     Refuse,
 }
 
