@@ -228,6 +228,7 @@ fn a_report_is_tried_again_but_not_for_ever() {
         (Some("503 Service Unavailable"), 5),
         (Some("408 Request Timeout"), 5),
         (Some("480 Temporarily Unavailable"), 5),
+        (Some("482 Loop Detected"), 5),
         (Some("404 Not Found"), 1),
         (Some("603 Decline"), 1),
         (None, 5),
