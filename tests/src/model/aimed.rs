@@ -1,5 +1,6 @@
 //! What hits a place that chance seldom hits: a node that starts again while nothing happens, crashes in the moment in which
-//! a node asks its store or has just shown a message, stores that fail when they are the only place of a message.
+//! a node asks its store or has just shown a message, stores that fail when they are the only place of a message, and
+//! senders that are away when they are to hear what became of it.
 
 use super::arena::DeviceId;
 use super::plan::{Trouble, WishPlan};
@@ -14,17 +15,19 @@ use std::time::Duration;
 /// How long it is waited for the moment to come.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// Longer than any request is repeated: 64*T1 (RFC 3261 §17.1.2.2) and the way.
+const AWAY: Duration = Duration::from_secs(40);
+
 impl Story {
     pub(super) fn aimed(&mut self) {
         match self.arena.plan.trouble {
             Trouble::None => self.restart_in_quiet(),
-            Trouble::Network => {
-                self.send_to(None);
-            }
-            Trouble::Everything => match self.dice.below(5) {
+            Trouble::Network => self.sender_is_away(),
+            Trouble::Everything => match self.dice.below(6) {
                 0 => self.store_of_function_fails(),
                 1..=2 => self.crash_when_shown(),
-                _ => self.crash_when_stored(),
+                3..=4 => self.crash_when_stored(),
+                _ => self.sender_is_away(),
             },
         }
     }
@@ -105,6 +108,38 @@ impl Story {
         self.crash_device(device, handle);
     }
 
+    /// Who sent a message is cut off when it is shown, or was taken and is being read: what is told of it meanwhile does not
+    /// arrive, and is told again.
+    fn sender_is_away(&mut self) {
+        let to = self.user();
+        let before = self.arena.world.events().len();
+        if !self.send_asking(to) {
+            return;
+        }
+        let Some(sender) = self.sendings.last().map(|sending| sending.plan.from) else { return };
+        let node: NodeId = self.arena.devices[&sender].handle.into();
+        let reads = self.dice.one_in(2);
+        let reached = self.wait_for(|world| {
+            world.events()[before..].iter().any(|happened| match &happened.event {
+                Told::Client(ClientEvent::Received(_)) => !reads && happened.node != node,
+                Told::Client(ClientEvent::Sent { .. }) => reads && happened.node == node,
+                _ => false,
+            })
+        });
+        if !reached {
+            return;
+        }
+        self.note(format!("for {} s no way to {}", AWAY.as_secs(), self.arena.name(sender)));
+        let others: Vec<NodeId> = self.arena.nodes().into_iter().filter(|other| *other != node).collect();
+        self.arena.world.partition(&[node], &others);
+        if reads {
+            let devices = self.arena.ids().into_iter().filter(|device| device.0 == to);
+            devices.collect::<Vec<DeviceId>>().into_iter().for_each(|device| self.read_on(device));
+        }
+        self.pass(AWAY);
+        self.arena.world.heal();
+    }
+
     fn crash_device(&mut self, device: DeviceId, handle: Handle<Client>) {
         self.arena.world.crash(handle);
         let down = self.dice.pick(&[0, 10, 2_000]);
@@ -113,25 +148,31 @@ impl Story {
         self.restart(device);
     }
 
-    /// A node asks its store to keep something, and crashes before it has an answer.
+    /// A node asks its store to keep something, and crashes before it has an answer; a function that speaks for its users'
+    /// devices, when that is what it owes on their behalf.
     fn crash_when_stored(&mut self) {
         let user = self.user();
         let function = self.function_of(user);
         let device = self.device();
-        let of_function = self.arena.plan.function_of(user).on_behalf || self.dice.one_in(3);
+        let on_behalf = self.arena.plan.function_of(user).on_behalf;
+        let of_function = on_behalf || self.dice.one_in(3);
         let (to, node) = match of_function {
             true => (user, function.id()),
             false => (device.0, self.arena.devices[&device].handle.id()),
         };
         let name = self.arena.world.name_of(node);
-        if !self.send_to(Some(to)) {
+        let (sent, what, times) = match on_behalf && self.dice.one_in(2) {
+            true => (self.send_asking(to), "store pf/owed/", 1),
+            false => (self.send_to(Some(to)), "store", 1 + self.dice.below(2)),
+        };
+        if !sent {
             return;
         }
-        for _ in 0..1 + self.dice.below(2) {
+        for _ in 0..times {
             let before = self.arena.world.trace().entries().len();
             let asked = self.wait_for(|world| {
                 world.trace().entries()[before..].iter().any(|entry| {
-                    entry.what == What::Query && entry.from == name && entry.label.starts_with("store")
+                    entry.what == What::Query && entry.from == name && entry.label.starts_with(what)
                 })
             });
             if !asked {

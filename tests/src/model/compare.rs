@@ -63,6 +63,8 @@ pub(super) struct Seen<'a> {
     sent: Vec<(usize, Option<&'a str>)>,
     failed: Vec<&'a Failure>,
     dispositions: Vec<(usize, Disposition, &'a str)>,
+    /// The same with their places among the events.
+    told: Vec<(usize, Disposition)>,
     interworked: Vec<&'a Interworked>,
     objects: Vec<(usize, &'a KeptObject)>,
     pub(super) readings: Vec<&'a Reading>,
@@ -81,6 +83,7 @@ impl<'a> Seen<'a> {
             sent: Vec::new(),
             failed: Vec::new(),
             dispositions: Vec::new(),
+            told: Vec::new(),
             interworked: Vec::new(),
             objects: Vec::new(),
             readings: story.readings.iter().filter(|reading| reading.message_id == *id).collect(),
@@ -130,6 +133,7 @@ impl<'a> Seen<'a> {
                 ClientEvent::SendFailed { id, why } if *id == sending.sent.id => self.failed.push(why),
                 ClientEvent::Disposition { id, disposition, from } if *id == sending.sent.id => {
                     self.dispositions.push((life, *disposition, from));
+                    self.told.push((place, *disposition));
                 }
                 _ => {}
             }
@@ -309,7 +313,8 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
         reading.registered.contains(&reading.device) && of_sender().any(|device| gets(reading, device))
     };
     let first = seen.readings.iter().filter(owed).find(arrives);
-    let display_heard = display_owed && first.is_some_and(|reading| gets(reading, plan.from));
+    let heard = first.filter(|reading| display_owed && gets(reading, plan.from));
+    let display_heard = heard.is_some();
     if exact(story, found.number) {
         // Who read it has it: a delivery that is told behind the reading says nothing new (RFC 5438 §4, states of a message).
         let overtaken = displayed > 0 && delivered == 0 && reading_came_first(story, sending);
@@ -328,9 +333,22 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
     } else if may_expect_notifications(story, sending) {
         let certain = !on_behalf || is_certain_on_behalf(story, sending, seen);
         let (later_delivered, later_displayed) = told_by_history(story, sending);
-        let delivered = delivered + displayed > 0 || later_delivered || later_displayed;
-        found.check(!(delivery_owed && certain) || delivered, || "no delivery was told".to_owned());
-        found.check(!display_heard || displayed > 0 || later_displayed, || "no reading was told".to_owned());
+        // What was so before everything had been good for a while is told by then.
+        let told_by = |since: Option<usize>| match since {
+            Some(since) if since < story.told_by => story.told_by,
+            _ => usize::MAX,
+        };
+        let told_before = |by: usize, wanted: &[Disposition]| {
+            seen.told.iter().any(|(place, what)| *place < by && wanted.contains(what))
+        };
+        let by = told_by(seen.shown.iter().map(|(_, place, _)| *place).min());
+        let delivered = told_before(by, &[Disposition::Delivered, Disposition::Displayed])
+            || later_delivered
+            || later_displayed;
+        found.check(!(delivery_owed && certain) || delivered, || "no delivery was told in time".to_owned());
+        let by = told_by(heard.map(|reading| reading.events));
+        let displayed = told_before(by, &[Disposition::Displayed]) || later_displayed;
+        found.check(!display_heard || displayed, || "no reading was told in time".to_owned());
         // Where no node and no store fails, who says that nobody is there says so on behalf of the user too (TS 8.2.5-1).
         let unavailable =
             |why: &Failure| matches!(why, Failure::Rejected { status, .. } if status.as_u16() == 480);

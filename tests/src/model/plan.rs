@@ -7,7 +7,7 @@ use crate::dice::Dice;
 pub enum Trouble {
     /// Nothing: everything must be exactly as the model says.
     None,
-    /// Datagrams are lost, doubled and overtake each other; queries take long.
+    /// Datagrams are lost, doubled and overtake each other; queries take long; in wide worlds senders are away for a while.
     Network,
     /// Besides: partitions, stores that fail, replies that are lost or doubled, crashes with a restart.
     Everything,
@@ -154,13 +154,16 @@ impl Plan {
         plan.no_chains();
         if wide {
             plan.speak_for_devices(dice);
+            if dice.one_in(4) {
+                plan.store_instead(dice);
+            }
         }
         plan
     }
 
     fn speak_for_devices(&mut self, dice: &mut Dice) {
         for function in &mut self.functions {
-            function.on_behalf = dice.one_in(3);
+            function.on_behalf = dice.one_in(2);
         }
         for user in self.users.iter_mut().filter(|user| self.functions[user.function].on_behalf) {
             user.devices.iter_mut().for_each(|device| device.delivery_reports = false);
@@ -192,6 +195,13 @@ impl Plan {
                 user.rules.retain(|rule| !matches!(rule.wish, WishPlan::Forward(_)));
             }
         }
+    }
+
+    /// A user wants everything stored, and nothing else.
+    fn store_instead(&mut self, dice: &mut Dice) {
+        let user = dice.index(self.users.len());
+        let (about, wish) = (About::Everybody, WishPlan::Store);
+        self.users[user].rules = vec![RulePlan { about, standalone: true, profile: None, wish }];
     }
 
     pub fn device(&self, (user, device): (usize, usize)) -> &DevicePlan {

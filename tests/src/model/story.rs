@@ -20,6 +20,8 @@ pub struct Reading {
     pub registered: super::fate::Registered,
     /// The device crashed before its store knew: for its next life nobody has read it.
     pub forgotten: bool,
+    /// How many events there had been.
+    pub events: usize,
 }
 
 pub struct Story {
@@ -28,6 +30,8 @@ pub struct Story {
     pub readings: Vec<Reading>,
     /// From here on the messages were sent when everything was good again.
     pub probes_from: usize,
+    /// How many events there had been then: what is to be told of what was before is told by now.
+    pub told_by: usize,
     /// Devices that left the network, for a while or for good.
     pub unsteady: BTreeSet<DeviceId>,
     pub(super) dice: Dice,
@@ -61,6 +65,7 @@ impl Story {
             sendings: Vec::new(),
             readings: Vec::new(),
             probes_from: usize::MAX,
+            told_by: usize::MAX,
             unsteady: BTreeSet::new(),
             dice,
             besides,
@@ -135,6 +140,35 @@ impl Story {
             return false;
         }
         let from = self.dice.pick(&registered);
+        let mut plan = self.message(from, to);
+        let original = if to.is_none() && self.dice.one_in(3) { self.answerable(from) } else { None };
+        if let Some((number, _)) = &original {
+            plan.reply_to = Some(*number);
+            plan.to = self.sendings[*number].plan.from.0;
+        }
+        self.send_message(&plan, original.map(|(_, received)| received).as_ref())
+    }
+
+    /// Somebody sends this user something and wants to hear what becomes of it; somebody with one device, if there is:
+    /// that hears all that is told. `false`: there is nobody who could.
+    pub(super) fn send_asking(&mut self, to: usize) -> bool {
+        let mut from: Vec<DeviceId> = self.arena.registered().into_iter().collect();
+        from.retain(|device| device.0 != to);
+        let alone = |device: &DeviceId| self.arena.plan.users[device.0].devices.len() == 1;
+        if from.iter().any(alone) {
+            from.retain(alone);
+        }
+        if from.is_empty() {
+            return false;
+        }
+        let from = self.dice.pick(&from);
+        let mut plan = self.message(from, Some(to));
+        (plan.delivery, plan.display) = (true, true);
+        self.send_message(&plan, None)
+    }
+
+    /// A message by chance.
+    fn message(&mut self, from: DeviceId, to: Option<usize>) -> MessagePlan {
         let users: Vec<usize> = (0..self.arena.plan.users.len()).filter(|user| *user != from.0).collect();
         let mut plan = MessagePlan {
             from,
@@ -154,17 +188,16 @@ impl Story {
         if self.arena.plan.wide && plan.expires.is_some() && self.dice.one_in(2) {
             plan.expires = Some(2);
         }
-        let original = if to.is_none() && self.dice.one_in(3) { self.answerable(from) } else { None };
-        if let Some((number, _)) = &original {
-            plan.reply_to = Some(*number);
-            plan.to = self.sendings[*number].plan.from.0;
-        }
-        let original = original.map(|(_, received)| received);
-        let Some(sending) = self.arena.send(&plan, original.as_ref()) else {
+        plan
+    }
+
+    /// `false`: the client refuses it.
+    fn send_message(&mut self, plan: &MessagePlan, original: Option<&ReceivedMessage>) -> bool {
+        let Some(sending) = self.arena.send(plan, original) else {
             self.note(format!("refused by the client: {plan:?}"));
             return false;
         };
-        let (number, name) = (self.sendings.len(), self.arena.name(from).to_owned());
+        let (number, name) = (self.sendings.len(), self.arena.name(plan.from).to_owned());
         self.note(format!("{name} sends {number} as {}: {plan:?}", sending.sent.message_id));
         self.sendings.push(sending);
         true
@@ -217,8 +250,8 @@ impl Story {
         for (id, message_id) in shown {
             let owed = self.arena.command(device, |client, now, ports| client.mark_read(now, ports, id));
             self.note(format!("{} reads {message_id}, report: {owed}", self.arena.name(device)));
-            let registered = self.arena.registered();
-            self.readings.push(Reading { device, message_id, owed, registered, forgotten: false });
+            let (registered, events) = (self.arena.registered(), self.arena.world.events().len());
+            self.readings.push(Reading { device, message_id, owed, registered, forgotten: false, events });
         }
     }
 
@@ -327,6 +360,7 @@ impl Story {
         self.note("everything is good again".to_owned());
         self.arena.heal();
         self.settle();
+        self.told_by = self.arena.world.events().len();
         self.renew_registrations();
         self.probes_from = self.sendings.len();
         for _ in 0..2 {
