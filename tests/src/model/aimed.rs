@@ -23,10 +23,11 @@ impl Story {
         match self.arena.plan.trouble {
             Trouble::None => self.restart_in_quiet(),
             Trouble::Network => self.sender_is_away(),
-            Trouble::Everything => match self.dice.below(6) {
+            Trouble::Everything => match self.dice.below(8) {
                 0 => self.store_of_function_fails(),
                 1..=2 => self.crash_when_shown(),
                 3..=4 => self.crash_when_stored(),
+                5..=6 => self.crash_when_owed(),
                 _ => self.sender_is_away(),
             },
         }
@@ -113,7 +114,7 @@ impl Story {
     fn sender_is_away(&mut self) {
         let to = self.user();
         let before = self.arena.world.events().len();
-        if !self.send_asking(to) {
+        if !self.send_asking(to, true) {
             return;
         }
         let Some(sender) = self.sendings.last().map(|sending| sending.plan.from) else { return };
@@ -148,47 +149,66 @@ impl Story {
         self.restart(device);
     }
 
-    /// A node asks its store to keep something, and crashes before it has an answer; a function that speaks for its users'
-    /// devices, when that is what it owes on their behalf.
+    /// A node asks its store to keep something, and crashes before it has an answer.
     fn crash_when_stored(&mut self) {
         let user = self.user();
-        let function = self.function_of(user);
         let device = self.device();
-        let on_behalf = self.arena.plan.function_of(user).on_behalf;
-        let of_function = on_behalf || self.dice.one_in(3);
-        let (to, node) = match of_function {
-            true => (user, function.id()),
-            false => (device.0, self.arena.devices[&device].handle.id()),
-        };
-        let name = self.arena.world.name_of(node);
-        let (sent, what, times) = match on_behalf && self.dice.one_in(2) {
-            true => (self.send_asking(to), "store pf/owed/", 1),
-            false => (self.send_to(Some(to)), "store", 1 + self.dice.below(2)),
-        };
-        if !sent {
+        let of_function = self.arena.plan.function_of(user).on_behalf || self.dice.one_in(3);
+        let to = if of_function { user } else { device.0 };
+        if !self.send_to(Some(to)) {
             return;
         }
-        for _ in 0..times {
-            let before = self.arena.world.trace().entries().len();
-            let asked = self.wait_for(|world| {
-                world.trace().entries()[before..].iter().any(|entry| {
-                    entry.what == What::Query && entry.from == name && entry.label.starts_with(what)
-                })
-            });
-            if !asked {
+        let node = match of_function {
+            true => self.function_of(user).id(),
+            false => self.arena.devices[&device].handle.id(),
+        };
+        for _ in 0..1 + self.dice.below(2) {
+            if !self.asks_store(node, "store") {
                 return;
             }
         }
-        self.note(format!("{name} crashes when it has asked its store"));
+        self.note(format!("{} crashes when it has asked its store", self.arena.world.name_of(node)));
         match of_function {
-            true => {
-                self.arena.world.crash(function);
-                let down = self.dice.pick(&[0, 0, 2_000]);
-                self.pass(Duration::from_millis(down));
-                self.arena.world.restart_from_store(function);
-            }
+            true => self.crash_function_of(user),
             false => self.crash_device(device, self.arena.devices[&device].handle),
         }
+    }
+
+    /// A function that speaks for the devices of a user asks its store to keep what it owes, and crashes before it has an
+    /// answer.
+    fn crash_when_owed(&mut self) {
+        let mut users: Vec<usize> = (0..self.arena.plan.users.len()).collect();
+        users.retain(|user| self.arena.plan.function_of(*user).on_behalf);
+        if users.is_empty() {
+            return self.crash_when_stored();
+        }
+        let user = self.dice.pick(&users);
+        let function = self.function_of(user);
+        // That it was read would tell that it was delivered.
+        if self.send_asking(user, false) && self.asks_store(function.id(), "store pf/owed/") {
+            let name = self.arena.world.name_of(function.id());
+            self.note(format!("{name} crashes when it has asked its store to keep what it owes"));
+            self.crash_function_of(user);
+        }
+    }
+
+    fn crash_function_of(&mut self, user: usize) {
+        let function = self.function_of(user);
+        self.arena.world.crash(function);
+        let down = self.dice.pick(&[0, 0, 2_000]);
+        self.pass(Duration::from_millis(down));
+        self.arena.world.restart_from_store(function);
+    }
+
+    /// Waits for the next query of a node that begins so; `false`: there was none.
+    fn asks_store(&mut self, node: NodeId, what: &str) -> bool {
+        let name = self.arena.world.name_of(node);
+        let before = self.arena.world.trace().entries().len();
+        self.wait_for(|world| {
+            world.trace().entries()[before..]
+                .iter()
+                .any(|entry| entry.what == What::Query && entry.from == name && entry.label.starts_with(what))
+        })
     }
 
     /// Goes on until something is so; `false`: it did not come to that.

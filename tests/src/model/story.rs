@@ -149,11 +149,12 @@ impl Story {
         self.send_message(&plan, original.map(|(_, received)| received).as_ref())
     }
 
-    /// Somebody sends this user something and wants to hear what becomes of it; somebody with one device, if there is:
-    /// that hears all that is told. `false`: there is nobody who could.
-    pub(super) fn send_asking(&mut self, to: usize) -> bool {
+    /// Somebody sends this user something and wants to hear that it was delivered, and whether it is read; somebody with one
+    /// device, if there is: that hears all that is told. `false`: there is nobody who could.
+    pub(super) fn send_asking(&mut self, to: usize, display: bool) -> bool {
         let mut from: Vec<DeviceId> = self.arena.registered().into_iter().collect();
-        from.retain(|device| device.0 != to);
+        // Who does not take pager messages is told nothing.
+        from.retain(|device| device.0 != to && self.arena.plan.device(*device).pager);
         let alone = |device: &DeviceId| self.arena.plan.users[device.0].devices.len() == 1;
         if from.iter().any(alone) {
             from.retain(alone);
@@ -163,7 +164,7 @@ impl Story {
         }
         let from = self.dice.pick(&from);
         let mut plan = self.message(from, Some(to));
-        (plan.delivery, plan.display) = (true, true);
+        (plan.delivery, plan.display) = (true, display);
         self.send_message(&plan, None)
     }
 
