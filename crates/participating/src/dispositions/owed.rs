@@ -133,11 +133,13 @@ fn left_until(now: Now, micros: u64) -> Result<Duration, RecordError> {
     Ok(Duration::from_micros(u64::try_from(left).unwrap_or(0)))
 }
 
-/// An answer after which it is not sent again: it was taken, or never will be.
+/// An answer after which it is not sent again: it was taken, or never will be. 482 is about a copy of the request (RFC 3261
+/// §8.2.2.2): of the first one it says nothing.
 fn is_final(status: StatusCode) -> bool {
     let passing = [
         StatusCode::REQUEST_TIMEOUT,
         StatusCode::TEMPORARILY_UNAVAILABLE,
+        StatusCode::LOOP_DETECTED,
         StatusCode::BUSY_HERE,
         StatusCode::BUSY_EVERYWHERE,
     ];

@@ -503,9 +503,12 @@ fn what_is_owed_outlives_the_node() {
     let mut after = Bench::of(node, bench.now);
     after.advance(Duration::ZERO);
     let mut request = after.request();
-    for (status, wait) in
-        [("503 Service Unavailable", 60), ("480 Temporarily Unavailable", 120), ("408 Request Timeout", 240)]
-    {
+    for (status, wait) in [
+        ("503 Service Unavailable", 60),
+        ("480 Temporarily Unavailable", 120),
+        ("408 Request Timeout", 240),
+        ("482 Loop Detected", 480),
+    ] {
         after.datagram(answer(&request, status, "x", "", ""));
         after.advance(Duration::from_secs(wait - 1));
         assert!(after.labels().is_empty(), "{status}");
