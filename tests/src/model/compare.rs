@@ -330,7 +330,7 @@ fn notified(story: &Story, sending: &Sending, seen: &Seen<'_>, found: &mut Diffe
         found.check(displayed == usize::from(display_heard), || {
             format!("reading told {displayed} times, owed: {display_owed}, heard: {display_heard}")
         });
-    } else if may_expect_notifications(story, sending) {
+    } else if may_expect_notifications(story, sending) && !seen.failed.iter().any(|why| stands(why)) {
         let certain = !on_behalf || is_certain_on_behalf(story, sending, seen);
         let (later_delivered, later_displayed) = told_by_history(story, sending);
         // What was so before everything had been good for a while is told by then.
@@ -400,6 +400,14 @@ fn may_expect_notifications(story: &Story, sending: &Sending) -> bool {
     let alone = story.arena.plan.users[from.0].devices.len() == 1;
     let steady = |user: usize| !story.unsteady.iter().any(|device| device.0 == user);
     alone && steady(from.0) && steady(sending.plan.to)
+}
+
+/// A refusal after which the client forgets the message: others may be about a message that arrived all the same. (A function
+/// whose store failed may let a message through that it refuses, by what the store says, when it meets it again in its next
+/// life: the message is with somebody, and its sender was told that it is not.)
+fn stands(why: &Failure) -> bool {
+    let passing = |status: u16| matches!(status, 408 | 480 | 482 | 500..=599);
+    matches!(why, Failure::Rejected { status, .. } if !passing(status.as_u16()))
 }
 
 /// A function that speaks for its users' devices owes it when it answered with 2xx, and its store took it.
