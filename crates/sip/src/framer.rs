@@ -104,6 +104,16 @@ impl StreamFramer {
         matches!(self.state, State::Head { .. } | State::Body { .. })
     }
 
+    /// A whole message came beside the octets, in their order: whether it stands between two messages of the stream, and not
+    /// amid one or amid the octets of a CRLF. What was counted between messages begins anew, as after every message.
+    pub fn pass_message(&mut self) -> bool {
+        let between = self.state == State::Between && self.buffer.is_empty();
+        if between {
+            self.line_ends = 0;
+        }
+        between
+    }
+
     /// Forgets the CRLFs counted so far. The owner of a long-lived connection calls this as time passes, so that keep-alives
     /// of hours do not add up to `Limits::max_leading_crlf`.
     pub fn reset_keep_alives(&mut self) {

@@ -3,7 +3,7 @@
 use super::{Field, Headers, Line};
 use crate::grammar::parse_u32;
 use crate::limits::Limits;
-use crate::message::Message;
+use crate::message::{Message, Request};
 use crate::name::HeaderName;
 
 impl Message {
@@ -21,12 +21,20 @@ impl Message {
     #[must_use]
     pub fn reads_back(&self, limits: &Limits) -> bool {
         let (start_line, fits) = match self {
-            Message::Request(request) => {
-                (request.start_line_length(), request.uri().as_str().len() <= limits.max_uri)
-            }
+            Message::Request(request) => (request.start_line_length(), request.start_line_fits(limits)),
             Message::Response(response) => (response.start_line_length(), true),
         };
         fits && self.headers().reads_back(limits, start_line, self.body().len())
+    }
+}
+
+impl Request {
+    /// Whether a reader within these limits takes method and Request-URI. Each parameter of a URI has a separator before it,
+    /// so that there are no more of them.
+    fn start_line_fits(&self, limits: &Limits) -> bool {
+        let (method, uri) = (self.method().as_str(), self.uri().as_str().as_bytes());
+        let separators = memchr::memchr3_iter(b';', b'?', b'&', uri).count();
+        method.len() <= limits.max_token && uri.len() <= limits.max_uri && separators <= limits.max_params
     }
 }
 
@@ -60,7 +68,7 @@ impl Headers {
     /// Whether a reader sees this value where we see it: received ones were read, made ones may have white space around them.
     fn is_trimmed(&self, field: &Field) -> bool {
         let made = field.own.as_ref().is_some_and(|own| matches!(own.line, Line::Made(_)));
-        let space = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
+        let space = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t' | b'\r' | b'\n'));
         let value = self.value_of(field).as_bytes();
         !made || !(space(value.first()) || space(value.last()))
     }

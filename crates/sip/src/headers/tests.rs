@@ -1,5 +1,6 @@
-#![allow(clippy::arithmetic_side_effects)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
+use crate::grammar::split_list;
 use crate::*;
 use alloc::format;
 use alloc::string::String;
@@ -389,4 +390,110 @@ fn sound_values_count_against_the_limit() {
     message.headers_mut().prepend(HeaderName::Via, HeaderText::new("SIP/2.0/UDP one.more").unwrap());
     let found = validate_request(message.as_request().unwrap(), &policy).unwrap_err();
     assert!(found.text.contains("sip.max_via"), "{}", found.text);
+}
+
+/// What a reader of the octets would refuse, or see otherwise, is not said to read back: names and parameters that are too
+/// many or too long, and line ends that an edit left at the front of a value.
+#[test]
+fn what_a_reader_would_refuse_does_not_read_back() {
+    let limits = Limits::default();
+    let built = |method: &str, uri: &str| {
+        let mut request = Request::new(Method::parse(method).unwrap(), Uri::parse(uri).unwrap());
+        request.ensure_content_length();
+        Message::from(request)
+    };
+    let reads = |message: &Message| {
+        let mut framer = StreamFramer::new(limits);
+        framer.push(message.to_bytes());
+        matches!(framer.next(), Some(Frame::Message(_)))
+    };
+    for length in [limits.max_token, limits.max_token + 1] {
+        let message = built(&"X".repeat(length), "sip:b@example.com");
+        assert_eq!(message.reads_back(&limits), length <= limits.max_token);
+        assert_eq!(reads(&message), length <= limits.max_token);
+    }
+    for count in [limits.max_params, limits.max_params + 1] {
+        let Ok(Uri::Sip(uri)) = Uri::parse("sip:b@example.com") else { panic!("it is one") };
+        let uri = (0..count).fold(uri, |uri, n| uri.with_param(&format!("p{n}"), None));
+        let mut request = Request::new(Method::Message, Uri::Sip(uri));
+        request.ensure_content_length();
+        let message = Message::from(request);
+        assert_eq!(message.reads_back(&limits), count <= limits.max_params);
+        assert_eq!(reads(&message), count <= limits.max_params);
+    }
+    let mut message = request("Route: <sip:a;lr>\r\n ,<sip:b;lr>\r\n");
+    assert!(message.reads_back(&limits));
+    assert!(message.headers_mut().replace_value(&HeaderName::Route, 0, &HeaderText::new("").unwrap()));
+    assert!(!message.reads_back(&limits));
+}
+
+/// The list as octets say it, one after the other.
+fn cut_slowly(text: &str) -> Vec<(usize, usize)> {
+    let (mut cuts, mut start) = (Vec::new(), 0);
+    let (mut quoted, mut escaped, mut angle) = (false, false, false);
+    for (i, octet) in text.bytes().enumerate() {
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'<' if !quoted => angle = true,
+            b'>' if !quoted => angle = false,
+            b',' if !quoted && !angle => {
+                cuts.push((start, i));
+                (start, quoted, escaped, angle) = (i + 1, false, false, false);
+            }
+            _ => {}
+        }
+    }
+    cuts.push((start, text.len()));
+    cuts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Lists are cut where an octet after octet reading cuts them; the first value that goes or is replaced is the first of
+    /// these, and those behind it stay.
+    #[test]
+    fn first_values_are_those_of_the_list(
+        pieces in proptest::collection::vec(
+            prop::sample::select(alloc::vec![
+                ",", ",", "\"", "\\", "<", ">", "\\\"", "(", ")", " ", "\t", "\r\n ", "é", "a", "sip:b", ";c=d", "\",\"",
+            ]),
+            0..14,
+        ),
+    ) {
+        let text = pieces.concat();
+        prop_assert_eq!(split_list(&text).collect::<Vec<_>>(), cut_slowly(&text));
+        let trimmed = |values: &[&str]| {
+            values.iter().map(|v| String::from(v.trim_matches([' ', '\t', '\r', '\n']))).collect::<Vec<_>>()
+        };
+        let value_of = |message: &Message| {
+            let value = message.headers().get(&HeaderName::Route)?;
+            Some(String::from(core::str::from_utf8(value.as_bytes()).unwrap()))
+        };
+        let whole = parsed(&format!("Route: {text}\r\nSubject: s\r\n"));
+        let value = value_of(&whole).unwrap();
+        let values: Vec<&str> = cut_slowly(&value).into_iter().map(|(from, to)| &value[from..to]).collect();
+        let values = trimmed(&values);
+        let now_of = |message: &Message| {
+            value_of(message).map(|v| trimmed(&cut_slowly(&v).into_iter().map(|(a, b)| &v[a..b]).collect::<Vec<_>>()))
+        };
+
+        let mut popped = whole.clone();
+        prop_assert!(popped.headers_mut().pop_first_value(&HeaderName::Route));
+        prop_assert_eq!(now_of(&popped), (values.len() > 1).then(|| values[1..].to_vec()));
+
+        let mut replaced = whole.clone();
+        prop_assert!(replaced.headers_mut().replace_first_value(&HeaderName::Route, &HeaderText::new("<sip:x,y>").unwrap()));
+        let expected: Vec<String> = [String::from("<sip:x,y>")].into_iter().chain(values[1..].to_vec()).collect();
+        prop_assert_eq!(now_of(&replaced), Some(expected));
+
+        for message in [popped, replaced] {
+            let again = parse_datagram(message.to_bytes(), &Limits::default()).unwrap();
+            prop_assert_eq!(value_of(&again), value_of(&message));
+            prop_assert_eq!(again.headers().get(&HeaderName::Subject).unwrap().as_bytes(), b"s");
+            prop_assert_eq!(again.headers().len(), message.headers().len());
+        }
+    }
 }

@@ -266,14 +266,15 @@ impl Endpoint {
     /// gave it: as if its octets had come, which it costs nothing to read. One of which that is not sure
     /// ([`Message::reads_back`]) goes the way of octets indeed, as do all that come amid one.
     pub fn handle_message(&mut self, now: Now, flow: FlowId, message: Box<Message>) {
+        self.actions.about(None);
         let reads_back = message.reads_back(&self.config.limits.sip);
         let Some(stream) = self.stream(flow) else {
-            self.actions.about(None);
             return self.fault("ua.unknown_flow", Fault::UnknownFlow { flow });
         };
-        if stream.framer.is_inside_message() || !reads_back {
+        if !reads_back || !stream.framer.pass_message() {
             return self.handle_stream(now, flow, message.to_bytes());
         }
+        stream.keep_alives_of_now(now.mono);
         stream.used = true;
         self.alive(flow);
         self.receive_frame(now, flow, Frame::Message(message));
@@ -350,6 +351,7 @@ impl Endpoint {
                 value: u64::try_from(self.flows.by_id.len()).unwrap_or(u64::MAX).saturating_add(1),
                 max: u64::try_from(self.config.limits.max_flows).unwrap_or(u64::MAX),
             };
+            self.flows.links.remove(&flow);
             self.actions.push_back(Action::Close(flow, CloseReason::Idle));
             return self.fault("ua.overload", Fault::Overload { flow, limit });
         }

@@ -142,6 +142,29 @@ fn a_message_amid_octets_is_octets() {
     assert!(!said.iter().any(|action| action.contains("Event(Request")), "{said:?}");
 }
 
+/// Two CRLFs with a message between them are two answers to keep-alives and no question; half of a CRLF spoils the message
+/// behind it.
+#[test]
+fn line_ends_around_a_message_count_as_around_its_octets() {
+    for pieces in [&["\r\n", "", "\r\n"][..], &["\r\n\r\n\r\n", "", "\r\n"], &["\r\n", "\r", "", "\n\r\n"]] {
+        let mut pair = [user_agent(), user_agent()];
+        for piece in pieces {
+            let [handed, read] = &mut pair;
+            let message = Message::from(request(5));
+            let octets =
+                if piece.is_empty() { message.to_bytes() } else { Bytes::from_static(piece.as_bytes()) };
+            read.handle_stream(now(), LINK, octets.clone());
+            match piece.is_empty() {
+                true => handed.handle_message(now(), LINK, Box::new(message)),
+                false => handed.handle_stream(now(), LINK, octets),
+            }
+            assert_eq!(said(handed), said(read), "{pieces:?}");
+        }
+        let [handed, read] = &pair;
+        assert_eq!(handed.metrics(), read.metrics(), "{pieces:?}");
+    }
+}
+
 fn odd_message() -> impl Strategy<Value = Message> {
     let names = [
         HeaderName::Via,
@@ -207,11 +230,17 @@ proptest! {
     /// Whatever message comes on a link, and in whatever order: events, faults, answers and counters are those of its
     /// octets.
     #[test]
-    fn odd_messages_are_what_their_octets_are(messages in prop::collection::vec(odd_message(), 1..6), agent in any::<bool>()) {
+    fn odd_messages_are_what_their_octets_are(
+        messages in prop::collection::vec((prop::sample::select(vec!["", "", "\r\n", "\r\n\r\n"]), odd_message()), 1..6),
+        agent in any::<bool>(),
+    ) {
         let mut pair = if agent { [user_agent(), user_agent()] } else { [proxy(), proxy()] };
-        for message in messages {
+        for (line_ends, message) in messages {
             let octets = message.to_bytes();
             let [handed, read] = &mut pair;
+            for ua in [&mut *handed, &mut *read] {
+                ua.handle_stream(now(), LINK, Bytes::from_static(line_ends.as_bytes()));
+            }
             handed.handle_message(now(), LINK, Box::new(message));
             read.handle_stream(now(), LINK, octets);
             prop_assert_eq!(said(handed), said(read));
