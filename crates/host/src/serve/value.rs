@@ -53,21 +53,31 @@ impl std::error::Error for ConfigError {}
 
 /// Reads a file.
 pub(super) fn read(text: &str) -> Result<Vec<Entry>, ConfigError> {
+    let breaks = Breaks::of(text);
     match DeTable::parse(text) {
-        Ok(table) => Ok(entries(text, table.get_ref())),
+        Ok(table) => Ok(entries(&breaks, table.get_ref())),
         Err(error) => {
-            let line = error.span().map_or(0, |span| line_of(text, span.start));
+            let line = error.span().map_or(0, |span| breaks.line_of(span.start));
             Err(ConfigError::new(line, error.message()))
         }
     }
 }
 
-fn line_of(text: &str, at: usize) -> usize {
-    1 + text.bytes().take(at).filter(|octet| *octet == b'\n').count()
+/// Where the lines of a text end. They are looked for once: every key asks for its line.
+struct Breaks(Vec<usize>);
+
+impl Breaks {
+    fn of(text: &str) -> Breaks {
+        Breaks(text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n').map(|(at, _)| at).collect())
+    }
+
+    fn line_of(&self, at: usize) -> usize {
+        self.0.partition_point(|end| *end < at).saturating_add(1)
+    }
 }
 
 /// In the order of the file.
-fn entries(text: &str, table: &DeTable<'_>) -> Vec<Entry> {
+fn entries(breaks: &Breaks, table: &DeTable<'_>) -> Vec<Entry> {
     let mut found: Vec<(usize, Entry)> = table
         .iter()
         .map(|(key, value)| {
@@ -76,8 +86,8 @@ fn entries(text: &str, table: &DeTable<'_>) -> Vec<Entry> {
                 at,
                 Entry {
                     key: key.get_ref().to_string(),
-                    line: line_of(text, at),
-                    value: value_of(text, value),
+                    line: breaks.line_of(at),
+                    value: value_of(breaks, value),
                 },
             )
         })
@@ -86,14 +96,14 @@ fn entries(text: &str, table: &DeTable<'_>) -> Vec<Entry> {
     found.into_iter().map(|(_, entry)| entry).collect()
 }
 
-fn value_of(text: &str, value: &Spanned<DeValue<'_>>) -> Value {
+fn value_of(breaks: &Breaks, value: &Spanned<DeValue<'_>>) -> Value {
     match value.get_ref() {
         DeValue::String(string) => Value::Text(string.to_string()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map_or(Value::Other("a number that is too great"), Value::Number),
         DeValue::Boolean(yes) => Value::YesNo(*yes),
-        DeValue::Array(list) => Value::List(list.iter().map(|item| value_of(text, item)).collect()),
-        DeValue::Table(table) => Value::Table(line_of(text, value.span().start), entries(text, table)),
+        DeValue::Array(list) => Value::List(list.iter().map(|item| value_of(breaks, item)).collect()),
+        DeValue::Table(table) => Value::Table(breaks.line_of(value.span().start), entries(breaks, table)),
         DeValue::Float(_) => Value::Other("a number with a fraction"),
         DeValue::Datetime(_) => Value::Other("a date"),
     }
