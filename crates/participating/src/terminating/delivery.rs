@@ -176,9 +176,10 @@ impl ParticipatingFunction {
                 if !core::mem::replace(&mut delivery.answered, true) {
                     self.tell_handled(ports, &work, None);
                 }
-                (delivery.proxy, delivery.held, delivery.settling) = (None, None, None);
-                if let Some(proxy) = delivery.watched.take() {
-                    self.works.watch_proxy(proxy, None);
+                (delivery.held, delivery.settling) = (None, None);
+                // The devices may be asked longer than the sender waits.
+                if let Some(proxy) = delivery.proxy.take().or(delivery.watched) {
+                    self.watch_devices(ports, &work, &mut delivery, proxy);
                 }
             }
             Happening::Written { .. } => {
@@ -233,7 +234,8 @@ impl ParticipatingFunction {
     }
 
     /// Of devices that answer when the sender has an answer already (of the interworking function, of another device, or
-    /// that there was none in time) one may be unable to tell that it has the message: then that has to be told all the same.
+    /// that there was none in time), or waits for none any more, one may be unable to tell that it has the message: then that
+    /// has to be told all the same.
     /// Half of the room for messages is left to those that have no answer.
     fn watch_devices(
         &mut self,

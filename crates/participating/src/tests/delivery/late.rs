@@ -191,3 +191,28 @@ fn what_was_told_late_is_not_asked_for_in_the_store() {
         bench.rest();
     }
 }
+
+/// The host took long to say what the user wants, and the time of the sender's request is over before that of the devices'.
+// req: 8.2.5-2
+#[test]
+fn the_sender_waits_no_more() {
+    for (server, statuses) in [(OLD, &[DELIVERED][..]), (NEW, &[])] {
+        let mut bench = bench(no_answer, |_| ());
+        bench.datagram(asking("1", "positive-delivery", ""));
+        let (id, _) = bench.queries.remove(0);
+        bench.wait(Duration::from_secs(4));
+        bench.reply(id, not_fetched());
+        let devices = bench.requests();
+        for device in &devices {
+            bench.datagram(answer(device, "100 Trying", "", "", ""));
+        }
+        bench.wait(Duration::from_secs(29));
+        assert_eq!(bench.events, [unanswered()]);
+        bench.labels();
+        bench.datagram(answer(&devices[0], "200 OK", "a", server, ""));
+        assert_eq!(told(&mut bench), (statuses.to_vec(), vec![]), "{server}");
+        bench.wait(Duration::from_secs(4));
+        bench.labels();
+        bench.rest();
+    }
+}
