@@ -15,6 +15,10 @@ use std::time::Duration;
 /// How long it is waited for the moment to come.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// How long stores take when a crash is to come between a question and its reply, and afterwards.
+const SLOW_STORE: Duration = Duration::from_secs(1);
+const QUICK_STORE: Duration = Duration::from_millis(5);
+
 /// Longer than any request is repeated: 64*T1 (RFC 3261 §17.1.2.2) and the way.
 const AWAY: Duration = Duration::from_secs(40);
 
@@ -163,7 +167,7 @@ impl Story {
             false => self.arena.devices[&device].handle.id(),
         };
         for _ in 0..1 + self.dice.below(2) {
-            if !self.asks_store(node, "store") {
+            if !self.asks_store(node, "store", "") {
                 return;
             }
         }
@@ -175,7 +179,7 @@ impl Story {
     }
 
     /// A function that speaks for the devices of a user asks its store to keep what it owes, and crashes before it has an
-    /// answer.
+    /// answer; stores take their time, so that one who hears of the message before that has heard it by then.
     fn crash_when_owed(&mut self) {
         let mut users: Vec<usize> = (0..self.arena.plan.users.len()).collect();
         users.retain(|user| self.arena.plan.function_of(*user).on_behalf);
@@ -184,12 +188,18 @@ impl Story {
         }
         let user = self.dice.pick(&users);
         let function = self.function_of(user);
+        self.arena.world.set_query_delay_of(QueryKind::Store, SLOW_STORE..SLOW_STORE);
         // That it was read would tell that it was delivered.
-        if self.send_asking(user, false) && self.asks_store(function.id(), "store pf/owed/") {
+        let sent = self.send_asking(user, false);
+        let about = self.sendings.last().map(|sending| sending.sent.message_id.clone()).unwrap_or_default();
+        if sent && self.asks_store(function.id(), "store pf/owed/", &about) {
+            let after = self.dice.pick(&[0, 600, 600]);
+            self.pass(Duration::from_millis(after));
             let name = self.arena.world.name_of(function.id());
-            self.note(format!("{name} crashes when it has asked its store to keep what it owes"));
+            self.note(format!("{name} crashes before its store has what it owes"));
             self.crash_function_of(user);
         }
+        self.arena.world.set_query_delay_of(QueryKind::Store, QUICK_STORE..QUICK_STORE);
     }
 
     fn crash_function_of(&mut self, user: usize) {
@@ -200,14 +210,15 @@ impl Story {
         self.arena.world.restart_from_store(function);
     }
 
-    /// Waits for the next query of a node that begins so; `false`: there was none.
-    fn asks_store(&mut self, node: NodeId, what: &str) -> bool {
+    /// Waits for the next query of a node that begins so and says so; `false`: there was none.
+    fn asks_store(&mut self, node: NodeId, what: &str, about: &str) -> bool {
         let name = self.arena.world.name_of(node);
         let before = self.arena.world.trace().entries().len();
         self.wait_for(|world| {
-            world.trace().entries()[before..]
-                .iter()
-                .any(|entry| entry.what == What::Query && entry.from == name && entry.label.starts_with(what))
+            world.trace().entries()[before..].iter().any(|entry| {
+                let asked = entry.what == What::Query && entry.from == name;
+                asked && entry.label.starts_with(what) && entry.label.contains(about)
+            })
         })
     }
 

@@ -415,7 +415,7 @@ fn is_certain_on_behalf(story: &Story, sending: &Sending, seen: &Seen<'_>) -> bo
     let name = format!("{} delivered", sending.sent.message_id);
     let of_this = |label: &str| label.starts_with("store pf/owed/") && label.contains(&name);
     let failed = |label: &str| of_this(label) && !label.ends_with(" delivered");
-    let interworked = seen.widest.iter().any(|fate| fate.interworked);
+    let interworked = !seen.interworked.is_empty();
     let entries = story.arena.world.trace().entries();
     !seen.sent.is_empty() && !interworked && !entries.iter().any(|entry| failed(&entry.label))
 }
