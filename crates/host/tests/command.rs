@@ -241,16 +241,20 @@ fn talk(socket: &UdpSocket, enough: impl Fn(&[String]) -> bool) -> Vec<String> {
         let Ok((count, peer)) = socket.recv_from(&mut buffer) else { continue };
         let text = String::from_utf8(buffer[..count].to_vec()).unwrap();
         if !text.starts_with("SIP/2.0") {
-            let kept = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
-            let head = text.split("\r\n\r\n").next().unwrap();
-            let mut lines: Vec<&str> = vec!["SIP/2.0 200 OK"];
-            lines.extend(head.lines().filter(|line| kept.iter().any(|name| line.starts_with(name))));
-            let answer = format!("{}\r\nContent-Length: 0\r\n\r\n", lines.join("\r\n"));
-            socket.send_to(answer.as_bytes(), peer).unwrap();
+            answer(socket, peer, &text);
         }
         seen.push(text);
     }
     seen
+}
+
+fn answer(socket: &UdpSocket, peer: SocketAddr, request: &str) {
+    let kept = ["Via:", "From:", "To:", "Call-ID:", "CSeq:", "Contact:"];
+    let head = request.split("\r\n\r\n").next().unwrap();
+    let mut lines: Vec<&str> = vec!["SIP/2.0 200 OK"];
+    lines.extend(head.lines().filter(|line| kept.iter().any(|name| line.starts_with(name))));
+    let answer = format!("{}\r\nContent-Length: 0\r\n\r\n", lines.join("\r\n"));
+    socket.send_to(answer.as_bytes(), peer).unwrap();
 }
 
 fn count(seen: &[String], word: &str) -> usize {
@@ -273,6 +277,37 @@ fn a_message_is_printed_once_answered_and_reported() {
     assert!(out.contains("    subject       Hello\n"), "{out}");
     assert!(out.contains("    | good \\u{1b}[31mnews\\u{202e}\n    | of two lines\n"), "{out}");
     assert!(out.ends_with("    (read report sent)\n"), "{out}");
+}
+
+/// The server may know where a chat is before the chat knows that it is registered.
+#[test]
+fn a_chat_shows_what_came_before_it_was_registered() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let server = socket.local_addr().unwrap();
+    let chat = cpm(&["chat", "--as", "sip:bob@example.com", "--server", &server.to_string()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut buffer = [0; 65_536];
+    let (count, client) = socket.recv_from(&mut buffer).unwrap();
+    let register = String::from_utf8(buffer[..count].to_vec()).unwrap();
+    assert!(register.starts_with("REGISTER "), "{register}");
+    socket.send_to(message(server, client, "early", "good morning").as_bytes(), client).unwrap();
+    let (count, _) = socket.recv_from(&mut buffer).unwrap();
+    assert!(buffer[..count].starts_with(b"SIP/2.0 200"), "{}", String::from_utf8_lossy(&buffer[..count]));
+    answer(&socket, client, &register);
+    // Its input has ended: it goes when what is under way is settled.
+    let ends = |seen: &[String]| seen.last().is_some_and(|text| is_deregistration(text));
+    talk(&socket, ends);
+    let output = chat.wait_with_output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(out.contains("good morning"), "{out}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn is_deregistration(text: &str) -> bool {
+    text.starts_with("REGISTER ") && (text.contains("Expires: 0\r\n") || text.contains("expires=0"))
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(crate) async fn chat(options: &Options) -> Result<(), String> {
     let (mut running, before) = run(options, clock, tap.clone(), kept).await?;
     let store = before.store.clone();
     let result = match register(&mut running).await {
-        Ok(()) => talk(options, clock, &mut running, &mut signals, before).await,
+        Ok(early) => talk(options, clock, &mut running, &mut signals, before, early).await,
         Err(why) => Err(why),
     };
     // The node's counters are of no interest here.
@@ -198,15 +198,17 @@ fn password(options: &Options) -> Result<Option<String>, String> {
     Ok(options.password.clone().or_else(|| std::env::var("CPM_PASSWORD").ok()))
 }
 
-async fn register(running: &mut Running<Client>) -> Result<(), String> {
+/// Registers; what happened until then is for the screen.
+async fn register(running: &mut Running<Client>) -> Result<Vec<ClientEvent>, String> {
     let asked = running.handle.command(|now, client, ports| client.register(now, ports));
     asked.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let answer = async {
+        let mut early = Vec::new();
         loop {
             match running.events.recv().await {
-                Some(ClientEvent::Registered { .. }) => return Ok(()),
+                Some(ClientEvent::Registered { .. }) => return Ok(early),
                 Some(ClientEvent::RegistrationFailed(why)) => return Err(format!("not registered: {why}")),
-                Some(_) => {}
+                Some(other) => early.push(other),
                 None => return Err("the client has stopped".to_owned()),
             }
         }
@@ -236,6 +238,7 @@ async fn talk(
     running: &mut Running<Client>,
     signals: &mut Signals,
     before: Before,
+    early: Vec<ClientEvent>,
 ) -> Result<(), String> {
     let screen = Screen::take()?;
     let mut room = Room {
@@ -251,6 +254,9 @@ async fn talk(
     };
     room.screen.show(&format!("registered as {}; /help lists commands\n", options.identity))?;
     room.remember(before.said, before.history).await?;
+    for event in early {
+        room.happened(event).await?;
+    }
     loop {
         tokio::select! {
             event = room.running.events.recv() => match event {
@@ -358,10 +364,15 @@ impl Room<'_> {
     }
 
     async fn allow(&mut self) -> Result<(), String> {
-        let Some(id) = self.asking.pop() else { return self.screen.show("nobody has asked\n") };
-        let told =
-            self.running.handle.command(move |now, client, ports| client.consent(now, ports, id, true));
-        told.await.map(|_| ()).map_err(|error| error.to_string())
+        while let Some(id) = self.asking.pop() {
+            let told =
+                self.running.handle.command(move |now, client, ports| client.consent(now, ports, id, true));
+            // One that has its answer, or that is forgotten, asks no more: the one before it does.
+            if told.await.map_err(|error| error.to_string())? {
+                return Ok(());
+            }
+        }
+        self.screen.show("nobody has asked\n")
     }
 
     /// Whom one writes to, one knows.
