@@ -175,4 +175,24 @@ mod tests {
         record.u64(9).u64(1).text(&"m".repeat(256)).text(&"s".repeat(1_024)).text(&longest).u64(1);
         assert_eq!(read_said(&record.finish()).unwrap().1.text, longest);
     }
+
+    /// What is cut, too long, or of another version than it says is left out.
+    #[test]
+    fn records_that_cannot_be_read_are_left_out() {
+        let record = |version, micros: u64, text: &str| {
+            let mut record = RecordWriter::new(KIND, version);
+            record.u64(9).u64(1).text("m1").text("sip:bob@example.com").text(text).u64(micros);
+            record.finish()
+        };
+        let whole = record(VERSION, 1, "one");
+        assert!(read_said(&whole).is_ok());
+        for end in 0..whole.len() {
+            assert!(read_said(&whole[..end]).is_err(), "{end}");
+        }
+        assert!(read_said(&[&whole[..], b"\0"].concat()).is_err());
+        assert!(read_said(&record(VERSION + 1, 1, "one")).is_err());
+        assert!(read_said(&record(1, 1, "one")).is_err(), "the first version had no time");
+        assert!(read_said(&record(VERSION, u64::from_be_bytes(i64::MAX.to_be_bytes()), "one")).is_err());
+        assert!(read_said(&record(VERSION, 1, &"x".repeat(MAX_RECORD))).is_err());
+    }
 }
