@@ -11,13 +11,27 @@ struct Passer {
     inward: Destination,
 }
 
+/// What the two nodes are like.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    keep_alive: bool,
+    /// The one that takes little.
+    tight: Option<u8>,
+}
+
 const FAR: [&str; 2] = ["198.51.100.1:5060", "198.51.100.2:5060"];
 
 impl Passer {
-    fn node(seed: u8, inward: &str) -> Node<Passer> {
+    fn node(seed: u8, inward: &str, shape: Shape) -> Node<Passer> {
         let inward = Destination::To(Transport::Tcp, inward.parse().unwrap());
         let mut config = NodeConfig::proxy(Seed::new([seed; 32]), "test");
         config.sip.identity.enforce = true;
+        config.sip.keep_alive = shape.keep_alive.then_some(std::time::Duration::from_secs(1));
+        if shape.tight == Some(seed) {
+            let sip = &mut config.sip.limits.sip;
+            (sip.max_headers, sip.max_via, sip.max_header_line, sip.max_routes) = (17, 4, 90, 2);
+            (sip.max_header_bytes, sip.max_uri, sip.max_params) = (900, 40, 2);
+        }
         Node::new(Passer { inward }, config).unwrap()
     }
 
@@ -161,9 +175,9 @@ fn outside(peer: SocketAddr) -> FlowInfo {
 }
 
 impl World {
-    fn new(in_octets: bool) -> World {
+    fn new(in_octets: bool, shape: Shape) -> World {
         let here = ["[100::1]:5060", HERE].map(|at| at.parse().unwrap());
-        let (first, second) = (Passer::node(1, THERE), Passer::node(2, HERE));
+        let (first, second) = (Passer::node(1, THERE, shape), Passer::node(2, HERE, shape));
         let mut pair = Linked::new(first, here, second, [THERE.parse().unwrap()]);
         pair.in_octets = in_octets;
         pair.handle_accepted(now(), PEER, outside("203.0.113.1:5060".parse().unwrap()));
@@ -309,8 +323,12 @@ proptest! {
 
     /// Whatever comes from outside, a pair that hands messages over does what a pair does that writes and reads octets.
     #[test]
-    fn a_message_that_is_handed_over_is_what_its_octets_are(steps in prop::collection::vec(step(), 1..30)) {
-        let mut worlds = [World::new(false), World::new(true)];
+    fn a_message_that_is_handed_over_is_what_its_octets_are(
+        steps in prop::collection::vec(step(), 1..30),
+        keep_alive in any::<bool>(),
+        tight in prop::option::of(1u8..3),
+    ) {
+        let mut worlds = [false, true].map(|in_octets| World::new(in_octets, Shape { keep_alive, tight }));
         for step in &steps {
             worlds.iter_mut().for_each(|world| world.step(step));
             let [messages, octets] = &worlds;

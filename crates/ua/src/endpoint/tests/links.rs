@@ -165,6 +165,114 @@ fn line_ends_around_a_message_count_as_around_its_octets() {
     }
 }
 
+/// What a proxy does with a request for which there are two targets, one of them over a link, when the one that it tried
+/// first comes to nothing.
+fn next_target(link: bool, link_first: bool, failure: u8, method: Method) -> Vec<String> {
+    const FAR: FlowId = FlowId(2);
+    let mut config = Config::proxy(Seed::new([1; 32]), "test");
+    config.identity.enforce = true;
+    let mut ua = Endpoint::new(config).unwrap();
+    if link {
+        ua.declare_link(LINK);
+    }
+    ua.handle_accepted(
+        now(),
+        FlowId(3),
+        FlowInfo { peer: "192.0.0.9:5060".parse().unwrap(), ..info(Transport::Tcp) },
+    );
+    let mut asked = request(5);
+    let via = HeaderText::new("SIP/2.0/TCP 192.0.0.9:5060;branch=z9hG4bKx").unwrap();
+    asked.headers_mut().prepend(HeaderName::Via, via);
+    asked.headers_mut().replace(HeaderName::CSeq, HeaderText::new(&format!("1 {method}")).unwrap());
+    let uri = Uri::parse("sip:b@far.example.com").unwrap();
+    let mut came = Request::new(method, uri);
+    for (name, value) in asked.headers().iter() {
+        came.headers_mut().push(name.clone(), HeaderText::new(&value.to_text().unwrap()).unwrap());
+    }
+    came.set_body(asked.body().clone());
+    ua.handle_stream(now(), FlowId(3), came.to_bytes());
+    let link_at = "192.0.0.8:5062".parse().unwrap();
+    let far_at = "192.0.0.7:5060".parse().unwrap();
+    let (mut seen, mut at, mut tried, mut handed) = (Vec::new(), now(), 0, false);
+    for _ in 0..60 {
+        let Some(action) = ua.poll_action() else {
+            let Some(next) = ua.next_timeout().filter(|_| failure == 2) else { break };
+            at = Now::new(next, DateTime::UNIX_EPOCH);
+            ua.handle_timeout(at);
+            continue;
+        };
+        match action {
+            Action::Event(Event::Request { id, request, .. }) => {
+                let branch = Branch { request, destination: Destination::Routed };
+                ua.proxy(at, id, vec![branch], ProxyOptions::default()).unwrap();
+            }
+            Action::Resolve(id, _) => {
+                let mut targets = vec![(Transport::Tcp, link_at), (Transport::Tcp, far_at)];
+                if !link_first {
+                    targets.reverse();
+                }
+                ua.handle_resolved(at, id, targets);
+            }
+            Action::Open(open, target) => {
+                let flow = if target.remote == link_at { LINK } else { FAR };
+                let info = FlowInfo { peer: target.remote, ..info(Transport::Tcp) };
+                ua.handle_opened(at, open, Ok((flow, info)));
+            }
+            Action::WantsWrite(flow) => {
+                let message = ua.poll_message(flow);
+                handed |= message.is_some();
+                let mut octets = message.map(|message| message.to_bytes().to_vec()).unwrap_or_default();
+                while ua.poll_transmit(at, flow, 10_000, &mut octets) > 0 {}
+                seen.push(format!("{flow:?} {}", String::from_utf8(octets.clone()).unwrap()));
+                let Ok(Message::Request(sent)) = parse_datagram(octets.into(), &cpm_sip::Limits::default())
+                else {
+                    continue;
+                };
+                if !matches!(*sent.method(), Method::Message | Method::Invite) {
+                    continue;
+                }
+                tried += 1;
+                let mut answer = |status| {
+                    let mut response = Response::for_request(&sent, status);
+                    response.ensure_content_length();
+                    ua.handle_stream(at, flow, response.to_bytes());
+                };
+                match (failure, tried) {
+                    (0, 1) => answer(StatusCode::SERVICE_UNAVAILABLE),
+                    (1, 1) => ua.handle_closed(at, flow, CloseReason::Failed),
+                    (2, 1) => {}
+                    (3, _) => answer(StatusCode::SERVICE_UNAVAILABLE),
+                    (4, _) => ua.handle_closed(at, flow, CloseReason::Failed),
+                    _ => answer(StatusCode::OK),
+                }
+            }
+            other => seen.push(format!("{other:?}")),
+        }
+    }
+    assert_eq!((tried, handed), (2, link), "{seen:?}");
+    seen
+}
+
+/// A request that went over a link goes to the next target whole, and one that is for the next target goes over a link.
+#[test]
+fn the_next_target_gets_what_the_first_got() {
+    for failure in 0..5 {
+        for (link_first, method) in [
+            (true, Method::Message),
+            (false, Method::Message),
+            (true, Method::Invite),
+            (false, Method::Invite),
+        ] {
+            let octets = next_target(false, link_first, failure, method.clone());
+            assert_eq!(
+                next_target(true, link_first, failure, method.clone()),
+                octets,
+                "{failure} {link_first} {method}"
+            );
+        }
+    }
+}
+
 fn odd_message() -> impl Strategy<Value = Message> {
     let names = [
         HeaderName::Via,
