@@ -88,12 +88,17 @@ impl Client {
     }
 }
 
-/// Whether nobody can have got a message that failed so. A hop that gave up, or met a copy of it (482), proves nothing; nor
-/// does anything that is said of a message which went out in an earlier life, perhaps.
+/// Whether a refusal says nothing of what became of the request: a hop gave up, or met a copy of it (482, RFC 3261 §8.2.2.2).
+pub(crate) fn proves_nothing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 480 | 482 | 500..=599)
+}
+
+/// Whether nobody can have got a message that failed so. Nothing proves it that is said of a message which went out in an
+/// earlier life, perhaps.
 fn never_arrived(outgoing: &Outgoing, why: &Failure) -> bool {
     match why {
         _ if outgoing.restored => false,
-        Failure::Rejected { status, .. } => !matches!(status.as_u16(), 408 | 480 | 482 | 500..=599),
+        Failure::Rejected { status, .. } => !proves_nothing(*status),
         Failure::NotStored | Failure::Refused(_) | Failure::Expired => true,
         Failure::Cancelled => outgoing.stage != Stage::UnderWay,
         _ => false,

@@ -222,8 +222,7 @@ impl Client {
         response: &Response,
     ) {
         if !response.status().is_success() {
-            // 482 is about a copy of the request (RFC 3261 §8.2.2.2): of the first one it says nothing.
-            let retry = matches!(response.status().as_u16(), 408 | 480 | 482 | 500..=599);
+            let retry = crate::outcome::proves_nothing(response.status());
             return self.report_failed(now, ports, report, retry);
         }
         self.owed.done(report.due, true, false);

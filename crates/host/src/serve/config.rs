@@ -391,13 +391,14 @@ impl Config {
                 return Err(ConfigError::new(line, format!("{key:?} is no section such as [core]")));
             };
             match key.as_str() {
-                "listen" => listen = Lines::new(line, entries),
-                "core" => core = Lines::new(line, entries),
-                _ => {}
-            }
-            match key.as_str() {
-                "listen" => fields::read("listen", LISTEN, &mut config.listen, entries)?,
-                "core" => fields::read("core", CORE, &mut config.core, entries)?,
+                "listen" => {
+                    listen = Lines::new(line, entries);
+                    fields::read("listen", LISTEN, &mut config.listen, entries)?;
+                }
+                "core" => {
+                    core = Lines::new(line, entries);
+                    fields::read("core", CORE, &mut config.core, entries)?;
+                }
                 "policy" => policy::read(&mut config.policy, entries)?,
                 "store" => fields::read("store", STORE, &mut config.store, entries)?,
                 "log" => fields::read("log", LOG, &mut config.log, entries)?,

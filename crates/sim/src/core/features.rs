@@ -24,7 +24,7 @@ impl Wanted {
     pub(super) fn of(request: &Request) -> Result<Wanted, HeaderError> {
         let mut wanted = Wanted::default();
         for accept in request.typed_list::<AcceptContact>()? {
-            let features = features(accept.params());
+            let features: Vec<CpmFeature> = features(accept.params()).collect();
             if !features.is_empty() {
                 wanted.features.push(features);
             }
@@ -37,7 +37,7 @@ impl Wanted {
 
     /// Whether a device that registered so is one that is asked for.
     pub(super) fn fits(&self, contact: &ContactAddr) -> bool {
-        let has = features(contact.params());
+        let has: Vec<CpmFeature> = features(contact.params()).collect();
         let device = instance(contact.params());
         let is = |wanted: &String| device.as_ref().is_some_and(|device| device.eq_ignore_ascii_case(wanted));
         self.features.iter().all(|any_of| any_of.iter().any(|feature| has.contains(feature)))
@@ -51,18 +51,13 @@ pub(super) fn instance(params: &Params) -> Option<String> {
     params.get(INSTANCE).map(|value| value.trim_matches('"').to_owned()).filter(|value| !value.is_empty())
 }
 
-fn features(params: &Params) -> Vec<CpmFeature> {
-    params.get(feature::ICSI_REF).map(feature::decode_list).unwrap_or_default()
+fn features(params: &Params) -> impl Iterator<Item = CpmFeature> {
+    params.get(feature::ICSI_REF).into_iter().flat_map(feature::features_in)
 }
 
 /// Whether a request names a CPM service, so that its user's Participating Function is to see it.
 pub(super) fn is_cpm(request: &Request) -> Result<bool, HeaderError> {
-    let names_one = |accept: &AcceptContact| {
-        accept
-            .params()
-            .get(feature::ICSI_REF)
-            .is_some_and(|named| feature::features_in(named).next().is_some())
-    };
+    let names_one = |accept: &AcceptContact| features(accept.params()).next().is_some();
     let accepted = request.typed_list::<AcceptContact>()?.iter().any(names_one);
     let is_cpm = |urn: &str| CpmService::from_icsi(urn).is_some();
     let asserted = request.typed_list::<PAssertedService>()?.iter().any(|service| is_cpm(service.as_str()));

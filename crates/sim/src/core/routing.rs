@@ -72,7 +72,7 @@ impl SipIpCore {
         };
         let way = match tagged {
             Err(error) => Err(bad_request(error)),
-            Ok(_) => self.way((trusted, in_dialog), sender, request.clone(), own.as_ref()),
+            Ok(_) => self.way(trusted, in_dialog, sender, request.clone(), own.as_ref()),
         };
         match way {
             Err(status) => Self::refuse(now, id, &request, status, ports),
@@ -102,7 +102,8 @@ impl SipIpCore {
 
     fn way(
         &self,
-        (trusted, in_dialog): (bool, bool),
+        trusted: bool,
+        in_dialog: bool,
         sender: Option<usize>,
         mut request: Request,
         own: Option<&SipUri>,

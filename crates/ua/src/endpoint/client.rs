@@ -1,4 +1,7 @@
-//! Client transactions: sending, matching responses (RFC 3261 §17.1.3), CANCEL (§9.1), giving up, the next target.
+//! Client transactions: sending, matching responses (RFC 3261 §17.1.3), CANCEL (§9.1). What becomes of an attempt that came to
+//! nothing is in `client/elsewhere.rs`.
+
+mod elsewhere;
 
 use super::Endpoint;
 use super::fingerprint::{Fingerprint, fingerprint};
@@ -510,80 +513,6 @@ impl Endpoint {
                 self.tidy_client(id);
             }
         }
-    }
-
-    /// The flow of an attempt is gone.
-    pub(super) fn client_flow_gone(&mut self, now: Now, id: TransactionId) {
-        let (invite, other) =
-            (invite_client::Event::TransportError, non_invite_client::Event::TransportError);
-        if self.step_client(now, id, invite, other).failed.is_some() {
-            self.attempt_failed(now, id, TransactionFailure::Transport);
-        } else {
-            self.tidy_client(id);
-        }
-    }
-
-    /// No flow could be had, and no target is left.
-    pub(super) fn client_unsendable(&mut self, now: Now, id: TransactionId) {
-        self.client_failed(now, id, TransactionFailure::Transport);
-    }
-
-    /// One attempt came to nothing: the next target is tried when the far side never said anything (RFC 3263 §4.3).
-    fn attempt_failed(&mut self, now: Now, id: TransactionId, why: TransactionFailure) {
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        if client.provisional || client.cancel != Cancel::No || client.targets.is_empty() {
-            return self.client_failed(now, id, why);
-        }
-        if let Some(attempt) = client.attempt.take() {
-            self.by_branch.remove(attempt.key);
-        }
-        self.go_elsewhere(now, id);
-    }
-
-    /// The target answered 503: its transaction ends by itself, with nobody to tell, while the next target is tried
-    /// (RFC 3263 §4.3).
-    fn leave_target(&mut self, now: Now, id: TransactionId) {
-        self.shed_attempt(id);
-        self.go_elsewhere(now, id);
-    }
-
-    /// The attempt of a transaction becomes one of its own that absorbs copies of its final response; says its flow.
-    fn shed_attempt(&mut self, id: TransactionId) -> Option<FlowId> {
-        let rest = TransactionId(self.next_id());
-        let client = self.clients.get_mut(&id)?;
-        let (attempt, method) = (client.attempt.take()?, client.method.clone());
-        let flow = attempt.flow;
-        self.by_branch.insert(attempt.key, rest);
-        self.clients.insert(rest, Box::new(Client::remainder(method, attempt)));
-        self.schedule_client(rest);
-        self.tidy_client(rest);
-        Some(flow)
-    }
-
-    /// Tries the next target as a new transaction with a branch of its own.
-    fn go_elsewhere(&mut self, now: Now, id: TransactionId) {
-        let patience = self.config.timers.patience();
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        if let Some(request) = client.request.as_mut() {
-            request.headers_mut().pop_first_value(&HeaderName::Via);
-        }
-        client.provisional = false;
-        client.timer_c = None;
-        client.wait_until = Some(now.mono.plus(patience));
-        self.schedule_client(id);
-        self.metrics.count("ua.next_target");
-        self.next_target(now, Departure::Client(id));
-    }
-
-    /// The transaction ends without a final response.
-    pub(super) fn client_failed(&mut self, now: Now, id: TransactionId, why: TransactionFailure) {
-        let Some(client) = self.clients.get(&id) else { return };
-        let user = client.user;
-        if client.waits() {
-            self.metrics.count("ua.transactions_failed");
-            self.deliver_failure(now, id, user, why);
-        }
-        self.end_client(id);
     }
 
     /// Cancels an INVITE. `false` when there is nothing to be cancelled any more.
