@@ -79,7 +79,7 @@ impl Fragment {
         if let Some(fault) = read.fault {
             return Err(fault);
         }
-        let headers = read.headers;
+        let headers = read.fields.into();
         Ok(Fragment { start, headers, body: octets.slice(body_start..), wire: octets })
     }
 

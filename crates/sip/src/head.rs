@@ -7,7 +7,7 @@ mod sweep;
 
 use crate::error::{ParseError, ParseFailure, ReplyContext, UriError};
 use crate::grammar::parse_u32;
-use crate::headers::Headers;
+use crate::headers::{Fields, Headers};
 use crate::limits::Limits;
 use crate::message::COPIED;
 use crate::method::Method;
@@ -17,6 +17,7 @@ use crate::steps;
 use crate::text::{ByteStr, is_forbidden_control};
 use crate::uri::Uri;
 use bytes::Bytes;
+use cpm_base::LimitExceeded;
 use memchr::memchr;
 
 type Span = (usize, usize);
@@ -28,7 +29,7 @@ pub(crate) struct Head {
     pub(crate) start_line: Span,
     /// The method, even of a Request-Line with a fault.
     method: Option<Method>,
-    pub(crate) headers: Headers,
+    pub(crate) fields: Fields,
     pub(crate) content_length: Option<usize>,
     /// The first fault after the start-line.
     pub(crate) fault: Option<ParseError>,
@@ -42,7 +43,7 @@ pub(crate) enum StartLine {
 impl Head {
     /// The failure to parse, with what can be said of the request.
     pub(crate) fn failure(self, error: ParseError) -> ParseFailure {
-        let headers = self.headers.subset(COPIED);
+        let headers = Headers::from(self.fields).subset(COPIED);
         let context = self.method.map(|method| ReplyContext::new(method, headers));
         ParseFailure { error, context }
     }
@@ -63,8 +64,7 @@ pub(crate) fn find_end(octets: &[u8], from: usize) -> Option<usize> {
 
 /// Reads the head that begins at `start` and ends before `end`, whatever is wrong with it.
 pub(crate) fn read(source: &Bytes, start: usize, end: usize, limits: &Limits) -> Head {
-    let readable = end.min(start.saturating_add(limits.max_header_bytes));
-    let too_long = limits.max_header_bytes(end.saturating_sub(start)).err();
+    let (readable, too_long) = readable(start, end, limits);
     let octets = source.get(..readable).unwrap_or_default();
     let first_end = line_end(octets, start);
     let line = octets.get(start..first_end).unwrap_or_default();
@@ -81,7 +81,7 @@ pub(crate) fn read(source: &Bytes, start: usize, end: usize, limits: &Limits) ->
         start: start_value,
         start_line: (start, first_end),
         method,
-        headers: Headers::received(source.clone(), *limits),
+        fields: Fields::received(source.clone(), *limits),
         content_length: None,
         fault: too_long.map(ParseError::Limit),
     };
@@ -91,16 +91,25 @@ pub(crate) fn read(source: &Bytes, start: usize, end: usize, limits: &Limits) ->
 
 /// Reads header fields that no start-line stands before, as far as an empty line or the end.
 pub(crate) fn read_fields_alone(source: &Bytes, limits: &Limits) -> Head {
+    let (readable, too_long) = readable(0, source.len(), limits);
     let mut head = Head {
         start: Err(ParseError::NotSip),
         start_line: (0, 0),
         method: None,
-        headers: Headers::received(source.clone(), *limits),
+        fields: Fields::received(source.clone(), *limits),
         content_length: None,
-        fault: limits.max_header_bytes(source.len()).err().map(ParseError::Limit),
+        fault: too_long.map(ParseError::Limit),
     };
-    read_fields(source, (0, source.len().min(limits.max_header_bytes)), limits, &mut head);
+    read_fields(source, (0, readable), limits, &mut head);
     head
+}
+
+/// How far the head between `start` and `end` is read, and what it exceeds by its length: the limit, or what a field can
+/// say of its place.
+pub(crate) fn readable(start: usize, end: usize, limits: &Limits) -> (usize, Option<LimitExceeded>) {
+    let max = limits.max_header_bytes.min(Fields::MAX_SOURCE.saturating_sub(start));
+    let exceeded = LimitExceeded::check("sip.max_header_bytes", end.saturating_sub(start), max).err();
+    (end.min(start.saturating_add(max)), exceeded)
 }
 
 fn read_fields(source: &Bytes, (mut at, end): Span, limits: &Limits, head: &mut Head) {
@@ -119,7 +128,7 @@ fn read_fields(source: &Bytes, (mut at, end): Span, limits: &Limits, head: &mut 
         if let Err(exceeded) = limits
             .max_header_line(line.len())
             .and_then(|()| limits.max_folds(folds))
-            .and_then(|()| limits.max_headers(head.headers.len().saturating_add(1)))
+            .and_then(|()| limits.max_headers(head.fields.len().saturating_add(1)))
         {
             head.note(exceeded.into());
             if exceeded.limit == "sip.max_headers" {
@@ -132,7 +141,7 @@ fn read_fields(source: &Bytes, (mut at, end): Span, limits: &Limits, head: &mut 
                 let name = octets.get(name_span.0..name_span.1).unwrap_or_default();
                 let Some(known) = HeaderName::known(name) else {
                     match HeaderName::other(source.slice(name_span.0..name_span.1)) {
-                        Some(name) => head.headers.push_other(name, span, value),
+                        Some(name) => head.fields.push_other(name, span, value),
                         None => head.note(ParseError::HeaderLine("the name is not a token")),
                     }
                     continue;
@@ -141,7 +150,7 @@ fn read_fields(source: &Bytes, (mut at, end): Span, limits: &Limits, head: &mut 
                     lengths = lengths.saturating_add(1);
                     note_content_length(octets.get(value.0..value.1), lengths, head);
                 }
-                head.headers.push_received(known.place(), span, value);
+                head.fields.push_received(known.place(), span, value);
             }
             Err(fault) => head.note(fault),
         }

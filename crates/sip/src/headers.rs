@@ -1,5 +1,6 @@
 //! The header fields of a message: an ordered list that gives back what was received and changes only what is edited.
 
+mod fields;
 mod reading;
 mod sound;
 mod values;
@@ -8,104 +9,23 @@ use crate::error::HeaderError;
 use crate::grammar::{split_list, unfold};
 use crate::limits::Limits;
 use crate::name::{HeaderName, Occurrence};
-use crate::text::{HeaderText, holds_control};
+use crate::text::HeaderText;
 use crate::typed::TypedHeader;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use bytes::Bytes;
-use sound::Sound;
+use fields::Field;
+pub(crate) use fields::Fields;
 
 /// The header fields of a message, in order.
 ///
 /// Received fields stay the octets that they were, whatever their spelling, spacing and folding; a field that is
 /// edited is written anew, its neighbours are not touched.
-#[derive(Debug)]
-pub struct Headers {
-    source: Bytes,
-    fields: Vec<Field>,
-    limits: Limits,
-}
-
-/// Fields that an edit usually adds: there is room for them at once.
-const ROOM: usize = 4;
-
-impl Clone for Headers {
-    fn clone(&self) -> Self {
-        let mut fields = Vec::with_capacity(self.fields.len().saturating_add(ROOM));
-        fields.extend_from_slice(&self.fields);
-        Headers { source: self.source.clone(), fields, limits: self.limits }
-    }
-}
-
-type Span = (usize, usize);
-
-/// One field: numbers alone for nearly all received ones, so that the parser writes it from registers to its place. The
-/// spans are inside the line of `own`, or else inside the octets of the message; `value` is the value without white space
-/// around it.
-#[derive(Debug, Clone)]
-struct Field {
-    /// Where the name stands in the table; beyond it when `own` has the name.
-    place: u8,
-    sound: Sound,
-    line: Span,
-    value: Span,
-    own: Option<Arc<Own>>,
-}
-
-/// What a field does not take from the table and from the octets of the message. Never edited, so that copies share it.
-#[derive(Debug)]
-struct Own {
-    /// A name that the table does not know.
-    name: Option<HeaderName>,
-    line: Line,
-}
-
-/// Where the line of a field is.
-#[derive(Debug, Clone)]
-enum Line {
-    /// In the octets of the message.
-    Received,
-    /// In those of another message.
-    Shared(Bytes),
-    /// Written here.
-    Made(Vec<u8>),
-}
-
-impl Field {
-    fn own_name(&self) -> Option<&HeaderName> {
-        self.own.as_ref().and_then(|own| own.name.as_ref())
-    }
-
-    fn name(&self) -> &HeaderName {
-        let known = HeaderName::KNOWN.get(usize::from(self.place));
-        known.or_else(|| self.own_name()).unwrap_or(&HeaderName::Via)
-    }
-
-    /// Whether it has this name, whose place in the table is this one.
-    #[inline]
-    fn has(&self, name: &HeaderName, place: u8) -> bool {
-        self.place == place && (place != HeaderName::NOT_KNOWN || self.own_name() == Some(name))
-    }
-
-    #[inline]
-    fn has_name(&self, name: &HeaderName) -> bool {
-        self.has(name, name.place())
-    }
-
-    /// Its line is in the octets of the message that it was received with.
-    fn is_received(&self) -> bool {
-        self.own.as_ref().is_none_or(|own| matches!(own.line, Line::Received))
-    }
-
-    /// A line that was written here, in place of another one or as a new field.
-    fn made(place: u8, name: Option<HeaderName>, line: Vec<u8>, value: Span) -> Field {
-        let whole = (0, line.len());
-        let own = Own { name, line: Line::Made(line) };
-        Field { place, sound: Sound::default(), line: whole, value, own: Some(Arc::new(own)) }
-    }
-}
+///
+/// A clone shares all of it; an edit copies the list of fields, not their octets, when it is shared.
+#[derive(Debug, Clone, Default)]
+pub struct Headers(Arc<Fields>);
 
 /// The value of one header field, as received or as it will be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,12 +61,6 @@ impl<'a> HeaderValue<'a> {
     }
 }
 
-impl Default for Headers {
-    fn default() -> Self {
-        Headers { source: Bytes::new(), fields: Vec::new(), limits: Limits::DEFAULT }
-    }
-}
-
 impl Headers {
     /// No header fields.
     #[must_use]
@@ -154,65 +68,32 @@ impl Headers {
         Headers::default()
     }
 
-    /// For the parser: fields inside `source`.
-    pub(crate) fn received(source: Bytes, limits: Limits) -> Headers {
-        // Room for the usual number of fields at once, and for edits; no more than the octets can hold.
-        let room = (source.len() / 64).clamp(8, 32).saturating_add(ROOM);
-        Headers { source, fields: Vec::with_capacity(room), limits }
-    }
-
-    /// For the parser: one more field. The spans are inside the source.
-    #[inline]
-    pub(crate) fn push_received(&mut self, place: u8, line: Span, value: Span) {
-        self.fields.push(Field { place, sound: Sound::default(), line, value, own: None });
-    }
-
-    /// For the parser: one more field of a name outside of the table.
-    pub(crate) fn push_other(&mut self, other: HeaderName, line: Span, value: Span) {
-        self.push_received(HeaderName::NOT_KNOWN, line, value);
-        if let Some(field) = self.fields.last_mut() {
-            field.own = Some(Arc::new(Own { name: Some(other), line: Line::Received }));
-        }
+    /// The fields to be edited: a copy of those that are shared.
+    fn edit(&mut self) -> &mut Fields {
+        Arc::make_mut(&mut self.0)
     }
 
     /// The limits that typed values are read within.
     #[must_use]
-    pub const fn limits(&self) -> &Limits {
-        &self.limits
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// How many fields there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.fields.len()
+        self.0.list.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
-    }
-
-    #[inline]
-    fn octets_of<'a>(&'a self, field: &'a Field) -> &'a [u8] {
-        match field.own.as_ref().map(|own| &own.line) {
-            None | Some(Line::Received) => &self.source,
-            Some(Line::Shared(octets)) => octets,
-            Some(Line::Made(octets)) => octets,
-        }
-    }
-
-    fn line_of<'a>(&'a self, field: &'a Field) -> &'a [u8] {
-        self.octets_of(field).get(field.line.0..field.line.1).unwrap_or_default()
-    }
-
-    fn value_of<'a>(&'a self, field: &'a Field) -> HeaderValue<'a> {
-        HeaderValue(self.octets_of(field).get(field.value.0..field.value.1).unwrap_or_default())
+        self.0.list.is_empty()
     }
 
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, HeaderValue<'_>)> + '_ {
-        self.fields.iter().map(|field| (field.name(), self.value_of(field)))
+        self.0.list.iter().map(|field| (field.name(), self.0.value_of(field)))
     }
 
     /// The value of the first field of this name.
@@ -224,7 +105,7 @@ impl Headers {
     /// The values of all fields of this name, in order; a list is not split.
     pub fn get_all<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = HeaderValue<'a>> + use<'a> {
         let (name, place) = (name.clone(), name.place());
-        self.fields.iter().filter(move |f| f.has(&name, place)).map(|f| self.value_of(f))
+        self.0.list.iter().filter(move |f| f.has(&name, place)).map(|f| self.0.value_of(f))
     }
 
     /// Like [`Headers::get_all`], for a name that outlives the walk.
@@ -233,20 +114,20 @@ impl Headers {
         name: &'n HeaderName,
     ) -> impl Iterator<Item = HeaderValue<'a>> + use<'a, 'n> {
         let place = name.place();
-        self.fields.iter().filter(move |f| f.has(name, place)).map(|f| self.value_of(f))
+        self.0.list.iter().filter(move |f| f.has(name, place)).map(|f| self.0.value_of(f))
     }
 
     /// Whether there is a field of this name.
     #[must_use]
     pub fn contains(&self, name: &HeaderName) -> bool {
-        self.position(name).is_some()
+        self.0.position(name).is_some()
     }
 
     /// How many fields of this name there are.
     #[must_use]
     pub fn count(&self, name: &HeaderName) -> usize {
         let place = name.place();
-        self.fields.iter().filter(|f| f.has(name, place)).count()
+        self.0.list.iter().filter(|f| f.has(name, place)).count()
     }
 
     /// The typed value of a field: of the only one, or of a list its first value.
@@ -269,7 +150,7 @@ impl Headers {
                 _ => Some(&*text),
             };
             let first = first.unwrap_or_default().trim_matches([' ', '\t']);
-            return H::read(first, &self.limits).map(Some);
+            return H::read(first, &self.0.limits).map(Some);
         }
         Ok(None)
     }
@@ -285,7 +166,7 @@ impl Headers {
             let text = text_of::<H>(value)?;
             if H::NAME.occurrence() != Occurrence::List {
                 self.check_count(&name, list.len())?;
-                list.push(H::read(&text, &self.limits)?);
+                list.push(H::read(&text, &self.0.limits)?);
                 continue;
             }
             if text.is_empty() && H::EMPTY_LIST {
@@ -294,7 +175,7 @@ impl Headers {
             for (start, end) in split_list(&text) {
                 self.check_count(&name, list.len())?;
                 let value = text.get(start..end).unwrap_or_default();
-                let value = H::read(value.trim_matches([' ', '\t']), &self.limits)?;
+                let value = H::read(value.trim_matches([' ', '\t']), &self.0.limits)?;
                 if list.is_empty() {
                     // Nearly all lists are of one or two values.
                     list.reserve_exact(2);
@@ -309,23 +190,23 @@ impl Headers {
     pub(crate) fn check_count(&self, name: &HeaderName, present: usize) -> Result<(), HeaderError> {
         let wanted = present.saturating_add(1);
         match name {
-            HeaderName::Via => self.limits.max_via(wanted),
+            HeaderName::Via => self.0.limits.max_via(wanted),
             HeaderName::Route | HeaderName::RecordRoute | HeaderName::Path | HeaderName::ServiceRoute => {
-                self.limits.max_routes(wanted)
+                self.0.limits.max_routes(wanted)
             }
-            _ => self.limits.max_list_values(wanted),
+            _ => self.0.limits.max_list_values(wanted),
         }
         .map_err(|exceeded| HeaderError::Limit { header: name.label(), exceeded })
     }
 
     /// Adds a field after all others.
     pub fn push(&mut self, name: HeaderName, value: HeaderText) {
-        self.fields.push(Field::new(name, value.as_str()));
+        self.edit().list.push(Field::new(name, value.as_str()));
     }
 
     /// Adds a field with a typed value after all others.
     pub fn push_typed<H: TypedHeader>(&mut self, value: &H) {
-        self.fields.push(Field::typed(value));
+        self.edit().list.push(Field::typed(value));
     }
 
     /// Adds a field above the first of its name; above all others when there is none.
@@ -334,18 +215,13 @@ impl Headers {
     }
 
     fn put_above(&mut self, field: Field) {
-        let at = self.position(field.name()).unwrap_or(0);
-        self.fields.insert(at, field);
+        let at = self.0.position(field.name()).unwrap_or(0);
+        self.edit().list.insert(at, field);
     }
 
     /// Adds a field with a typed value above the first of its name; above all others when there is none.
     pub fn prepend_typed<H: TypedHeader>(&mut self, value: &H) {
         self.put_above(Field::typed(value));
-    }
-
-    fn position(&self, name: &HeaderName) -> Option<usize> {
-        let place = name.place();
-        self.fields.iter().position(|f| f.has(name, place))
     }
 
     /// Replaces all fields of this name by one in place of the first; adds one at the end when there is none.
@@ -355,13 +231,14 @@ impl Headers {
 
     fn put_in_place(&mut self, field: Field) {
         let (name, place) = (field.name().clone(), field.place);
-        let Some(at) = self.position(&name) else { return self.fields.push(field) };
-        if let Some(first) = self.fields.get_mut(at) {
+        let Some(at) = self.0.position(&name) else { return self.edit().list.push(field) };
+        let list = &mut self.edit().list;
+        if let Some(first) = list.get_mut(at) {
             *first = field;
         }
         let mut number = 0usize;
-        if self.fields.iter().skip(at.saturating_add(1)).any(|f| f.has(&name, place)) {
-            self.fields.retain(|f| {
+        if list.iter().skip(at.saturating_add(1)).any(|f| f.has(&name, place)) {
+            list.retain(|f| {
                 let stays = number <= at || !f.has(&name, place);
                 number = number.saturating_add(1);
                 stays
@@ -392,32 +269,36 @@ impl Headers {
 
     /// Removes all fields of this name in all spellings; says how many there were.
     pub fn remove(&mut self, name: &HeaderName) -> usize {
-        let (before, place) = (self.fields.len(), name.place());
-        self.fields.retain(|f| !f.has(name, place));
-        before.saturating_sub(self.fields.len())
+        if !self.contains(name) {
+            return 0;
+        }
+        let (list, place) = (&mut self.edit().list, name.place());
+        let before = list.len();
+        list.retain(|f| !f.has(name, place));
+        before.saturating_sub(list.len())
     }
 
     /// Removes the topmost value of a list. Octets of the values after it stay as they are; a field that is left without
     /// a value goes. Says whether there was one.
     pub fn pop_first_value(&mut self, name: &HeaderName) -> bool {
-        let Some(at) = self.position(name) else { return false };
-        match self.fields.get(at).and_then(|field| self.after_first_value(field).map(|ends| (field, ends))) {
+        let Some(at) = self.0.position(name) else { return false };
+        match self.0.list.get(at).and_then(|field| self.after_first_value(field).map(|ends| (field, ends))) {
             Some((field, (_, second))) => {
                 let (line, head) = self.with_first_value(field, b"", second);
-                self.rewrite(at, line, head);
+                self.edit().rewrite(at, line, head);
             }
-            None => drop(self.fields.remove(at)),
+            None => drop(self.edit().list.remove(at)),
         }
         true
     }
 
     /// Replaces the topmost value of a list. Octets of the values after it stay as they are. Says whether there was one.
     pub fn replace_first_value(&mut self, name: &HeaderName, value: &HeaderText) -> bool {
-        let Some(at) = self.position(name) else { return false };
-        if let Some(field) = self.fields.get(at) {
+        let Some(at) = self.0.position(name) else { return false };
+        if let Some(field) = self.0.list.get(at) {
             let after = self.after_first_value(field).map_or(usize::MAX, |(first, _)| first);
             let (line, head) = self.with_first_value(field, value.as_str().as_bytes(), after);
-            self.rewrite(at, line, head);
+            self.edit().rewrite(at, line, head);
         }
         true
     }
@@ -430,10 +311,10 @@ impl Headers {
     /// The line of a field up to its value, then `first`, then what the value holds from `after` on; and how long what
     /// stands before the value is.
     fn with_first_value(&self, field: &Field, first: &[u8], after: usize) -> (Vec<u8>, usize) {
-        let old = self.line_of(field);
-        let start = field.value.0.saturating_sub(field.line.0);
+        let old = self.0.line_of(field);
+        let start = self.0.head_of(field);
         let mut line = Vec::with_capacity(old.len().saturating_add(first.len()).saturating_add(2));
-        if field.value.0 == field.value.1 {
+        if self.0.value_of(field).as_bytes().is_empty() {
             // Whatever white space and folds stand there: the value that comes stays on the line of its name.
             line.extend_from_slice(old.split(|octet| *octet == b':').next().unwrap_or_default());
             line.extend_from_slice(b": ");
@@ -452,7 +333,7 @@ impl Headers {
         if field.name().occurrence() != Occurrence::List {
             return None;
         }
-        let value = self.value_of(field).as_bytes();
+        let value = self.0.value_of(field).as_bytes();
         let comma = first_comma(value)?;
         let is_space = |o: &&u8| matches!(o, b' ' | b'\t' | b'\r' | b'\n');
         let before = value.get(..comma)?.iter().rev().take_while(is_space).count();
@@ -460,91 +341,28 @@ impl Headers {
         Some((comma.saturating_sub(before), comma.saturating_add(1).saturating_add(after)))
     }
 
-    /// Puts a line in the place of one that stands there; its value begins at `head`.
-    fn rewrite(&mut self, at: usize, line: Vec<u8>, head: usize) {
-        let end = line.trim_ascii_end().len().max(head);
-        if let Some(field) = self.fields.get_mut(at) {
-            *field = Field::made(field.place, field.own_name().cloned(), line, (head, end));
-        }
-    }
-
     /// A copy of the fields of these names alone, in the order they stand here; octets are shared, not copied.
     #[must_use]
     pub fn subset(&self, names: &[HeaderName]) -> Headers {
-        let fields = self.fields.iter().filter(|f| names.contains(f.name())).cloned().collect();
-        Headers { source: self.source.clone(), fields, limits: self.limits }
+        let list = self.0.list.iter().filter(|f| names.contains(f.name())).cloned().collect();
+        Headers::from(Fields { source: self.0.source.clone(), list, limits: self.0.limits })
     }
 
     /// Adds a copy of all fields of this name of another message, octet for octet, after all others.
     pub fn copy_from(&mut self, other: &Headers, name: &HeaderName) {
-        let place = name.place();
-        for field in other.fields.iter().filter(|f| f.has(name, place)) {
-            if field.is_received() && self.source.is_empty() {
-                // Nothing of its own was received: it begins to share what the other was.
-                self.source = other.source.clone();
-            }
-            if !field.is_received() || self.shares_source_of(other) {
-                // Other limits may count there.
-                self.fields.push(Field { sound: Sound::default(), ..field.clone() });
-            } else if other.source.get(field.line.0..field.line.1).is_some() {
-                let moved = |at: usize| at.saturating_sub(field.line.0);
-                let line = Line::Shared(other.source.slice(field.line.0..field.line.1));
-                self.fields.push(Field {
-                    place: field.place,
-                    sound: Sound::default(),
-                    line: (0, moved(field.line.1)),
-                    value: (moved(field.value.0), moved(field.value.1)),
-                    own: Some(Arc::new(Own { name: field.own_name().cloned(), line })),
-                });
-            }
-        }
-    }
-
-    /// Whether the octets of both are the same ones in memory.
-    fn shares_source_of(&self, other: &Headers) -> bool {
-        core::ptr::eq(self.source.as_ref(), other.source.as_ref())
+        self.edit().copy_from(&other.0, name);
     }
 
     /// Octets that [`Headers::write`] writes.
     pub(crate) fn written_length(&self) -> usize {
-        self.fields.iter().fold(0usize, |sum, field| sum.saturating_add(self.line_of(field).len()))
+        self.0.list.iter().fold(0usize, |sum, field| sum.saturating_add(self.0.line_of(field).len()))
     }
 
     /// Writes all lines, each with its line end.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        for field in &self.fields {
-            out.extend_from_slice(self.line_of(field));
+        for field in &self.0.list {
+            out.extend_from_slice(self.0.line_of(field));
         }
-    }
-}
-
-impl Field {
-    fn new(name: HeaderName, value: &str) -> Field {
-        let long = name.as_str();
-        let start = long.len().saturating_add(2);
-        let end = start.saturating_add(value.len());
-        let mut line = Vec::with_capacity(end.saturating_add(2));
-        for part in [long, ": ", value, "\r\n"] {
-            line.extend_from_slice(part.as_bytes());
-        }
-        let place = name.place();
-        Field::made(place, (place == HeaderName::NOT_KNOWN).then_some(name), line, (start, end))
-    }
-
-    fn typed<H: TypedHeader>(value: &H) -> Field {
-        let mut line = Vec::with_capacity(128);
-        line.extend_from_slice(H::NAME.as_str().as_bytes());
-        line.extend_from_slice(b": ");
-        let start = line.len();
-        value.write(&mut line);
-        let end = line.len();
-        let written = line.get(start..).unwrap_or_default();
-        let plain = written.is_ascii() && !holds_control(written);
-        if !plain || matches!(written, [b' ' | b'\t', ..] | [.., b' ' | b'\t']) {
-            return Field::new(H::NAME, HeaderText::written(written).as_str());
-        }
-        line.extend_from_slice(b"\r\n");
-        Field::made(H::NAME.place(), None, line, (start, end))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{ParseError, ParseFailure};
 use crate::head::{self, Head, StartLine};
-use crate::headers::Headers;
+use crate::headers::Fields;
 use crate::limits::Limits;
 use crate::message::{Message, Received, Request, Response};
 use bytes::Bytes;
@@ -51,8 +51,11 @@ pub(crate) fn parse_frame(bytes: Bytes, head_end: usize, limits: &Limits) -> Res
 /// Reads a message with nothing unusual about it; gives the octets back when there is something.
 #[inline]
 fn plain(bytes: Bytes, start: usize, limits: &Limits) -> Result<Message, Bytes> {
-    let mut headers = Headers::received(bytes.clone(), *limits);
-    let Some(cut) = head::plain::cut(&bytes, start, limits, &mut headers) else { return Err(bytes) };
+    if bytes.len() > Fields::MAX_SOURCE {
+        return Err(bytes);
+    }
+    let mut fields = Fields::received(bytes.clone(), *limits);
+    let Some(cut) = head::plain::cut(&bytes, start, limits, &mut fields) else { return Err(bytes) };
     let present = bytes.len().saturating_sub(cut.end);
     let length = cut.content_length.unwrap_or(present);
     if length > present || length > limits.max_body {
@@ -64,7 +67,7 @@ fn plain(bytes: Bytes, start: usize, limits: &Limits) -> Result<Message, Bytes> 
     let (body, start_line) = (bytes.slice(cut.end..body_end), cut.start_line_end.saturating_sub(start));
     let whole = start == 0 && body_end == bytes.len();
     let wire = if whole { bytes } else { bytes.slice(start..body_end) };
-    Ok(message(begin, Received { body, start_line, wire, headers }))
+    Ok(message(begin, Received { body, start_line, wire, headers: fields.into() }))
 }
 
 #[inline]
@@ -98,7 +101,7 @@ fn finish(
         body: bytes.slice(head_end..body_end),
         start_line: head.start_line.1.saturating_sub(start),
         wire: bytes.slice(start..body_end),
-        headers: head.headers,
+        headers: head.fields.into(),
     };
     Ok(message(start_value, received))
 }

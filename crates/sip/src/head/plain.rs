@@ -5,7 +5,7 @@
 
 use super::{Span, sweep, trim_end, trim_start};
 use crate::grammar::parse_u32;
-use crate::headers::Headers;
+use crate::headers::Fields;
 use crate::limits::Limits;
 use crate::name::HeaderName;
 use crate::steps;
@@ -20,9 +20,9 @@ pub(crate) struct Cut {
     pub(crate) end: usize,
 }
 
-/// Cuts the head that begins at `start`, and puts its fields into `headers`; the start-line is not looked into.
+/// Cuts the head that begins at `start`, and puts its fields into `fields`; the start-line is not looked into.
 #[inline]
-pub(crate) fn cut(source: &Bytes, start: usize, limits: &Limits, headers: &mut Headers) -> Option<Cut> {
+pub(crate) fn cut(source: &Bytes, start: usize, limits: &Limits, fields: &mut Fields) -> Option<Cut> {
     let octets: &[u8] = source;
     let mut ends = sweep::LineEnds::new(octets, start);
     let start_line_end = ends.next()?;
@@ -36,7 +36,7 @@ pub(crate) fn cut(source: &Bytes, start: usize, limits: &Limits, headers: &mut H
             steps::visit(whole);
             return (whole <= limits.max_header_bytes).then_some(Cut { start_line_end, content_length, end });
         }
-        let length = field(source, line, (line_start, end), limits, headers)?;
+        let length = field(source, line, (line_start, end), limits, fields)?;
         if length.is_some() && content_length.is_some() {
             return None;
         }
@@ -52,11 +52,11 @@ fn field(
     line: &[u8],
     span: Span,
     limits: &Limits,
-    headers: &mut Headers,
+    fields: &mut Fields,
 ) -> Option<Option<usize>> {
     let colon = sweep::colon(line)?;
     steps::visit(line.len());
-    if line.len() > limits.max_header_line || headers.len() >= limits.max_headers {
+    if line.len() > limits.max_header_line || fields.len() >= limits.max_headers {
         return None;
     }
     let mut value_start = span.0.wrapping_add(colon).wrapping_add(1);
@@ -76,10 +76,10 @@ fn field(
     let value_span = (value_start, value_end);
     let Some(place) = HeaderName::place_at(source.get(span.0..)?, colon) else {
         let octets = source.slice(span.0..span.0.saturating_add(colon));
-        headers.push_other(HeaderName::other(octets)?, span, value_span);
+        fields.push_other(HeaderName::other(octets)?, span, value_span);
         return Some(None);
     };
-    headers.push_received(place, span, value_span);
+    fields.push_received(place, span, value_span);
     if place == HeaderName::ContentLength.place() {
         let length = parse_u32(value).and_then(|length| usize::try_from(length).ok())?;
         return Some(Some(length));

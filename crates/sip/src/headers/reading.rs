@@ -1,6 +1,7 @@
 //! What of a message a reader of its octets would see otherwise.
 
-use super::{Field, Headers, Line};
+use super::Headers;
+use super::fields::Field;
 use crate::grammar::parse_u32;
 use crate::limits::Limits;
 use crate::message::{Message, Request};
@@ -40,20 +41,20 @@ impl Request {
 
 impl Headers {
     fn reads_back(&self, limits: &Limits, start_line: usize, body: usize) -> bool {
-        if self.limits != *limits || self.fields.len() > limits.max_headers || body > limits.max_body {
+        if self.0.limits != *limits || self.0.list.len() > limits.max_headers || body > limits.max_body {
             return false;
         }
         // The empty line.
         let mut head = start_line.saturating_add(2);
         let mut length = None;
-        for field in &self.fields {
-            let line = field.line.1.saturating_sub(field.line.0);
+        for field in &self.0.list {
+            let line = self.0.line_of(field).len();
             if line > limits.max_header_line || !self.is_trimmed(field) {
                 return false;
             }
             head = head.saturating_add(line);
             if field.place == HeaderName::ContentLength.place() {
-                let announced = parse_u32(self.value_of(field).as_bytes());
+                let announced = parse_u32(self.0.value_of(field).as_bytes());
                 let announced = announced.and_then(|length| usize::try_from(length).ok());
                 if length.is_some() || announced != Some(body) {
                     return false;
@@ -67,9 +68,8 @@ impl Headers {
 
     /// Whether a reader sees this value where we see it: received ones were read, made ones may have white space around them.
     fn is_trimmed(&self, field: &Field) -> bool {
-        let made = field.own.as_ref().is_some_and(|own| matches!(own.line, Line::Made(_)));
         let space = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t' | b'\r' | b'\n'));
-        let value = self.value_of(field).as_bytes();
-        !made || !(space(value.first()) || space(value.last()))
+        let value = self.0.value_of(field).as_bytes();
+        !field.is_made() || !(space(value.first()) || space(value.last()))
     }
 }

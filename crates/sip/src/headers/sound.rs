@@ -1,7 +1,8 @@
 //! Which lines were checked already: a message is validated at every hop that it passes inside of one process, and each of its
 //! lines but those of the last hop was validated at the hop before.
 
-use super::{Field, HeaderValue, Headers};
+use super::fields::Field;
+use super::{HeaderValue, Headers};
 use crate::name::HeaderName;
 use core::sync::atomic::{AtomicU16, Ordering};
 
@@ -29,7 +30,7 @@ impl Sound {
 impl Headers {
     fn fields_of(&self, name: &HeaderName) -> impl Iterator<Item = &Field> {
         let place = name.place();
-        self.fields.iter().filter(move |field| field.has(name, place))
+        self.0.list.iter().filter(move |field| field.has(name, place))
     }
 
     /// How many values the fields of this name hold together, when all are sound. `count` says it of one field, given how many
@@ -44,11 +45,13 @@ impl Headers {
             let known = field.sound.get();
             let sum = match known {
                 Some(known) => before.saturating_add(known),
-                None => before.saturating_add(count(self.value_of(field), before)?),
+                None => before.saturating_add(count(self.0.value_of(field), before)?),
             };
             // The limit is on all of them together, so that it is looked at anew.
             self.check_count(name, sum.saturating_sub(1)).ok()?;
-            field.sound.set(sum.saturating_sub(before));
+            if known.is_none() {
+                field.sound.set(sum.saturating_sub(before));
+            }
             before = sum;
         }
         Some(before)
@@ -59,7 +62,7 @@ impl Headers {
         let mut fields = self.fields_of(name);
         let (Some(field), None) = (fields.next(), fields.next()) else { return false };
         if field.sound.get().is_none() {
-            if !sound(self.value_of(field)) {
+            if !sound(self.0.value_of(field)) {
                 return false;
             }
             field.sound.set(1);

@@ -497,3 +497,36 @@ proptest! {
         }
     }
 }
+
+/// A clone shares what it was made of; what is edited in one of both is not seen in the other.
+#[test]
+fn clones_share_until_they_are_edited() {
+    let message = parsed("Via: SIP/2.0/UDP a, SIP/2.0/UDP b\r\nSubject: x\r\nX-Own: y\r\n");
+    let allocated = allocation_counter::measure(|| drop(message.headers().clone())).count_total;
+    assert_eq!(allocated, 0);
+    let text = || HeaderText::new("z").unwrap();
+    type Edit = fn(&mut Headers, HeaderText) -> bool;
+    let edits: [Edit; 9] = [
+        |h, text| (h.push(HeaderName::Subject, text), true).1,
+        |h, text| (h.prepend(HeaderName::Subject, text), true).1,
+        |h, text| (h.replace(HeaderName::Subject, text), true).1,
+        |h, _| h.remove(&HeaderName::Subject) == 1,
+        |h, _| h.pop_first_value(&HeaderName::Via),
+        |h, text| h.replace_first_value(&HeaderName::Via, &text),
+        |h, text| h.replace_value(&HeaderName::Via, 1, &text),
+        |h, _| h.remove_value(&HeaderName::Via, 1),
+        |h, _| (h.copy_from(&h.clone(), &HeaderName::Subject), true).1,
+    ];
+    let written = |headers: &Headers| {
+        let mut lines = Vec::new();
+        headers.write(&mut lines);
+        lines
+    };
+    let before = written(message.headers());
+    for edit in edits {
+        let mut clone = message.headers().clone();
+        assert!(edit(&mut clone, text()));
+        assert_ne!(written(&clone), before);
+        assert_eq!(written(message.headers()), before);
+    }
+}

@@ -32,27 +32,27 @@ impl Headers {
         let Some(at) = self.value_at(name, index) else { return false };
         match at.with_comma {
             Some(span) => self.splice(&at, span, b""),
-            None => drop(self.fields.remove(at.field)),
+            None => drop(self.edit().list.remove(at.field)),
         }
         true
     }
 
     fn splice(&mut self, at: &ValueAt, (from, to): (usize, usize), fresh: &[u8]) {
-        let Some(field) = self.fields.get(at.field) else { return };
-        let head = field.value.0.saturating_sub(field.line.0);
-        let old = self.line_of(field);
+        let Some(field) = self.0.list.get(at.field) else { return };
+        let head = self.0.head_of(field);
+        let old = self.0.line_of(field);
         let mut line = Vec::with_capacity(old.len().saturating_add(fresh.len()));
         for part in [old.get(..from), Some(fresh), old.get(to..)] {
             line.extend_from_slice(part.unwrap_or_default());
         }
-        self.rewrite(at.field, line, head);
+        self.edit().rewrite(at.field, line, head);
     }
 
     fn value_at(&self, name: &HeaderName, index: usize) -> Option<ValueAt> {
         let mut before = 0usize;
-        for (number, field) in self.fields.iter().enumerate().filter(|(_, field)| field.has_name(name)) {
-            let value = self.value_of(field).as_bytes();
-            let start = field.value.0.saturating_sub(field.line.0);
+        for (number, field) in self.0.list.iter().enumerate().filter(|(_, field)| field.has_name(name)) {
+            let value = self.0.value_of(field).as_bytes();
+            let start = self.0.head_of(field);
             let wanted = index.saturating_sub(before);
             // Of a value that is no text, and of a name that makes no lists, nothing is split.
             let spans: Vec<(usize, usize)> = match core::str::from_utf8(value) {

@@ -380,3 +380,17 @@ proptest! {
         prop_assert_eq!(text, subject.trim_matches([' ', '\t']));
     }
 }
+
+/// Whatever the limits say, no field is read that a span could not say the place of.
+#[test]
+fn heads_end_where_spans_end() {
+    let limits = Limits { max_header_bytes: usize::MAX, ..Limits::default() };
+    let most = usize::try_from(u32::MAX).unwrap();
+    assert_eq!(crate::head::readable(2, most, &limits), (most, None));
+    let (end, exceeded) = crate::head::readable(2, most + 1, &limits);
+    let exceeded = exceeded.unwrap();
+    assert_eq!(
+        (end, exceeded.limit, exceeded.value, exceeded.max),
+        (most, "sip.max_header_bytes", 4_294_967_294, 4_294_967_293)
+    );
+}
