@@ -6,7 +6,7 @@
 mod scan;
 
 use crate::error::{HeaderError, UriError};
-use crate::grammar::{Fault, is_word_octet, parse_u32};
+use crate::grammar::{Fault, is_word_octet, parse_u32, split_list};
 use crate::headers::Headers;
 use crate::limits::Limits;
 use crate::method::Method;
@@ -57,6 +57,36 @@ impl Headers {
         let text = core::str::from_utf8(value.as_bytes())
             .map_err(|_| HeaderError::Malformed { header, what: "not UTF-8" })?;
         V::read(text, self.limits()).map(Some)
+    }
+
+    /// The view of one value of a list, counted from 0 over all fields of its name; those before it are not looked at.
+    ///
+    /// # Errors
+    /// The value is malformed.
+    ///
+    /// ```
+    /// use cpm_sip::*;
+    /// let datagram = "OPTIONS sip:a@b SIP/2.0\r\nRoute: <sip:a;lr>, <sip:b;lr>\r\nRoute: <sip:c;lr>\r\n\r\n";
+    /// let message = parse_datagram(datagram.into(), &Limits::default()).unwrap();
+    /// let at = |index| Ok::<_, HeaderError>(message.headers().view_at::<RouteRef<'_>>(index)?.map(|r| r.uri().as_str()));
+    /// assert_eq!([at(0)?, at(1)?, at(2)?, at(3)?], [Some("sip:a;lr"), Some("sip:b;lr"), Some("sip:c;lr"), None]);
+    /// # Ok::<(), HeaderError>(())
+    /// ```
+    pub fn view_at<'a, V: HeaderView<'a>>(&'a self, index: usize) -> Result<Option<V>, HeaderError> {
+        let name = V::NAME;
+        let mut before = 0usize;
+        for value in self.values_of(&name) {
+            let text = core::str::from_utf8(value.as_bytes())
+                .map_err(|_| HeaderError::Malformed { header: name.label(), what: "not UTF-8" })?;
+            for (start, end) in split_list(text).filter(|_| !text.is_empty()) {
+                if before == index {
+                    let one = text.get(start..end).unwrap_or_default();
+                    return V::read(one.trim_ascii(), self.limits()).map(Some);
+                }
+                before = before.saturating_add(1);
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -200,6 +200,11 @@ impl Flow {
         accepted && !self.aliased && (authenticated || self.trusted())
     }
 
+    /// Whether what leaves on it leaves as messages.
+    pub(crate) fn is_link(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.link)
+    }
+
     pub(crate) fn trusted(&self) -> bool {
         self.info.trust == Trust::Core
     }

@@ -93,6 +93,7 @@ mod identity;
 mod preferences;
 mod raw;
 mod session;
+mod table;
 mod timers;
 mod transaction;
 mod usages;

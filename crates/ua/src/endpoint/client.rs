@@ -1,14 +1,18 @@
 //! Client transactions: sending, matching responses (RFC 3261 §17.1.3), CANCEL (§9.1). What becomes of an attempt that came to
 //! nothing is in `client/elsewhere.rs`.
 
+mod absorbing;
 mod elsewhere;
+
+pub(super) use absorbing::Known;
 
 use super::Endpoint;
 use super::fingerprint::{Fingerprint, fingerprint};
 use super::outgoing::Hop;
+use super::via::{new_branch, own_via};
 use crate::correlation::Correlation;
 use crate::event::{DialogId, InviteId, ProxyId, TransactionFailure, TransactionId};
-use crate::flows::{Departure, Parcel};
+use crate::flows::{Departure, Flow, Parcel};
 use crate::timers::TimerKey;
 use crate::transaction::invite_client::{self, InviteClient};
 use crate::transaction::non_invite_client::{self, NonInviteClient};
@@ -125,15 +129,6 @@ impl Client {
     /// Whether another target may be tried after this one refused service (RFC 3263 §4.3).
     fn may_go_elsewhere(&self) -> bool {
         self.waits() && !self.told && self.cancel == Cancel::No && !self.targets.is_empty()
-    }
-
-    pub(super) fn user(&self) -> User {
-        self.user
-    }
-
-    /// The same, to be edited.
-    pub(super) fn request_mut(&mut self) -> Option<&mut Request> {
-        self.request.as_mut()
     }
 
     /// The flow that the request was sent on last.
@@ -267,27 +262,45 @@ impl Endpoint {
 
     /// A flow is there: the request goes out with a Via of its own.
     pub(super) fn start_attempt(&mut self, now: Now, id: TransactionId, flow: FlowId) {
-        self.dress(id, flow);
-        let branch = self.new_branch(id);
-        let via = self.own_via(flow, &branch);
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        let (Some(via), Some(request)) = (via, client.request.as_mut()) else {
-            return self.stranded(now, Departure::Client(id));
-        };
+        match self.dress(id, flow) {
+            Some(branch) => self.launch(now, id, flow, branch),
+            None => self.stranded(now, Departure::Client(id)),
+        }
+    }
+
+    /// What depends on the flow goes into the request, and out of it; our Via goes on top. Says its branch; `None` when the flow
+    /// is not open.
+    fn dress(&mut self, id: TransactionId, flow: FlowId) -> Option<String> {
+        let known = self.flows.get(flow)?;
+        let client = self.clients.get_mut(&id)?;
+        let request = client.request.as_mut()?;
+        if self.config.identity.enforce {
+            crate::identity::reveal(request.headers_mut(), known.info.trust, &self.config.identity);
+        }
+        let mut mark = None;
+        if let User::Branch(proxy, index) = client.user
+            && let Some(proxy) = self.proxies.get_mut(&proxy)
+        {
+            mark = Some(proxy.loop_mark);
+            proxy.record_path(index, request.headers_mut(), known.info.transport, &self.config.sent_by);
+        }
+        let branch = new_branch(&mut self.random, mark);
+        let via = own_via(&self.config, known, &branch)?;
         request.headers_mut().prepend(HeaderName::Via, via);
-        self.launch(now, id, flow, branch);
+        Some(branch)
     }
 
     /// Sends the request, Via and all, and starts the machine.
     fn launch(&mut self, now: Now, id: TransactionId, flow: FlowId, branch: String) {
         let values = self.config.timers;
-        let (reliable, link) = (self.is_stream(flow), self.is_link(flow));
+        let known = self.flows.get(flow);
+        let (reliable, link) = (known.is_some_and(Flow::reliable), known.is_some_and(Flow::is_link));
         let Some(client) = self.clients.get_mut(&id) else { return };
         let Some(request) = client.request.as_mut() else { return };
         if reliable {
             request.ensure_content_length();
             // The connection is there: the same host over UDP was for want of one.
-            let remote = self.flows.get(flow).map(|known| known.info.peer);
+            let remote = known.map(|known| known.info.peer);
             let spare = |next: &Target| !next.transport.is_stream() && Some(next.remote) == remote;
             if client.targets.front().is_some_and(spare) {
                 client.targets.pop_front();
@@ -311,11 +324,10 @@ impl Endpoint {
             Parcel::Octets(octets) if !reliable => Some(octets.clone()),
             _ => None,
         };
-        let cancel = client.method == Method::Cancel;
-        let key = branch_key(self.hash_key, &branch, cancel);
+        let key = branch_key(self.hash_key, &branch, client.method.as_str());
         client.attempt = Some(Attempt { flow, branch, key, machine, copy, ack: None });
-        self.by_branch.insert(key, id);
-        self.schedule_client(id);
+        self.timers.set(TimerKey::Client(id), client.next_alarm());
+        self.by_branch.insert(key, Known::Live(id));
         self.metrics.count("ua.requests_sent");
         if !self.transmit(flow, sent) {
             self.client_flow_gone(now, id);
@@ -351,10 +363,8 @@ impl Endpoint {
     }
 
     /// The client transaction that a response belongs to.
-    pub(super) fn find_client(&self, branch: &str, cseq: CSeqRef<'_>) -> Option<TransactionId> {
-        let cancel = cseq.is(&Method::Cancel);
-        let id = *self.by_branch.get(branch_key(self.hash_key, branch, cancel))?;
-        cseq.is(&self.clients.get(&id)?.method).then_some(id)
+    pub(super) fn find_client(&self, branch: &str, cseq: CSeqRef<'_>) -> Option<Known> {
+        self.by_branch.get(&branch_key(self.hash_key, branch, cseq.method())).copied()
     }
 
     /// A response for this transaction came.
@@ -452,12 +462,21 @@ impl Endpoint {
         effects
     }
 
-    /// Forgets the transaction when its machine is done.
+    /// Forgets the transaction when its machine is done; when that only absorbs copies, all but what they are known by.
     fn tidy_client(&mut self, id: TransactionId) {
-        let done =
-            self.clients.get(&id).and_then(|c| c.attempt.as_ref()).is_some_and(|a| a.machine.terminated());
-        if done {
-            self.end_client(id);
+        let attempt = self.clients.get(&id).and_then(|client| client.attempt.as_ref());
+        let Some(Attempt { machine, key, .. }) = attempt else { return };
+        let key = *key;
+        match machine {
+            Machine::NonInvite(machine) if machine.state() == non_invite_client::State::Completed => {
+                let until = machine.alarms().end;
+                self.end_client(id);
+                if let Some(until) = until {
+                    self.absorb(key, until);
+                }
+            }
+            machine if machine.terminated() => self.end_client(id),
+            _ => {}
         }
     }
 
@@ -465,7 +484,7 @@ impl Endpoint {
         self.timers.set(TimerKey::Client(id), None);
         let Some(client) = self.clients.remove(&id) else { return };
         if let Some(attempt) = client.attempt {
-            self.by_branch.remove(attempt.key);
+            self.by_branch.remove(&attempt.key);
         }
         match client.user {
             User::Invite(invite) => self.invite_over(invite, id),
@@ -556,9 +575,9 @@ impl Endpoint {
     }
 }
 
-/// What a client transaction is found by: CANCEL shares the branch of its INVITE, so it is told apart.
-fn branch_key(key: u64, branch: &str, cancel: bool) -> Fingerprint {
-    fingerprint(key, &[branch.as_bytes(), &[u8::from(cancel)]])
+/// What a client transaction is found by (RFC 3261 §17.1.3).
+fn branch_key(key: u64, branch: &str, method: &str) -> Fingerprint {
+    fingerprint(key, &[branch.as_bytes(), method.as_bytes()])
 }
 
 /// A CANCEL or ACK that travels like an INVITE: same Request-URI, topmost Via, From, Call-ID, CSeq number and Route; To as

@@ -5,6 +5,7 @@ use super::Endpoint;
 use super::fingerprint::Fingerprint;
 use super::via::ReplyTo;
 use crate::event::RequestId;
+use crate::table::less_room;
 use crate::timers::TimerKey;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -73,14 +74,11 @@ impl AllDone {
 
     /// Forgets the oldest; after a rush, its room is given back.
     fn pop(&mut self) -> Option<Done> {
-        /// Room that is always kept.
-        const ROOM: usize = 1024;
         let done = self.kept.pop_front()?;
         self.first = self.first.wrapping_add(1);
         self.octets = self.octets.saturating_sub(done.cost());
-        let (len, room) = (self.kept.len(), self.kept.capacity());
-        if room > ROOM && len.saturating_mul(8) < room {
-            self.kept.shrink_to(len.saturating_mul(2));
+        if let Some(room) = less_room(self.kept.len(), self.kept.capacity()) {
+            self.kept.shrink_to(room);
         }
         Some(done)
     }
@@ -126,9 +124,9 @@ impl Endpoint {
 
     fn forget_done(&mut self) {
         let Some(done) = self.done.pop() else { return };
-        self.by_key.remove(done.key);
+        self.by_key.remove(&done.key);
         if let Some(merge) = done.merge {
-            self.merges.remove(merge);
+            self.merges.remove(&merge);
         }
     }
 

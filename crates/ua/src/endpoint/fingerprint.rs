@@ -2,7 +2,7 @@
 //!
 //! SipHash-2-4 with a result of 128 bits: who does not know the key cannot make two texts meet, and by chance they do not.
 
-use core::hash::{BuildHasherDefault, Hasher};
+use crate::table::Table;
 
 /// The keyed hash of some texts.
 pub(super) type Fingerprint = u128;
@@ -91,60 +91,8 @@ impl Hash {
     }
 }
 
-/// What is found by a fingerprint. The hash is keyed already: half of it serves as it is.
-#[derive(Debug)]
-pub(super) struct Index<V>(hashbrown::HashMap<Fingerprint, V, BuildHasherDefault<Half>>);
-
-impl<V> Default for Index<V> {
-    fn default() -> Self {
-        Index(hashbrown::HashMap::default())
-    }
-}
-
-impl<V> Index<V> {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn get(&self, key: Fingerprint) -> Option<&V> {
-        self.0.get(&key)
-    }
-
-    pub(super) fn insert(&mut self, key: Fingerprint, value: V) {
-        self.0.insert(key, value);
-    }
-
-    /// Removes one; after a rush, its room is given back.
-    pub(super) fn remove(&mut self, key: Fingerprint) {
-        /// Room that is always kept.
-        const ROOM: usize = 1024;
-        self.0.remove(&key);
-        let (len, room) = (self.0.len(), self.0.capacity());
-        if room > ROOM && len.saturating_mul(8) < room {
-            self.0.shrink_to(len.saturating_mul(2));
-        }
-    }
-}
-
-/// Half of a fingerprint.
-#[derive(Debug, Default)]
-pub(super) struct Half(u64);
-
-impl Hasher for Half {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        for (half, octet) in octets.iter().enumerate().take(8) {
-            self.0 |= u64::from(*octet).rotate_left(u32::try_from(half).unwrap_or(0).wrapping_mul(8));
-        }
-    }
-
-    fn write_u128(&mut self, fingerprint: u128) {
-        self.0 = u64::try_from(fingerprint & u128::from(u64::MAX)).unwrap_or(0);
-    }
-}
+/// What is found by a fingerprint.
+pub(super) type Index<V> = Table<Fingerprint, V>;
 
 #[cfg(test)]
 mod tests {
@@ -162,17 +110,6 @@ mod tests {
                 assert!(seen.insert(fingerprint(7, &parts)), "{cut} {end}");
             }
         }
-    }
-
-    /// After a rush, an index gives its room back.
-    #[test]
-    fn room_is_given_back() {
-        let mut index = Index::default();
-        let key = |n: u64| fingerprint(1, &[&n.to_be_bytes()]);
-        (0..100_000).for_each(|n| index.insert(key(n), n));
-        assert!((0..100_000).all(|n| index.get(key(n)) == Some(&n)));
-        (0..100_000).for_each(|n| index.remove(key(n)));
-        assert!(index.is_empty() && index.0.capacity() <= 2048);
     }
 
     /// Threat A19: every octet, where a text ends, and the key decide; nothing of the texts shows.

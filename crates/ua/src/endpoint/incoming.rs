@@ -1,6 +1,7 @@
 //! From a message to where it belongs: faults, validation, matching (RFC 3261 §8.2, §16.3, §17.1.3, §17.2.3, §18.1.2).
 
 use super::Endpoint;
+use super::client::Known;
 use super::server::Owner;
 use super::via::Head;
 use crate::config::Config;
@@ -168,10 +169,11 @@ impl Endpoint {
         if self.config.identity.enforce {
             crate::identity::believe(response.headers_mut(), self.trust_of(Some(flow)));
         }
-        let found = cpm_sip::read_response(&response)
+        let known = cpm_sip::read_response(&response)
             .and_then(|(via, cseq)| self.find_client(via.branch()?.as_ref(), cseq));
-        match found {
-            Some(id) => {
+        match known {
+            Some(Known::Absorbing) => self.metrics.count("ua.retransmissions_absorbed"),
+            Some(Known::Live(id)) => {
                 if self.config.keep_alive.is_some()
                     && let Ok(Some(via)) = response.typed::<Via>()
                 {
@@ -180,7 +182,7 @@ impl Endpoint {
                 self.client_response(now, id, response)
             }
             // RFC 6026 §7.2: a stray response is passed on to nobody; the function may look at it.
-            _ => {
+            None => {
                 self.fault("ua.stray_responses", Fault::StrayResponse { flow });
                 self.event(Event::StrayResponse { flow, response });
             }

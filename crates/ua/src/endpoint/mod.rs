@@ -13,6 +13,7 @@ mod incoming;
 mod lease;
 mod logins;
 mod notifiers;
+mod onward;
 mod outcomes;
 mod outgoing;
 mod overlap;
@@ -42,12 +43,13 @@ use crate::config::{Config, ConfigError};
 use crate::correlation::Correlation;
 use crate::event::{Action, DialogId, Event, Fault, InviteId, ProxyId, RequestId, ResolveId, TransactionId};
 use crate::flows::{Flow, Flows, OutQueue};
+use crate::table::Table;
 use crate::timers::{TimerKey, Timers};
 use actions::Actions;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use client::Client;
+use client::{Client, Known};
 use core::net::{IpAddr, SocketAddr};
 use cpm_base::{
     CloseReason, FlowId, FlowInfo, Instant, Metrics, Now, OpenError, OpenId, Random, Target, Transport, Trust,
@@ -55,7 +57,7 @@ use cpm_base::{
 use cpm_sip::{Frame, Message, RequestPolicy};
 use dialogs::{Dialog, DialogKey};
 use done::{AllDone, Found};
-use fingerprint::Index;
+use fingerprint::{Fingerprint, Index};
 pub use lease::UsageFailure;
 pub use logins::Login;
 pub use notifiers::{Acceptance, NotifierEnd, NotifierEvent, Termination};
@@ -95,9 +97,11 @@ pub struct Endpoint {
     /// Flows to be closed as soon as the current input is done with.
     doomed: Vec<(FlowId, CloseReason)>,
     resolving: BTreeMap<ResolveId, Resolving>,
-    clients: BTreeMap<TransactionId, Box<Client>>,
-    /// Client transactions by branch; CANCEL shares the branch of its INVITE, so it is told apart.
-    by_branch: Index<TransactionId>,
+    clients: Table<TransactionId, Box<Client>>,
+    /// Client transactions by branch and method: CANCEL shares the branch of its INVITE.
+    by_branch: Index<Known>,
+    /// Those that wait for copies alone, in the order in which they end.
+    absorbing: VecDeque<(Instant, Fingerprint)>,
     servers: BTreeMap<RequestId, Box<Server>>,
     done: AllDone,
     by_key: Index<Found>,
@@ -110,7 +114,7 @@ pub struct Endpoint {
     invites: BTreeMap<InviteId, Invite>,
     dialogs: BTreeMap<DialogId, Dialog>,
     dialog_keys: BTreeMap<DialogKey, DialogId>,
-    proxies: BTreeMap<ProxyId, Proxy>,
+    proxies: Table<ProxyId, Proxy>,
     usages: usage_table::Usages,
     bridging: bridge::Bridging,
 }
@@ -138,8 +142,9 @@ impl Endpoint {
             draining: None,
             doomed: Vec::new(),
             resolving: BTreeMap::new(),
-            clients: BTreeMap::new(),
+            clients: Table::default(),
             by_branch: Index::default(),
+            absorbing: VecDeque::new(),
             servers: BTreeMap::new(),
             done: AllDone::default(),
             by_key: Index::default(),
@@ -151,7 +156,7 @@ impl Endpoint {
             invites: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             dialog_keys: BTreeMap::new(),
-            proxies: BTreeMap::new(),
+            proxies: Table::default(),
             usages: usage_table::Usages::default(),
             bridging: bridge::Bridging::default(),
         })
@@ -215,6 +220,7 @@ impl Endpoint {
     fn nothing_moves(&self) -> bool {
         self.clients.is_empty()
             && self.by_branch.is_empty()
+            && self.absorbing.is_empty()
             && self.servers.is_empty()
             && self.done.is_empty()
             && self.by_key.is_empty()
@@ -386,6 +392,7 @@ impl Endpoint {
             match key {
                 TimerKey::Client(id) => self.client_timeout(now, id),
                 TimerKey::Done => self.done_timeout(now),
+                TimerKey::Absorbing => self.absorbing_timeout(now),
                 TimerKey::Server(id) => self.server_timeout(now, id),
                 TimerKey::Dialog(id) => self.dialog_timeout(now, id),
                 TimerKey::Proxy(id) => self.proxy_timeout(now, id),

@@ -1,14 +1,16 @@
 //! From a message to a flow: where it goes (RFC 3261 §8.1.2, §18.1.1), resolving names, opening flows, the next target.
 
 use super::Endpoint;
+use super::via::own_via;
 use crate::config::NextHop;
 use crate::error::Refusal;
-use crate::event::{Action, Destination, Event, Fault, NameQuery, RequestId, ResolveId};
+use crate::event::{Action, Destination, Event, Fault, NameQuery, RequestId, ResolveId, TransactionId};
 use crate::flows::{Departure, Flow, Parcel};
 use crate::timers::TimerKey;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use cpm_base::{CloseReason, FlowId, LimitExceeded, Now, OpenId, Protocol, Target, Transport};
@@ -21,7 +23,7 @@ const MAX_UDP_PAYLOAD: usize = 65_507;
 #[derive(Debug)]
 pub(super) enum Hop {
     Flow(FlowId),
-    Targets(VecDeque<Target>),
+    Target(Target),
     Ask(NameQuery),
 }
 
@@ -58,7 +60,7 @@ impl Endpoint {
         outbound: Option<&NextHop>,
     ) -> Result<Hop, Refusal> {
         let first = super::routing::first_route(request.headers())?;
-        let hop = self.hop_to(request, first.as_ref(), destination, outbound)?;
+        let hop = self.hop_to(request.uri(), first.as_ref(), destination, outbound)?;
         super::routing::fit_strict_router(request, first.as_ref())?;
         Ok(hop)
     }
@@ -73,12 +75,13 @@ impl Endpoint {
             Destination::Routed => super::routing::first_route(request.headers())?,
             _ => None,
         };
-        self.hop_to(request, first.as_ref(), destination, outbound)
+        self.hop_to(request.uri(), first.as_ref(), destination, outbound)
     }
 
-    fn hop_to(
+    /// Where a request to this URI goes whose first Route value is this one.
+    pub(super) fn hop_to(
         &self,
-        request: &Request,
+        uri: &Uri,
         first: Option<&Uri>,
         destination: &Destination,
         outbound: Option<&NextHop>,
@@ -91,19 +94,16 @@ impl Endpoint {
                 (Some(route), _) => to_uri(route),
                 (None, Some(NextHop::Address(transport, remote))) => Ok(to_address(*transport, *remote)),
                 (None, Some(NextHop::Uri(uri))) => to_uri(uri),
-                (None, None) => to_uri(request.uri()),
+                (None, None) => to_uri(uri),
             },
         }
     }
 
     /// Starts something on its way.
-    pub(super) fn send_off(&mut self, now: Now, mut departure: Departure, hop: Hop) {
+    pub(super) fn send_off(&mut self, now: Now, departure: Departure, hop: Hop) {
         match hop {
             Hop::Flow(flow) => self.board(now, departure, flow),
-            Hop::Targets(targets) => {
-                self.set_targets(&mut departure, targets);
-                self.next_target(now, departure);
-            }
+            Hop::Target(target) => self.try_in_turn(now, departure, &[target]),
             Hop::Ask(query) => {
                 let id = ResolveId(self.next_id());
                 self.resolving.insert(id, Resolving { departure, secure: query.secure });
@@ -120,22 +120,26 @@ impl Endpoint {
         }
     }
 
-    /// What something is sent to, one after the other. A large request goes to each UDP target over TCP first; over UDP
-    /// when no connection can be had (RFC 3261 §18.1.1).
-    fn set_targets(&mut self, departure: &mut Departure, mut targets: VecDeque<Target>) {
+    /// Sends something to the first of these targets that takes it. A large request goes to each UDP target over TCP first;
+    /// over UDP when no connection can be had (RFC 3261 §18.1.1).
+    fn try_in_turn(&mut self, now: Now, mut departure: Departure, targets: &[Target]) {
         // The MTU of the loopback is known, and no less than what a datagram can hold.
         let narrow = |target: &Target| !target.transport.is_stream() && !target.remote.ip().is_loopback();
-        if self.is_large(departure) && targets.iter().any(narrow) {
+        let large = targets.iter().any(narrow) && self.is_large(&departure);
+        if large {
             self.metrics.count("ua.moved_to_stream");
-            let streams = targets.iter().map(|known| target(Transport::Tcp, known.remote));
-            let both = streams.zip(&targets).flat_map(|(stream, known)| match known.transport {
-                Transport::Udp if narrow(known) => [Some(stream), Some(*known)],
-                Transport::Udp | Transport::Tcp | Transport::Tls => [Some(*known), None],
-            });
-            targets = both.flatten().collect();
         }
-        if let Some(list) = self.targets_of(departure) {
-            *list = targets;
+        let mut all = targets.iter().flat_map(|known| {
+            let stream = (large && narrow(known)).then(|| target(Transport::Tcp, known.remote));
+            stream.into_iter().chain([*known])
+        });
+        let first = all.next();
+        match (first, self.targets_of(&mut departure)) {
+            (Some(first), Some(others)) => {
+                *others = all.collect();
+                self.depart(now, departure, first);
+            }
+            _ => self.lost(now, departure),
         }
     }
 
@@ -185,7 +189,9 @@ impl Endpoint {
                 let octets = match &stateless.what {
                     StatelessKind::Response { octets, .. } => octets.clone(),
                     StatelessKind::Ack { request, branch } => {
-                        let Some(via) = self.own_via(flow, branch) else {
+                        let known = self.flows.get(flow);
+                        let via = known.and_then(|known| own_via(&self.config, known, branch));
+                        let Some(via) = via else {
                             return self.stranded(now, Departure::Stateless(stateless));
                         };
                         let mut request = request.clone();
@@ -257,7 +263,7 @@ impl Endpoint {
 
     /// Whether what leaves on a flow leaves as messages.
     pub(super) fn is_link(&self, flow: FlowId) -> bool {
-        self.flows.get(flow).and_then(|flow| flow.stream.as_ref()).is_some_and(|stream| stream.link)
+        self.flows.get(flow).is_some_and(Flow::is_link)
     }
 
     /// A flow is no more: what was sent on it and is not answered goes another way or has failed.
@@ -274,7 +280,8 @@ impl Endpoint {
         }
         self.registrations_lost_flow(now, flow);
         let affected = self.clients.iter().filter(|(_, client)| client.is_on(flow)).map(|(id, _)| *id);
-        let affected: alloc::vec::Vec<_> = affected.collect();
+        let mut affected: Vec<TransactionId> = affected.collect();
+        affected.sort_unstable();
         for id in affected {
             self.client_flow_gone(now, id);
         }
@@ -282,12 +289,11 @@ impl Endpoint {
 
     pub(super) fn resolved(&mut self, now: Now, id: ResolveId, found: &[(Transport, SocketAddr)]) {
         self.timers.set(TimerKey::Resolve(id), None);
-        let Some(Resolving { mut departure, secure }) = self.resolving.remove(&id) else { return };
+        let Some(Resolving { departure, secure }) = self.resolving.remove(&id) else { return };
         let fitting = found.iter().filter(|(transport, _)| !secure || *transport == Transport::Tls);
         let fitting = fitting.take(self.config.limits.max_targets);
-        let targets = fitting.map(|(transport, remote)| target(*transport, *remote)).collect();
-        self.set_targets(&mut departure, targets);
-        self.next_target(now, departure);
+        let targets: Vec<Target> = fitting.map(|(transport, remote)| target(*transport, *remote)).collect();
+        self.try_in_turn(now, departure, &targets);
     }
 
     pub(super) fn resolve_timeout(&mut self, now: Now, id: ResolveId) {
@@ -339,7 +345,7 @@ fn target(transport: Transport, remote: SocketAddr) -> Target {
 }
 
 fn to_address(transport: Transport, remote: SocketAddr) -> Hop {
-    Hop::Targets(VecDeque::from([target(transport, remote)]))
+    Hop::Target(target(transport, remote))
 }
 
 /// The default port of a transport (RFC 3261 §18.1.1, §19.1.2).

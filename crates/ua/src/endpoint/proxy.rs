@@ -3,8 +3,8 @@
 use super::Endpoint;
 use super::client::User;
 use super::fingerprint::Hash;
+use super::onward::{DOUBLE, Onward};
 use super::outgoing::{Hop, Stateless, StatelessKind};
-use super::routing::first_route;
 use super::server::Owner;
 use crate::config::SentBy;
 use crate::error::{ProxyRefused, Refusal, Refused};
@@ -18,8 +18,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use cpm_base::{FlowId, LimitExceeded, Now, Transport};
 use cpm_sip::{
-    HeaderError, HeaderName, MaxBreadth, MaxForwards, Method, RecordRoute, Request, Response, Route, SipUri,
-    Uri, Via,
+    HeaderError, HeaderName, Headers, MaxBreadth, Method, RecordRoute, Request, Response, Route, SipUri, Uri,
+    Via,
 };
 
 /// One way on for a proxied request.
@@ -63,11 +63,14 @@ pub(super) struct Passing {
 /// where it is written.
 pub(super) type LoopMark = u64;
 
-/// A request that may go on: its loop mark, and the groups of its branches.
+/// A request that may go on: its loop mark, and what becomes of it on each of its branches, those of all groups in order.
 struct Ready {
     mark: LoopMark,
-    groups: VecDeque<Vec<(Request, Hop)>>,
+    ways: Vec<Onward>,
 }
+
+/// One way on, ready to be gone.
+type Leg = (Request, Hop);
 
 /// A proxied request.
 #[derive(Debug)]
@@ -79,7 +82,7 @@ pub(super) struct Proxy {
     pub(super) ring_for: Option<Duration>,
     pub(super) branches: Vec<BranchState>,
     /// The groups that have not had their turn.
-    pub(super) waiting: VecDeque<Vec<(Request, Hop)>>,
+    pub(super) waiting: VecDeque<Vec<Leg>>,
     /// What stays on the way of the dialog, and how the request came.
     pub(super) record_route: Option<Uri>,
     pub(super) came_over: Option<Transport>,
@@ -100,6 +103,28 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
+    /// Stays on the way of the dialog, where that is wanted: Record-Route for a branch that leaves over this transport, in place
+    /// of what an attempt before has put there.
+    pub(super) fn record_path(
+        &mut self,
+        branch: usize,
+        headers: &mut Headers,
+        leaves_over: Transport,
+        sent_by: &[SentBy],
+    ) {
+        if self.record_route.is_none() {
+            return;
+        }
+        let path = path_of(self, leaves_over, sent_by);
+        let Some(branch) = self.branches.get_mut(branch) else { return };
+        for _ in 0..core::mem::replace(&mut branch.recorded, path.len()) {
+            headers.pop_first_value(&HeaderName::RecordRoute);
+        }
+        for uri in path.into_iter().rev() {
+            headers.prepend_typed(&RecordRoute::new(Uri::Sip(uri)));
+        }
+    }
+
     /// What its branches say changes nothing any more, and the function wants to know it.
     pub(super) fn is_answered_and_tells(&self) -> bool {
         self.decided && self.hold && !self.invite
@@ -107,11 +132,11 @@ impl Proxy {
 }
 
 /// One branch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct BranchState {
     pub(super) transaction: Option<TransactionId>,
     /// Its final response, unless it was a 2xx that went upstream.
-    pub(super) response: Option<Response>,
+    pub(super) response: Option<Box<Response>>,
     pub(super) done: bool,
     /// How many Record-Route values of ours its request has.
     pub(super) recorded: usize,
@@ -137,7 +162,7 @@ impl Endpoint {
     ) -> Result<ProxyId, ProxyRefused> {
         match self.prepare(id, &[&branches], &options) {
             Err(why) => Err(Refused::new(why, branches)),
-            Ok(ready) => Ok(self.fork(now, id, ready, options)),
+            Ok(ready) => Ok(self.fork(now, id, ready, [branches], options)),
         }
     }
 
@@ -158,7 +183,7 @@ impl Endpoint {
         let slices: Vec<&[Branch]> = groups.iter().map(Vec::as_slice).collect();
         match self.prepare(id, &slices, &options) {
             Err(why) => Err(Refused::new(why, groups)),
-            Ok(ready) => Ok(self.fork(now, id, ready, options)),
+            Ok(ready) => Ok(self.fork(now, id, ready, groups, options)),
         }
     }
 
@@ -211,23 +236,18 @@ impl Endpoint {
         // The configured hop is for what begins; inside of a dialog the Route and the target say it all.
         let outbound = self.config.outbound.as_ref().filter(|_| !passing.in_dialog);
         let breadth = self.most_breadth(passing.breadth?);
-        let mut ready = VecDeque::with_capacity(groups.len());
+        let mut ways = Vec::with_capacity(count);
         for group in groups.iter().filter(|group| !group.is_empty()) {
-            let mut branches = Vec::with_capacity(group.len());
             for (branch, share) in group.iter().zip(shares(breadth, group.len())?) {
-                let mut request = branch.request.clone();
-                self.make_onward(&mut request, share)?;
-                let hop = self.hop(&mut request, &branch.destination, outbound)?;
-                branches.push((request, hop));
+                ways.push(self.onward(&branch.request, share, &branch.destination, outbound)?);
             }
-            ready.push_back(branches);
         }
         if let Some(uri) = &options.record_route
             && !matches!(uri, Uri::Sip(_))
         {
             return Err(Refusal::NoRoute);
         }
-        Ok(Ready { mark: passing.mark, groups: ready })
+        Ok(Ready { mark: passing.mark, ways })
     }
 
     /// Reads what a received request says of its way.
@@ -240,46 +260,6 @@ impl Endpoint {
     fn most_breadth(&self, asked: Option<MaxBreadth>) -> u32 {
         let most = u32::try_from(self.config.limits.max_breadth).unwrap_or(u32::MAX);
         asked.map_or(most, |breadth| breadth.0.min(most))
-    }
-
-    /// RFC 3261 §16.4 and §16.6 steps 3, 5 and 6, RFC 5393 §5.3.3: what every request gets on its way through.
-    fn make_onward(&self, request: &mut Request, breadth: u32) -> Result<(), Refusal> {
-        self.take_off_own_route(request)?;
-        let hops = match request.typed::<MaxForwards>()? {
-            Some(hops) if hops.0 == 0 => return Err(Refusal::TooManyHops),
-            Some(hops) => hops.0.saturating_sub(1),
-            None => 70,
-        };
-        request.headers_mut().set_typed(&MaxForwards(hops));
-        if request.typed::<MaxBreadth>()? != Some(MaxBreadth(breadth)) {
-            request.headers_mut().set_typed(&MaxBreadth(breadth));
-        }
-        Ok(())
-    }
-
-    /// RFC 3261 §16.4: a strict router upstream put our Record-Route into the Request-URI; a loose one left it topmost.
-    fn take_off_own_route(&self, request: &mut Request) -> Result<(), Refusal> {
-        let by_strict_router =
-            matches!(request.uri(), Uri::Sip(uri) if uri.is_loose_router()) && self.is_own(request.uri());
-        if by_strict_router && request.headers().contains(&HeaderName::Route) {
-            let routes = request.typed_list::<Route>()?;
-            if let Some((last, others)) = routes.split_last() {
-                request.set_uri(last.uri().clone());
-                request.headers_mut().set_typed_list(others);
-            }
-            return Ok(());
-        }
-        let own = |uri: &Uri| self.is_own(uri);
-        if let Some(first) = first_route(request.headers())?.filter(own) {
-            request.headers_mut().pop_first_value(&HeaderName::Route);
-            // Both sides of a double Record-Route (RFC 5658 §3).
-            if is_double(&first)
-                && first_route(request.headers())?.filter(is_double).is_some_and(|second| own(&second))
-            {
-                request.headers_mut().pop_first_value(&HeaderName::Route);
-            }
-        }
-        Ok(())
     }
 
     /// Whether a URI names this endpoint: by a configured sent-by or name, or by the local address of a flow.
@@ -323,20 +303,27 @@ impl Endpoint {
         u64::try_from(hash & u128::from(u64::MAX)).unwrap_or(0)
     }
 
-    /// The loop mark for the branch of a client transaction; `None` unless it works for a proxied request.
-    pub(super) fn loop_mark_of(&self, id: TransactionId) -> Option<LoopMark> {
-        match self.clients.get(&id)?.user() {
-            User::Branch(proxy, _) => self.proxies.get(&proxy).map(|proxy| proxy.loop_mark),
-            _ => None,
-        }
-    }
-
-    fn fork(&mut self, now: Now, request: RequestId, ready: Ready, options: ProxyOptions) -> ProxyId {
+    fn fork(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        ready: Ready,
+        groups: impl IntoIterator<Item = Vec<Branch>>,
+        options: ProxyOptions,
+    ) -> ProxyId {
         let id = ProxyId(self.next_id());
         let server = self.servers.get(&request);
         let invite = server.is_some_and(|server| server.is_invite());
         let came_over = server.map(|server| server.reply.target.transport);
         self.hand_to_branches(request, id);
+        let leg = |(Branch { mut request, .. }, way): (Branch, Onward)| {
+            let hop = way.apply(&mut request);
+            (request, hop)
+        };
+        let mut groups = groups.into_iter().filter(|group| !group.is_empty());
+        let first = groups.next().unwrap_or_default();
+        let mut ways = ready.ways;
+        let mut later = ways.split_off(first.len().min(ways.len())).into_iter();
         let proxy = Proxy {
             request,
             invite,
@@ -344,7 +331,7 @@ impl Endpoint {
             keep_losers: options.keep_losers,
             ring_for: options.ring_for,
             branches: Vec::new(),
-            waiting: ready.groups,
+            waiting: groups.map(|group| group.into_iter().zip(&mut later).map(leg).collect()).collect(),
             record_route: options.record_route,
             came_over,
             loop_mark: ready.mark,
@@ -357,7 +344,7 @@ impl Endpoint {
         };
         self.proxies.insert(id, proxy);
         self.metrics.count("ua.requests_proxied");
-        self.next_group(now, id);
+        self.begin_branches(now, id, first.into_iter().zip(ways).map(leg));
         self.settle(now);
         id
     }
@@ -366,49 +353,26 @@ impl Endpoint {
     pub(super) fn next_group(&mut self, now: Now, id: ProxyId) -> bool {
         let Some(proxy) = self.proxies.get_mut(&id) else { return false };
         let Some(group) = proxy.waiting.pop_front() else { return false };
-        let first = proxy.branches.len();
-        let fresh = || BranchState { transaction: None, response: None, done: false, recorded: 0 };
-        proxy.branches.extend(group.iter().map(|_| fresh()));
-        let until = proxy.ring_for.filter(|_| !proxy.waiting.is_empty()).map(|time| now.mono.plus(time));
         let request = proxy.request;
-        self.timers.set(TimerKey::Proxy(id), until);
-        if first > 0 {
-            self.more_patience(now, request);
+        self.more_patience(now, request);
+        self.begin_branches(now, id, group.into_iter());
+        true
+    }
+
+    fn begin_branches(&mut self, now: Now, id: ProxyId, group: impl ExactSizeIterator<Item = Leg>) {
+        let Some(proxy) = self.proxies.get_mut(&id) else { return };
+        let first = proxy.branches.len();
+        proxy.branches.reserve_exact(group.len());
+        proxy.branches.extend((0..group.len()).map(|_| BranchState::default()));
+        if let Some(time) = proxy.ring_for {
+            let until = (!proxy.waiting.is_empty()).then(|| now.mono.plus(time));
+            self.timers.set(TimerKey::Proxy(id), until);
         }
-        for ((request, hop), index) in group.into_iter().zip(first..) {
+        for ((request, hop), index) in group.zip(first..) {
             let transaction = self.begin_client(now, User::Branch(id, index), request, hop);
             if let Some(branch) = self.proxies.get_mut(&id).and_then(|proxy| proxy.branches.get_mut(index)) {
                 branch.transaction = Some(transaction);
             }
-        }
-        true
-    }
-
-    /// A flow is there for a request: what depends on it goes into it, and out of it.
-    pub(super) fn dress(&mut self, id: TransactionId, flow: FlowId) {
-        if self.config.identity.enforce {
-            let (trust, policy) = (self.trust_of(Some(flow)), &self.config.identity);
-            if let Some(request) = self.clients.get_mut(&id).and_then(|client| client.request_mut()) {
-                crate::identity::reveal(request.headers_mut(), trust, policy);
-            }
-        }
-        self.record_path(id, flow);
-    }
-
-    fn record_path(&mut self, id: TransactionId, flow: FlowId) {
-        let Some(User::Branch(proxy, index)) = self.clients.get(&id).map(|client| client.user()) else {
-            return;
-        };
-        let Some(leaves_over) = self.flows.get(flow).map(|flow| flow.info.transport) else { return };
-        let Some(proxy) = self.proxies.get_mut(&proxy) else { return };
-        let path = path_of(proxy, leaves_over, &self.config.sent_by);
-        let Some(branch) = proxy.branches.get_mut(index) else { return };
-        let Some(request) = self.clients.get_mut(&id).and_then(|client| client.request_mut()) else { return };
-        for _ in 0..core::mem::replace(&mut branch.recorded, path.len()) {
-            request.headers_mut().pop_first_value(&HeaderName::RecordRoute);
-        }
-        for uri in path.into_iter().rev() {
-            request.headers_mut().prepend_typed(&RecordRoute::new(Uri::Sip(uri)));
         }
     }
 
@@ -422,16 +386,16 @@ impl Endpoint {
         if !through_us {
             return false;
         }
-        let mut request = ack.clone();
-        let hop = ack
+        let way = ack
             .typed::<MaxBreadth>()
             .map_err(Refusal::Header)
-            .and_then(|breadth| self.make_onward(&mut request, self.most_breadth(breadth)))
-            .and_then(|()| self.hop(&mut request, &Destination::Routed, None));
-        let Ok(hop) = hop else {
+            .and_then(|breadth| self.onward(ack, self.most_breadth(breadth), &Destination::Routed, None));
+        let Ok(way) = way else {
             self.fault("ua.stray_ack", Fault::StrayAck { flow });
             return true;
         };
+        let mut request = ack.clone();
+        let hop = way.apply(&mut request);
         // The branch is a function of what came (RFC 3261 §16.11), and nobody can tell which.
         let mark = super::via::hash_text(self.hash_key, &["ack", via_branch]);
         let branch = alloc::format!("{}{mark}", super::via::MAGIC_COOKIE);
@@ -456,13 +420,6 @@ fn was_here(request: &Request, mark: LoopMark) -> bool {
     let bears = |branch: &str| branch.rsplit_once('.').is_some_and(|(_, end)| end.as_bytes() == mark);
     let vias = request.typed_list::<Via>();
     vias.is_ok_and(|vias| vias.iter().any(|via| via.branch().is_some_and(bears)))
-}
-
-/// What marks both values of a double Record-Route, as proxies in the field do.
-const DOUBLE: &str = "r2";
-
-fn is_double(uri: &Uri) -> bool {
-    matches!(uri, Uri::Sip(uri) if uri.has_param(DOUBLE))
 }
 
 /// The Record-Route values for a branch that leaves over this transport, topmost first (RFC 5658 §3): one when it leaves

@@ -5,6 +5,7 @@ use super::proxy::Proxy;
 use crate::error::{Refusal, Refused, RespondRefused};
 use crate::event::{Event, ProxyId, RequestId, TransactionFailure, TransactionId};
 use crate::timers::TimerKey;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cpm_base::Now;
 use cpm_sip::{HeaderName, Headers, ReasonHeader, Response, StatusCode};
@@ -40,7 +41,7 @@ impl Endpoint {
             return self.branch_success(now, id, response);
         }
         if let Some(branch) = proxy.branches.get_mut(index) {
-            branch.response = Some(response);
+            branch.response = Some(Box::new(response));
         }
         if status.class() == 6 {
             // RFC 3261 §16.7 step 5: nobody else shall be tried, or go on ringing.
@@ -61,7 +62,7 @@ impl Endpoint {
         let response = request.map(|request| Response::for_request(&request, status));
         if let Some(branch) = proxy.branches.get_mut(index) {
             branch.done = true;
-            branch.response = response;
+            branch.response = response.map(Box::new);
         }
         if proxy.is_answered_and_tells() {
             let request = proxy.request;
@@ -328,7 +329,9 @@ impl Endpoint {
         };
         if proxy.decided && proxy.held == 0 && !proxy.branches.iter().any(live) {
             let request = proxy.request;
-            self.timers.set(TimerKey::Proxy(id), None);
+            if proxy.ring_for.is_some() {
+                self.timers.set(TimerKey::Proxy(id), None);
+            }
             self.proxies.remove(&id);
             self.may_forget(request);
         }
@@ -361,7 +364,7 @@ fn take_best(proxy: &mut Proxy) -> Option<Response> {
     let responses = proxy.branches.iter().enumerate();
     let best = responses.filter_map(|(i, branch)| branch.response.as_ref().map(|r| (rank(r), i))).min();
     let (_, index) = best?;
-    let mut best = proxy.branches.get_mut(index)?.response.take()?;
+    let mut best = *proxy.branches.get_mut(index)?.response.take()?;
     if matches!(best.status(), StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
         add_challenges(proxy, &mut best);
     }

@@ -5,15 +5,26 @@ use cpm_sip::{HeaderError, Headers, Request, Route, RouteRef, Uri};
 
 /// The URI of the first Route value.
 pub(super) fn first_route(headers: &Headers) -> Result<Option<Uri>, HeaderError> {
-    let viewed = match headers.view::<RouteRef<'_>>() {
+    route_at(headers, 0)
+}
+
+/// The URI of one Route value, counted from 0.
+pub(super) fn route_at(headers: &Headers, index: usize) -> Result<Option<Uri>, HeaderError> {
+    let view = match index {
+        0 => headers.view::<RouteRef<'_>>(),
+        _ => headers.view_at::<RouteRef<'_>>(index),
+    };
+    let viewed = match view {
         Ok(None) => return Ok(None),
         Ok(Some(route)) => route.uri().to_uri().ok(),
         Err(_) => None,
     };
-    match viewed {
-        Some(uri) => Ok(Some(uri)),
-        // What is wrong with it, and what other limits allow, the typed value says.
-        None => Ok(headers.typed::<Route>()?.map(|route| route.uri().clone())),
+    // What is wrong with it, and what other limits allow, the typed value says.
+    let uri = |route: Route| route.uri().clone();
+    match (viewed, index) {
+        (Some(uri), _) => Ok(Some(uri)),
+        (None, 0) => Ok(headers.typed::<Route>()?.map(uri)),
+        (None, _) => Ok(headers.typed_list::<Route>()?.into_iter().nth(index).map(uri)),
     }
 }
 
@@ -31,8 +42,12 @@ pub(super) fn strict_route(
     request: &Request,
     first: Option<&Uri>,
 ) -> Result<Option<Vec<Route>>, HeaderError> {
-    let strict = first.and_then(Uri::as_sip).is_some_and(|uri| !uri.is_loose_router());
-    if strict { request.typed_list().map(Some) } else { Ok(None) }
+    if is_strict(first) { request.typed_list().map(Some) } else { Ok(None) }
+}
+
+/// Whether the first hop is a strict router.
+pub(super) fn is_strict(first: Option<&Uri>) -> bool {
+    first.and_then(Uri::as_sip).is_some_and(|uri| !uri.is_loose_router())
 }
 
 /// Puts a request with this Route into the form that a strict router expects.

@@ -238,7 +238,7 @@ impl Endpoint {
 
     /// Remembers what merged copies of this request will look like; `false` when it is such a copy itself.
     pub(super) fn is_first_way(&mut self, id: RequestId, merge: Fingerprint) -> bool {
-        if self.merges.get(merge).is_some() {
+        if self.merges.get(&merge).is_some() {
             return false;
         }
         if let Some(server) = self.servers.get_mut(&id) {
@@ -250,7 +250,7 @@ impl Endpoint {
 
     /// The transaction that a received request belongs to.
     pub(super) fn find_server(&self, key: Fingerprint) -> Option<RequestId> {
-        match self.by_key.get(key)? {
+        match self.by_key.get(&key)? {
             Found::Live(id) => Some(*id),
             Found::Done(_) => None,
         }
@@ -258,7 +258,7 @@ impl Endpoint {
 
     /// Whether a request came before; then its response goes out again.
     pub(super) fn is_copy(&mut self, now: Now, key: Fingerprint) -> bool {
-        let Some(found) = self.by_key.get(key).copied() else { return false };
+        let Some(found) = self.by_key.get(&key).copied() else { return false };
         self.metrics.count("ua.retransmissions_absorbed");
         let (invite, other) = (invite_server::Event::InviteAgain, non_invite_server::Event::RequestAgain);
         match found {
@@ -434,9 +434,9 @@ impl Endpoint {
     fn end_server(&mut self, now: Now, id: RequestId) {
         let Some(server) = self.servers.remove(&id) else { return };
         self.timers.set(TimerKey::Server(id), None);
-        self.by_key.remove(server.key);
+        self.by_key.remove(&server.key);
         if let Some(merge) = server.merge {
-            self.merges.remove(merge);
+            self.merges.remove(&merge);
         }
         if let Some(early) = server.early {
             self.forget_call(early);

@@ -91,7 +91,7 @@ struct Lacks {
 
 impl Endpoint {
     pub(super) fn room_for_client(&self) -> Result<(), LimitExceeded> {
-        let count = self.clients.len().saturating_add(1);
+        let count = self.client_transactions().saturating_add(1);
         LimitExceeded::check("tx.max_client", count, self.config.limits.max_client)
     }
 
@@ -581,7 +581,7 @@ impl Endpoint {
         let info = flow.and_then(|flow| self.flows.get(flow)).map(|flow| &flow.info);
         let (host, port, transport) = match (info, self.config.sent_by.first()) {
             (Some(info), _) => {
-                let (host, port) = self.sent_by(info);
+                let (host, port) = super::via::sent_by(&self.config, info);
                 (host, port, info.transport)
             }
             (None, Some(own)) => (own.host.clone(), own.port, own.transport),

@@ -2,6 +2,7 @@
 
 use super::Endpoint;
 use super::via::TopVia;
+use crate::config::Config;
 use crate::error::Refusal;
 use crate::flows::Flow;
 use crate::timers::TimerKey;
@@ -168,17 +169,6 @@ impl Endpoint {
         }
     }
 
-    /// What the Via of a request on this flow says about the flow itself: that we would keep it alive (RFC 6223 §4.1), and
-    /// that requests may come back on it (RFC 5923 §4).
-    pub(super) fn flow_params(&self, flow: &Flow) -> impl Iterator<Item = &'static str> + use<> {
-        let stream = flow.stream.as_ref().filter(|stream| !stream.accepted);
-        let keep =
-            stream.is_some_and(|stream| stream.ping_every.is_none()) && self.config.keep_alive.is_some();
-        let tls = flow.info.transport == Transport::Tls;
-        let alias = stream.is_some() && tls && self.config.reuse_connections;
-        [(keep, "keep"), (alias, "alias")].into_iter().filter_map(|(wanted, name)| wanted.then_some(name))
-    }
-
     /// What the topmost Via of a received request says about its flow.
     pub(super) fn flow_params_received(&mut self, flow: FlowId, top: &TopVia, headers: &mut Headers) {
         let Some(via) = top.of_flow.then(|| headers.typed::<Via>().ok().flatten()).flatten() else { return };
@@ -198,4 +188,13 @@ impl Endpoint {
             self.flows.alias(flow, target);
         }
     }
+}
+
+/// What the Via of a request on this flow says about the flow itself: that we would keep it alive (RFC 6223 §4.1), and that
+/// requests may come back on it (RFC 5923 §4).
+pub(super) fn flow_params(config: &Config, flow: &Flow) -> impl Iterator<Item = &'static str> + use<> {
+    let stream = flow.stream.as_ref().filter(|stream| !stream.accepted);
+    let keep = stream.is_some_and(|stream| stream.ping_every.is_none()) && config.keep_alive.is_some();
+    let alias = stream.is_some() && flow.info.transport == Transport::Tls && config.reuse_connections;
+    [(keep, "keep"), (alias, "alias")].into_iter().filter_map(|(wanted, name)| wanted.then_some(name))
 }

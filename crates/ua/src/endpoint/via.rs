@@ -4,13 +4,15 @@
 use super::Endpoint;
 use super::fingerprint::{Fingerprint, fingerprint};
 use super::outgoing::default_port;
-use crate::event::TransactionId;
+use super::proxy::LoopMark;
+use crate::config::Config;
+use crate::flows::Flow;
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Write as _;
 use core::net::{IpAddr, SocketAddr};
-use cpm_base::{FlowId, FlowInfo, Protocol, Target, Transport};
+use cpm_base::{FlowId, FlowInfo, Protocol, Random, Target, Transport};
 use cpm_sip::{
     CSeqRef, CallIdRef, FromRef, HeaderError, HeaderName, HeaderText, Headers, Host, Method, Request, To,
     ToRef, UserAgent, Via, ViaRef,
@@ -287,56 +289,54 @@ pub(super) fn hash_text(key: u64, parts: &[&str]) -> String {
     format!("{hash:016x}")
 }
 
+/// A branch that nobody can guess; a proxied request's ends in the mark by which a loop is seen.
+pub(super) fn new_branch(random: &mut Random, mark: Option<LoopMark>) -> String {
+    let random = random.public_token(BRANCH_LETTERS);
+    let mut branch = String::with_capacity(64);
+    branch.push_str(MAGIC_COOKIE);
+    branch.push_str(&random);
+    if let Some(mark) = mark {
+        branch.push('.');
+        branch.extend(hexadecimal(mark).map(char::from));
+    }
+    branch
+}
+
+/// Our Via for a request on this flow, with a request for symmetric response routing (RFC 3581 §3). The branch is one of
+/// ours.
+pub(super) fn own_via(config: &Config, flow: &Flow, branch: &str) -> Option<HeaderText> {
+    let info = &flow.info;
+    let (host, port) = sent_by(config, info);
+    let name = match info.transport {
+        Transport::Udp => "UDP",
+        Transport::Tcp => "TCP",
+        Transport::Tls => "TLS",
+    };
+    let mut via = String::with_capacity(128);
+    for part in ["SIP/2.0/", name, " "] {
+        via.push_str(part);
+    }
+    push_host(&mut via, &host);
+    push_port(&mut via, port);
+    for part in [";branch=", branch, ";rport"] {
+        via.push_str(part);
+    }
+    for name in super::upkeep::flow_params(config, flow) {
+        via.push(';');
+        via.push_str(name);
+    }
+    HeaderText::new(&via).ok()
+}
+
+/// How we name ourselves on a flow.
+pub(super) fn sent_by(config: &Config, info: &FlowInfo) -> (Host, Option<u16>) {
+    match config.sent_by.iter().find(|own| own.transport == info.transport) {
+        Some(own) => (own.host.clone(), own.port),
+        None => (Host::from(info.local.ip()), Some(info.local.port())),
+    }
+}
+
 impl Endpoint {
-    /// A branch that nobody can guess; a proxied request's ends in the mark by which a loop is seen.
-    pub(super) fn new_branch(&mut self, id: TransactionId) -> String {
-        let random = self.random.public_token(BRANCH_LETTERS);
-        let mark = self.loop_mark_of(id);
-        let mut branch = String::with_capacity(64);
-        branch.push_str(MAGIC_COOKIE);
-        branch.push_str(&random);
-        if let Some(mark) = mark {
-            branch.push('.');
-            branch.extend(hexadecimal(mark).map(char::from));
-        }
-        branch
-    }
-
-    /// Our Via for a request on this flow, with a request for symmetric response routing (RFC 3581 §3); `None` when the flow
-    /// is not open. The branch is one of ours.
-    pub(super) fn own_via(&self, flow: FlowId, branch: &str) -> Option<HeaderText> {
-        let flow = self.flows.get(flow)?;
-        let info = &flow.info;
-        let (host, port) = self.sent_by(info);
-        let name = match info.transport {
-            Transport::Udp => "UDP",
-            Transport::Tcp => "TCP",
-            Transport::Tls => "TLS",
-        };
-        let mut via = String::with_capacity(128);
-        for part in ["SIP/2.0/", name, " "] {
-            via.push_str(part);
-        }
-        push_host(&mut via, &host);
-        push_port(&mut via, port);
-        for part in [";branch=", branch, ";rport"] {
-            via.push_str(part);
-        }
-        for name in self.flow_params(flow) {
-            via.push(';');
-            via.push_str(name);
-        }
-        HeaderText::new(&via).ok()
-    }
-
-    /// How we name ourselves on a flow.
-    pub(super) fn sent_by(&self, info: &FlowInfo) -> (Host, Option<u16>) {
-        match self.config.sent_by.iter().find(|own| own.transport == info.transport) {
-            Some(own) => (own.host.clone(), own.port),
-            None => (Host::from(info.local.ip()), Some(info.local.port())),
-        }
-    }
-
     /// Says who we are, unless that is said already.
     pub(super) fn add_product(&self, headers: &mut Headers, name: HeaderName) {
         let ours = if name == HeaderName::Server { HeaderName::To } else { HeaderName::From };

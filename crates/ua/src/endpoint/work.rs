@@ -57,7 +57,7 @@ impl Endpoint {
     pub fn holdings(&self) -> Holdings {
         Holdings {
             flows: self.flows.by_id.len(),
-            client_transactions: self.clients.len(),
+            client_transactions: self.client_transactions(),
             unanswered: self.unanswered,
             completed: self.servers.len().saturating_sub(self.unanswered).saturating_add(self.done.len()),
             dialogs: self.dialogs.len(),

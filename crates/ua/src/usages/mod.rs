@@ -13,7 +13,7 @@ pub(crate) mod version;
 use crate::event::{NotifierId, PublicationId, RegistrationId, SubscribeId, SubscriptionId};
 
 /// Whom a transaction or a timer works for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum UsageKey {
     Registration(RegistrationId),
     Publication(PublicationId),

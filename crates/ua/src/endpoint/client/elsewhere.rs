@@ -1,6 +1,6 @@
 //! A client transaction whose attempt came to nothing: the next target (RFC 3263 §4.3), or its end.
 
-use super::{Cancel, Client};
+use super::{Cancel, Client, Known};
 use crate::endpoint::Endpoint;
 use crate::event::{TransactionFailure, TransactionId};
 use crate::flows::Departure;
@@ -33,7 +33,7 @@ impl Endpoint {
             return self.client_failed(now, id, why);
         }
         if let Some(attempt) = client.attempt.take() {
-            self.by_branch.remove(attempt.key);
+            self.by_branch.remove(&attempt.key);
         }
         self.go_elsewhere(now, id);
     }
@@ -51,7 +51,7 @@ impl Endpoint {
         let client = self.clients.get_mut(&id)?;
         let (attempt, method) = (client.attempt.take()?, client.method.clone());
         let flow = attempt.flow;
-        self.by_branch.insert(attempt.key, rest);
+        self.by_branch.insert(attempt.key, Known::Live(rest));
         self.clients.insert(rest, Box::new(Client::remainder(method, attempt)));
         self.schedule_client(rest);
         self.tidy_client(rest);

@@ -225,3 +225,32 @@ fn the_next_hop_is_route_then_outbound_then_request_uri() {
     assert!(text.starts_with("MESSAGE sip:10.0.0.6 SIP/2.0\r\n"), "{text}");
     assert!(text.contains("Route: <sip:10.0.0.5;lr>, <sip:user2@10.0.0.2:5060>\r\n"), "{text}");
 }
+
+/// RFC 3261 §17.1.2.2: copies of a final response are absorbed until Timer K, whatever is left of the transaction; then, and with
+/// another method, a response is a stray one.
+#[test]
+fn copies_of_a_final_response_are_absorbed_until_timer_k() {
+    let mut net = Net::new([config(1), config(2)]);
+    net.script(1, polite());
+    net.with(0, |ua, now| ua.send_request(now, message(1, 2), Destination::Routed)).unwrap();
+    net.run(Duration::from_secs(1));
+    let held = net.peers[0].ua.holdings();
+    assert_eq!((held.client_transactions, net.peers[0].ua.is_idle()), (1, false));
+    let copy = net.wire[1].bytes.clone();
+    let other = String::from_utf8_lossy(&copy).replace("MESSAGE", "OPTIONS");
+    let strays = |net: &Net| {
+        let stray = |event: &&Event| matches!(event, Event::StrayResponse { .. });
+        net.peers[0].events.iter().filter(stray).count()
+    };
+    net.inject(0, address(2), copy.clone());
+    net.run(Duration::from_secs(3));
+    assert_eq!((outcome(&net, 0).len(), strays(&net)), (1, 0));
+    net.inject(0, address(2), other.into_bytes());
+    net.run(Duration::from_millis(10));
+    assert_eq!((outcome(&net, 0).len(), strays(&net)), (1, 1));
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.peers[0].ua.holdings().client_transactions, 0);
+    net.inject(0, address(2), copy);
+    net.run_to_quiet();
+    assert_eq!((outcome(&net, 0).len(), strays(&net)), (1, 2));
+}
