@@ -76,24 +76,24 @@ impl Headers {
     /// The limits that typed values are read within.
     #[must_use]
     pub fn limits(&self) -> &Limits {
-        &self.0.limits
+        self.0.limits()
     }
 
     /// How many fields there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.list.len()
+        self.0.list().len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.list.is_empty()
+        self.0.list().is_empty()
     }
 
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, HeaderValue<'_>)> + '_ {
-        self.0.list.iter().map(|field| (field.name(), self.0.value_of(field)))
+        self.0.list().iter().map(|field| (field.name(), self.0.value_of(field)))
     }
 
     /// The value of the first field of this name.
@@ -105,7 +105,7 @@ impl Headers {
     /// The values of all fields of this name, in order; a list is not split.
     pub fn get_all<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = HeaderValue<'a>> + use<'a> {
         let (name, place) = (name.clone(), name.place());
-        self.0.list.iter().filter(move |f| f.has(&name, place)).map(|f| self.0.value_of(f))
+        self.0.around(place).iter().filter(move |f| f.has(&name, place)).map(|f| self.0.value_of(f))
     }
 
     /// Like [`Headers::get_all`], for a name that outlives the walk.
@@ -113,8 +113,7 @@ impl Headers {
         &'a self,
         name: &'n HeaderName,
     ) -> impl Iterator<Item = HeaderValue<'a>> + use<'a, 'n> {
-        let place = name.place();
-        self.0.list.iter().filter(move |f| f.has(name, place)).map(|f| self.0.value_of(f))
+        self.0.of(name).map(|f| self.0.value_of(f))
     }
 
     /// Whether there is a field of this name.
@@ -123,11 +122,15 @@ impl Headers {
         self.0.position(name).is_some()
     }
 
+    /// Whether a name of which there may be one field has more.
+    pub(crate) fn repeats_single(&self) -> bool {
+        self.0.repeats_single()
+    }
+
     /// How many fields of this name there are.
     #[must_use]
     pub fn count(&self, name: &HeaderName) -> usize {
-        let place = name.place();
-        self.0.list.iter().filter(|f| f.has(name, place)).count()
+        self.0.of(name).count()
     }
 
     /// The typed value of a field: of the only one, or of a list its first value.
@@ -150,7 +153,7 @@ impl Headers {
                 _ => Some(&*text),
             };
             let first = first.unwrap_or_default().trim_matches([' ', '\t']);
-            return H::read(first, &self.0.limits).map(Some);
+            return H::read(first, self.0.limits()).map(Some);
         }
         Ok(None)
     }
@@ -166,7 +169,7 @@ impl Headers {
             let text = text_of::<H>(value)?;
             if H::NAME.occurrence() != Occurrence::List {
                 self.check_count(&name, list.len())?;
-                list.push(H::read(&text, &self.0.limits)?);
+                list.push(H::read(&text, self.0.limits())?);
                 continue;
             }
             if text.is_empty() && H::EMPTY_LIST {
@@ -175,7 +178,7 @@ impl Headers {
             for (start, end) in split_list(&text) {
                 self.check_count(&name, list.len())?;
                 let value = text.get(start..end).unwrap_or_default();
-                let value = H::read(value.trim_matches([' ', '\t']), &self.0.limits)?;
+                let value = H::read(value.trim_matches([' ', '\t']), self.0.limits())?;
                 if list.is_empty() {
                     // Nearly all lists are of one or two values.
                     list.reserve_exact(2);
@@ -190,65 +193,43 @@ impl Headers {
     pub(crate) fn check_count(&self, name: &HeaderName, present: usize) -> Result<(), HeaderError> {
         let wanted = present.saturating_add(1);
         match name {
-            HeaderName::Via => self.0.limits.max_via(wanted),
+            HeaderName::Via => self.0.limits().max_via(wanted),
             HeaderName::Route | HeaderName::RecordRoute | HeaderName::Path | HeaderName::ServiceRoute => {
-                self.0.limits.max_routes(wanted)
+                self.0.limits().max_routes(wanted)
             }
-            _ => self.0.limits.max_list_values(wanted),
+            _ => self.0.limits().max_list_values(wanted),
         }
         .map_err(|exceeded| HeaderError::Limit { header: name.label(), exceeded })
     }
 
     /// Adds a field after all others.
     pub fn push(&mut self, name: HeaderName, value: HeaderText) {
-        self.edit().list.push(Field::new(name, value.as_str()));
+        self.edit().push(Field::new(name, value.as_str()));
     }
 
     /// Adds a field with a typed value after all others.
     pub fn push_typed<H: TypedHeader>(&mut self, value: &H) {
-        self.edit().list.push(Field::typed(value));
+        self.edit().push(Field::typed(value));
     }
 
     /// Adds a field above the first of its name; above all others when there is none.
     pub fn prepend(&mut self, name: HeaderName, value: HeaderText) {
-        self.put_above(Field::new(name, value.as_str()));
-    }
-
-    fn put_above(&mut self, field: Field) {
-        let at = self.0.position(field.name()).unwrap_or(0);
-        self.edit().list.insert(at, field);
+        self.edit().put_above(Field::new(name, value.as_str()));
     }
 
     /// Adds a field with a typed value above the first of its name; above all others when there is none.
     pub fn prepend_typed<H: TypedHeader>(&mut self, value: &H) {
-        self.put_above(Field::typed(value));
+        self.edit().put_above(Field::typed(value));
     }
 
     /// Replaces all fields of this name by one in place of the first; adds one at the end when there is none.
     pub fn replace(&mut self, name: HeaderName, value: HeaderText) {
-        self.put_in_place(Field::new(name, value.as_str()));
-    }
-
-    fn put_in_place(&mut self, field: Field) {
-        let (name, place) = (field.name().clone(), field.place);
-        let Some(at) = self.0.position(&name) else { return self.edit().list.push(field) };
-        let list = &mut self.edit().list;
-        if let Some(first) = list.get_mut(at) {
-            *first = field;
-        }
-        let mut number = 0usize;
-        if list.iter().skip(at.saturating_add(1)).any(|f| f.has(&name, place)) {
-            list.retain(|f| {
-                let stays = number <= at || !f.has(&name, place);
-                number = number.saturating_add(1);
-                stays
-            });
-        }
+        self.edit().put_in_place(Field::new(name, value.as_str()));
     }
 
     /// Replaces all fields of this name by one with a typed value, in place of the first.
     pub fn set_typed<H: TypedHeader>(&mut self, value: &H) {
-        self.put_in_place(Field::typed(value));
+        self.edit().put_in_place(Field::typed(value));
     }
 
     /// Replaces all fields of this name by one that lists these values; removes them all when there are none.
@@ -272,22 +253,19 @@ impl Headers {
         if !self.contains(name) {
             return 0;
         }
-        let (list, place) = (&mut self.edit().list, name.place());
-        let before = list.len();
-        list.retain(|f| !f.has(name, place));
-        before.saturating_sub(list.len())
+        self.edit().remove_all(name)
     }
 
     /// Removes the topmost value of a list. Octets of the values after it stay as they are; a field that is left without
     /// a value goes. Says whether there was one.
     pub fn pop_first_value(&mut self, name: &HeaderName) -> bool {
         let Some(at) = self.0.position(name) else { return false };
-        match self.0.list.get(at).and_then(|field| self.after_first_value(field).map(|ends| (field, ends))) {
+        match self.0.list().get(at).and_then(|field| self.after_first_value(field).map(|ends| (field, ends))) {
             Some((field, (_, second))) => {
                 let (line, head) = self.with_first_value(field, b"", second);
                 self.edit().rewrite(at, line, head);
             }
-            None => drop(self.edit().list.remove(at)),
+            None => self.edit().remove(at),
         }
         true
     }
@@ -295,7 +273,7 @@ impl Headers {
     /// Replaces the topmost value of a list. Octets of the values after it stay as they are. Says whether there was one.
     pub fn replace_first_value(&mut self, name: &HeaderName, value: &HeaderText) -> bool {
         let Some(at) = self.0.position(name) else { return false };
-        if let Some(field) = self.0.list.get(at) {
+        if let Some(field) = self.0.list().get(at) {
             let after = self.after_first_value(field).map_or(usize::MAX, |(first, _)| first);
             let (line, head) = self.with_first_value(field, value.as_str().as_bytes(), after);
             self.edit().rewrite(at, line, head);
@@ -344,8 +322,7 @@ impl Headers {
     /// A copy of the fields of these names alone, in the order they stand here; octets are shared, not copied.
     #[must_use]
     pub fn subset(&self, names: &[HeaderName]) -> Headers {
-        let list = self.0.list.iter().filter(|f| names.contains(f.name())).cloned().collect();
-        Headers::from(Fields { source: self.0.source.clone(), list, limits: self.0.limits })
+        Headers::from(self.0.subset(names))
     }
 
     /// Adds a copy of all fields of this name of another message, octet for octet, after all others.
@@ -355,12 +332,12 @@ impl Headers {
 
     /// Octets that [`Headers::write`] writes.
     pub(crate) fn written_length(&self) -> usize {
-        self.0.list.iter().fold(0usize, |sum, field| sum.saturating_add(self.0.line_of(field).len()))
+        self.0.list().iter().fold(0usize, |sum, field| sum.saturating_add(self.0.line_of(field).len()))
     }
 
     /// Writes all lines, each with its line end.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        for field in &self.0.list {
+        for field in self.0.list() {
             out.extend_from_slice(self.0.line_of(field));
         }
     }

@@ -3,7 +3,7 @@
 use super::sound::Sound;
 use super::{HeaderValue, Headers};
 use crate::limits::Limits;
-use crate::name::HeaderName;
+use crate::name::{HeaderName, Occurrence};
 use crate::text::{HeaderText, holds_control};
 use crate::typed::TypedHeader;
 use alloc::sync::Arc;
@@ -13,10 +13,45 @@ use bytes::Bytes;
 /// What [`Headers`] share.
 #[derive(Debug)]
 pub(crate) struct Fields {
-    pub(super) source: Bytes,
-    pub(super) list: Vec<Field>,
-    pub(super) limits: Limits,
+    source: Bytes,
+    list: Vec<Field>,
+    limits: Limits,
+    names: NameSet,
 }
+
+/// Which names of the table stand there: nearly all that are asked for do not, or do once.
+#[derive(Debug, Clone, Copy, Default)]
+struct NameSet {
+    once: u128,
+    again: u128,
+}
+
+const _: () = assert!(HeaderName::KNOWN.len() <= 128);
+
+impl NameSet {
+    fn bit(place: u8) -> u128 {
+        1u128.checked_shl(u32::from(place)).unwrap_or(0)
+    }
+
+    #[inline]
+    fn add(&mut self, place: u8) {
+        let bit = NameSet::bit(place);
+        self.again |= self.once & bit;
+        self.once |= bit;
+    }
+}
+
+/// The names of the table that may stand once.
+const SINGLE: u128 = {
+    let (mut names, mut set) = (HeaderName::KNOWN, 0u128);
+    while let [name, rest @ ..] = names {
+        if matches!(name.occurrence(), Occurrence::Single) {
+            set |= 1 << name.place();
+        }
+        names = rest;
+    }
+    set
+};
 
 /// Fields that an edit usually adds: there is room for them at once.
 const ROOM: usize = 4;
@@ -26,13 +61,13 @@ impl Clone for Fields {
     fn clone(&self) -> Self {
         let mut list = Vec::with_capacity(self.list.len().saturating_add(ROOM));
         list.extend_from_slice(&self.list);
-        Fields { source: self.source.clone(), list, limits: self.limits }
+        Fields { source: self.source.clone(), list, limits: self.limits, names: self.names }
     }
 }
 
 impl Default for Fields {
     fn default() -> Self {
-        Fields { source: Bytes::new(), list: Vec::new(), limits: Limits::DEFAULT }
+        Fields { source: Bytes::new(), list: Vec::new(), limits: Limits::DEFAULT, names: NameSet::default() }
     }
 }
 
@@ -196,14 +231,108 @@ impl Fields {
     pub(crate) fn received(source: Bytes, limits: Limits) -> Fields {
         // Room for the usual number of fields at once, and for edits; no more than the octets can hold.
         let room = (source.len() / 64).clamp(8, 32).saturating_add(ROOM);
-        Fields { source, list: Vec::with_capacity(room), limits }
+        Fields { source, list: Vec::with_capacity(room), limits, names: NameSet::default() }
+    }
+
+    /// The fields of these names alone.
+    pub(super) fn subset(&self, names: &[HeaderName]) -> Fields {
+        let list = self.list.iter().filter(|f| names.iter().any(|name| f.has_name(name))).cloned().collect();
+        let mut fields = Fields { list, source: self.source.clone(), ..*self };
+        fields.count_names();
+        fields
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn list(&self) -> &[Field] {
+        &self.list
+    }
+
+    fn count_names(&mut self) {
+        self.names = NameSet::default();
+        for field in &self.list {
+            self.names.add(field.place);
+        }
+    }
+
+    /// Whether a name stands more often than it may.
+    pub(super) fn repeats_single(&self) -> bool {
+        self.names.again & SINGLE != 0
+    }
+
+    /// Fields among which are all of a name: nothing else when it stands once, none when it is not there. The name is not of
+    /// the table: all.
+    #[inline]
+    pub(super) fn around(&self, place: u8) -> &[Field] {
+        let bit = NameSet::bit(place);
+        if bit == 0 {
+            return &self.list;
+        }
+        if self.names.once & bit == 0 {
+            return &[];
+        }
+        let at = self.list.iter().position(|field| field.place == place).unwrap_or(0);
+        let end = if self.names.again & bit == 0 { at.saturating_add(1) } else { self.list.len() };
+        self.list.get(at..end).unwrap_or_default()
+    }
+
+    /// All fields of a name, in order.
+    #[inline]
+    pub(super) fn of<'a, 'n>(&'a self, name: &'n HeaderName) -> impl Iterator<Item = &'a Field> + use<'a, 'n> {
+        let place = name.place();
+        self.around(place).iter().filter(move |field| field.has(name, place))
+    }
+
+    pub(super) fn push(&mut self, field: Field) {
+        self.names.add(field.place);
+        self.list.push(field);
+    }
+
+    /// Puts a field above the first of its name; above all others when there is none.
+    pub(super) fn put_above(&mut self, field: Field) {
+        let at = self.position(field.name()).unwrap_or(0);
+        self.names.add(field.place);
+        self.list.insert(at, field);
+    }
+
+    /// Replaces all fields of the name of this one by it, in place of the first; adds it when there is none.
+    pub(super) fn put_in_place(&mut self, field: Field) {
+        let (name, place) = (field.name().clone(), field.place);
+        let Some(at) = self.position(&name) else { return self.push(field) };
+        if let Some(first) = self.list.get_mut(at) {
+            *first = field;
+        }
+        let mut number = 0usize;
+        if self.list.iter().skip(at.saturating_add(1)).any(|f| f.has(&name, place)) {
+            self.list.retain(|f| {
+                let stays = number <= at || !f.has(&name, place);
+                number = number.saturating_add(1);
+                stays
+            });
+            self.count_names();
+        }
+    }
+
+    pub(super) fn remove(&mut self, at: usize) {
+        self.list.remove(at);
+        self.count_names();
+    }
+
+    /// Removes all fields of a name; says how many there were.
+    pub(super) fn remove_all(&mut self, name: &HeaderName) -> usize {
+        let (before, place) = (self.list.len(), name.place());
+        self.list.retain(|f| !f.has(name, place));
+        self.count_names();
+        before.saturating_sub(self.list.len())
     }
 
     /// For the parser: one more field. The spans are inside the source, and not beyond [`Fields::MAX_SOURCE`].
     #[inline]
     pub(crate) fn push_received(&mut self, place: u8, line: (usize, usize), value: (usize, usize)) {
         let (line, value) = (Span::new(line), Span::new(value));
-        self.list.push(Field { place, sound: Sound::default(), line, value, own: None });
+        self.push(Field { place, sound: Sound::default(), line, value, own: None });
     }
 
     /// For the parser: one more field of a name outside of the table.
@@ -244,7 +373,11 @@ impl Fields {
 
     pub(super) fn position(&self, name: &HeaderName) -> Option<usize> {
         let place = name.place();
-        self.list.iter().position(|f| f.has(name, place))
+        match NameSet::bit(place) {
+            0 => self.list.iter().position(|f| f.has(name, place)),
+            bit if self.names.once & bit == 0 => None,
+            _ => self.list.iter().position(|f| f.place == place),
+        }
     }
 
     /// Puts a line in the place of one that stands there; its value begins at `head`.
@@ -257,21 +390,20 @@ impl Fields {
 
     /// Adds a copy of all fields of this name of another message, octet for octet, after all others.
     pub(super) fn copy_from(&mut self, other: &Fields, name: &HeaderName) {
-        let place = name.place();
-        for field in other.list.iter().filter(|f| f.has(name, place)) {
+        for field in other.of(name) {
             if field.is_received() && self.source.is_empty() {
                 // Nothing of its own was received: it begins to share what the other was.
                 self.source = other.source.clone();
             }
             if !field.is_received() || self.shares_source_of(other) {
                 // Other limits may count there.
-                self.list.push(Field { sound: Sound::default(), ..field.clone() });
+                self.push(Field { sound: Sound::default(), ..field.clone() });
             } else {
                 let octets = Octets::Shared(other.source.slice_ref(other.line_of(field)));
                 let head = other.head_of(field);
                 let end = head.saturating_add(other.value_of(field).as_bytes().len());
                 let name = field.own_name().cloned();
-                self.list.push(Field::with_line(field.place, name, Line { octets, value: (head, end) }));
+                self.push(Field::with_line(field.place, name, Line { octets, value: (head, end) }));
             }
         }
     }

@@ -41,13 +41,13 @@ impl Request {
 
 impl Headers {
     fn reads_back(&self, limits: &Limits, start_line: usize, body: usize) -> bool {
-        if self.0.limits != *limits || self.0.list.len() > limits.max_headers || body > limits.max_body {
+        if self.limits() != limits || self.0.list().len() > limits.max_headers || body > limits.max_body {
             return false;
         }
         // The empty line.
         let mut head = start_line.saturating_add(2);
         let mut length = None;
-        for field in &self.0.list {
+        for field in self.0.list() {
             let line = self.0.line_of(field).len();
             if line > limits.max_header_line || !self.is_trimmed(field) {
                 return false;

@@ -1,7 +1,6 @@
 //! Which lines were checked already: a message is validated at every hop that it passes inside of one process, and each of its
 //! lines but those of the last hop was validated at the hop before.
 
-use super::fields::Field;
 use super::{HeaderValue, Headers};
 use crate::name::HeaderName;
 use core::sync::atomic::{AtomicU16, Ordering};
@@ -28,11 +27,6 @@ impl Sound {
 }
 
 impl Headers {
-    fn fields_of(&self, name: &HeaderName) -> impl Iterator<Item = &Field> {
-        let place = name.place();
-        self.0.list.iter().filter(move |field| field.has(name, place))
-    }
-
     /// How many values the fields of this name hold together, when all are sound. `count` says it of one field, given how many
     /// stand before it; it is asked once for each field.
     pub(crate) fn sound_values(
@@ -41,7 +35,7 @@ impl Headers {
         count: impl Fn(HeaderValue<'_>, usize) -> Option<usize>,
     ) -> Option<usize> {
         let mut before = 0usize;
-        for field in self.fields_of(name) {
+        for field in self.0.of(name) {
             let known = field.sound.get();
             let sum = match known {
                 Some(known) => before.saturating_add(known),
@@ -59,7 +53,7 @@ impl Headers {
 
     /// Whether there is one field of this name and it is sound, which is asked once.
     pub(crate) fn sound_single(&self, name: &HeaderName, sound: impl Fn(HeaderValue<'_>) -> bool) -> bool {
-        let mut fields = self.fields_of(name);
+        let mut fields = self.0.of(name);
         let (Some(field), None) = (fields.next(), fields.next()) else { return false };
         if field.sound.get().is_none() {
             if !sound(self.0.value_of(field)) {

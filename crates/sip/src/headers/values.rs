@@ -32,13 +32,13 @@ impl Headers {
         let Some(at) = self.value_at(name, index) else { return false };
         match at.with_comma {
             Some(span) => self.splice(&at, span, b""),
-            None => drop(self.edit().list.remove(at.field)),
+            None => self.edit().remove(at.field),
         }
         true
     }
 
     fn splice(&mut self, at: &ValueAt, (from, to): (usize, usize), fresh: &[u8]) {
-        let Some(field) = self.0.list.get(at.field) else { return };
+        let Some(field) = self.0.list().get(at.field) else { return };
         let head = self.0.head_of(field);
         let old = self.0.line_of(field);
         let mut line = Vec::with_capacity(old.len().saturating_add(fresh.len()));
@@ -50,7 +50,7 @@ impl Headers {
 
     fn value_at(&self, name: &HeaderName, index: usize) -> Option<ValueAt> {
         let mut before = 0usize;
-        for (number, field) in self.0.list.iter().enumerate().filter(|(_, field)| field.has_name(name)) {
+        for (number, field) in self.0.list().iter().enumerate().filter(|(_, field)| field.has_name(name)) {
             let value = self.0.value_of(field).as_bytes();
             let start = self.0.head_of(field);
             let wanted = index.saturating_sub(before);
