@@ -260,7 +260,8 @@ impl Headers {
     /// a value goes. Says whether there was one.
     pub fn pop_first_value(&mut self, name: &HeaderName) -> bool {
         let Some(at) = self.0.position(name) else { return false };
-        match self.0.list().get(at).and_then(|field| self.after_first_value(field).map(|ends| (field, ends))) {
+        match self.0.list().get(at).and_then(|field| self.after_first_value(field).map(|ends| (field, ends)))
+        {
             Some((field, (_, second))) => {
                 let (line, head) = self.with_first_value(field, b"", second);
                 self.edit().rewrite(at, line, head);

@@ -13,7 +13,7 @@ use crate::method::Method;
 use crate::name::{HeaderName, Occurrence};
 use crate::text::split_at_octet;
 use crate::typed::{CSeq, parse_ip, parse_q};
-use crate::uri::{Uri, is_host, parse_port};
+use crate::uri::{Host, Kind, Uri, parse_port};
 use alloc::borrow::Cow;
 use scan::Scan;
 pub use scan::{ParamRef, ParamsRef};
@@ -102,6 +102,7 @@ fn error(header: &'static str) -> impl Fn(Fault) -> HeaderError {
 pub struct ViaRef<'a> {
     transport: &'a str,
     host: &'a str,
+    kind: Kind,
     port: Option<u16>,
     branch: Option<ParamRef<'a>>,
     params: ParamsRef<'a>,
@@ -118,6 +119,12 @@ impl<'a> ViaRef<'a> {
     #[must_use]
     pub const fn host(&self) -> &'a str {
         self.host
+    }
+
+    /// The host of sent-by as a value.
+    #[must_use]
+    pub fn to_host(&self) -> Host {
+        self.kind.host(self.host)
     }
 
     /// The port of sent-by, where one is written.
@@ -163,9 +170,7 @@ fn read_via<'a>(scan: &mut Scan<'a>, limits: &Limits) -> Result<ViaRef<'a>, Faul
         return Err(Fault::Syntax("no space before sent-by"));
     }
     let host = scan.host();
-    if !is_host(host) {
-        return Err(Fault::Syntax("sent-by is no host"));
-    }
+    let kind = Kind::of(host).map_err(|_| Fault::Syntax("sent-by is no host"))?;
     let mut port = None;
     if scan.separator(b':').is_ok() {
         let number = parse_u32(scan.digits().as_bytes()).and_then(|number| u16::try_from(number).ok());
@@ -188,7 +193,7 @@ fn read_via<'a>(scan: &mut Scan<'a>, limits: &Limits) -> Result<ViaRef<'a>, Faul
         return Err(Fault::Syntax("received is no address, rport no port, or ttl no number up to 255"));
     }
     limits.max_token(branch.map_or(0, |branch: ParamRef<'a>| branch.text().len()))?;
-    Ok(ViaRef { transport, host, port, branch, params })
+    Ok(ViaRef { transport, host, kind, port, branch, params })
 }
 
 /// The URI of an address, as it stands there.
@@ -215,7 +220,7 @@ impl<'a> UriRef<'a> {
         let host = Scan::new(rest).host();
         let after = rest.as_bytes().get(host.len());
         let ends = after.is_none_or(|octet| matches!(octet, b':' | b';' | b'?'));
-        if ends && is_host(host) { Ok(Some(host)) } else { Err(UriError::Host) }
+        if ends && Kind::of(host).is_ok() { Ok(Some(host)) } else { Err(UriError::Host) }
     }
 
     /// The URI as a value, whole and checked, at most as long as the default of `Limits::max_uri`.

@@ -280,7 +280,10 @@ impl Fields {
 
     /// All fields of a name, in order.
     #[inline]
-    pub(super) fn of<'a, 'n>(&'a self, name: &'n HeaderName) -> impl Iterator<Item = &'a Field> + use<'a, 'n> {
+    pub(super) fn of<'a, 'n>(
+        &'a self,
+        name: &'n HeaderName,
+    ) -> impl Iterator<Item = &'a Field> + use<'a, 'n> {
         let place = name.place();
         self.around(place).iter().filter(move |field| field.has(name, place))
     }

@@ -7,7 +7,7 @@ use crate::limits::Limits;
 use crate::name::HeaderName;
 use crate::params::Params;
 use crate::text::{tokenised, write_number};
-use crate::uri::{Host, parse_port, parse_v6};
+use crate::uri::{Host, parse_port, parse_v4, parse_v6};
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -190,7 +190,7 @@ fn usual(transport: &str) -> Option<Cow<'static, str>> {
 }
 
 pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
-    if let Ok(address) = text.parse() {
+    if let Some(address) = parse_v4(text) {
         return Some(IpAddr::V4(address));
     }
     let inside = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);

@@ -1,6 +1,7 @@
 //! Hosts (RFC 3261 §25.1 `host`, RFC 5954 for IPv6).
 
 use crate::error::UriError;
+use crate::grammar::parse_u32;
 use crate::text::{Class, class, is_in, write_number};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -27,15 +28,40 @@ pub enum Host {
 #[derive(Clone)]
 pub struct HostName {
     text: Arc<str>,
-    start: usize,
-    end: usize,
+    span: Span,
+}
+
+/// Where something stands in a text that is no longer than [`MAX_TEXT`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// Octets of which a span can say where something is.
+pub(super) const MAX_TEXT: usize = u32::MAX as usize;
+
+impl Span {
+    pub(super) fn new(start: usize, end: usize) -> Span {
+        let short = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Span { start: short(start), end: short(end) }
+    }
+
+    pub(super) fn of(self, text: &str) -> &str {
+        let long = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+        text.get(long(self.start)..long(self.end)).unwrap_or("")
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
 }
 
 impl HostName {
     /// The name as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.text.get(self.start..self.end).unwrap_or("")
+        self.span.of(&self.text)
     }
 }
 
@@ -86,7 +112,7 @@ impl Hash for HostName {
 
 /// What a text is as a host.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Name,
     V4(Ipv4Addr),
     V6(Ipv6Addr),
@@ -94,24 +120,33 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Looks at a host; an IPv6 address stands in brackets.
-    pub(super) fn of(text: &str) -> Result<Kind, UriError> {
+    pub(crate) fn of(text: &str) -> Result<Kind, UriError> {
         if let Some(inside) = text.strip_prefix('[') {
             let address = inside.strip_suffix(']').ok_or(UriError::Host)?;
             return parse_v6(address).map(Kind::V6).ok_or(UriError::Host);
         }
         // A name does not end with a digit, unless its last label begins with a letter.
         if text.as_bytes().last().is_some_and(u8::is_ascii_digit)
-            && let Ok(address) = text.parse::<Ipv4Addr>()
+            && let Some(address) = parse_v4(text)
         {
             return Ok(Kind::V4(address));
         }
         if is_hostname(text) { Ok(Kind::Name) } else { Err(UriError::Host) }
     }
 
-    /// The host that stands here in a text.
-    pub(super) fn within(self, text: &Arc<str>, (start, end): (usize, usize)) -> Host {
+    /// The host, when this is what its text is.
+    pub(crate) fn host(self, text: &str) -> Host {
         match self {
-            Kind::Name => Host::Name(HostName { text: Arc::clone(text), start, end }),
+            Kind::Name => self.within(&Arc::from(text), Span::new(0, text.len())),
+            Kind::V4(address) => Host::V4(address),
+            Kind::V6(address) => Host::V6(address),
+        }
+    }
+
+    /// The host that stands here in a text.
+    pub(super) fn within(self, text: &Arc<str>, span: Span) -> Host {
+        match self {
+            Kind::Name => Host::Name(HostName { text: Arc::clone(text), span }),
             Kind::V4(address) => Host::V4(address),
             Kind::V6(address) => Host::V6(address),
         }
@@ -124,11 +159,7 @@ impl Host {
     /// # Errors
     /// It is none.
     pub fn parse(text: &str) -> Result<Host, UriError> {
-        match Kind::of(text)? {
-            Kind::V4(address) => Ok(Host::V4(address)),
-            Kind::V6(address) => Ok(Host::V6(address)),
-            Kind::Name => Ok(Kind::Name.within(&Arc::from(text), (0, text.len()))),
-        }
+        Kind::of(text).map(|kind| kind.host(text))
     }
 
     /// Appends what `Display` shows.
@@ -214,11 +245,6 @@ impl fmt::Display for Host {
     }
 }
 
-/// Whether [`Host::parse`] reads a host, without making one.
-pub(crate) fn is_host(text: &str) -> bool {
-    Kind::of(text).is_ok()
-}
-
 /// An IPv6 address without brackets. Three colons in a row, which the grammar of RFC 3261 allowed by mistake,
 /// are read as two (RFC 5118 §4.10); they are never written.
 pub(crate) fn parse_v6(text: &str) -> Option<Ipv6Addr> {
@@ -234,30 +260,52 @@ fn is_hostname(text: &str) -> bool {
     if name.len() > 255 {
         return false;
     }
-    let (mut label, mut last, mut top) = (0usize, b'.', false);
-    for octet in name.bytes() {
+    // A label begins after a dot, as the first does.
+    let (mut begin, mut last, mut top) = (0usize, b'.', false);
+    for (at, octet) in name.bytes().enumerate() {
         if octet == b'.' {
-            if label == 0 || last == b'-' {
+            if matches!(last, b'.' | b'-') || at.saturating_sub(begin) > 63 {
                 return false;
             }
-            label = 0;
-        } else {
-            if label == 0 {
-                top = octet.is_ascii_alphabetic();
-            }
-            label = label.saturating_add(1);
-            if !is_in(&HOST_NAME, octet) || label > 63 || (label == 1 && octet == b'-') {
+            begin = at.saturating_add(1);
+        } else if !is_in(&HOST_NAME, octet) {
+            return false;
+        } else if last == b'.' {
+            if octet == b'-' {
                 return false;
             }
+            top = octet.is_ascii_alphabetic();
         }
         last = octet;
     }
-    label > 0 && last != b'-' && top
+    !matches!(last, b'.' | b'-') && name.len().saturating_sub(begin) <= 63 && top
 }
 
 static HOST_NAME: Class = class!(octet => octet.is_ascii_alphanumeric() || octet == b'-');
 
 /// A port: one to five digits up to 65535.
 pub(crate) fn parse_port(text: &str) -> Option<u16> {
-    (matches!(text.len(), 1..=5) && text.bytes().all(|o| o.is_ascii_digit())).then(|| text.parse().ok())?
+    (text.len() <= 5).then(|| parse_u32(text.as_bytes()))?.and_then(|port| u16::try_from(port).ok())
+}
+
+/// An IPv4 address: four numbers up to 255, none with a zero before it.
+pub(crate) fn parse_v4(text: &str) -> Option<Ipv4Addr> {
+    let mut octets = [0u8; 4];
+    let mut places = octets.iter_mut();
+    let (mut number, mut digits) = (0u8, 0u8);
+    for octet in text.bytes() {
+        if octet == b'.' {
+            *places.next().filter(|_| digits > 0)? = number;
+            (number, digits) = (0, 0);
+            continue;
+        }
+        let digit = octet.wrapping_sub(b'0');
+        if digit > 9 || (digits > 0 && number == 0) {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(digit)?;
+        digits = 1;
+    }
+    *places.next().filter(|_| digits > 0)? = number;
+    places.next().is_none().then(|| Ipv4Addr::from(octets))
 }

@@ -15,7 +15,7 @@ use alloc::sync::Arc;
 use core::fmt;
 pub(crate) use escape::{escape, unescape};
 pub use host::{Host, HostName};
-pub(crate) use host::{is_host, parse_port, parse_v6};
+pub(crate) use host::{Kind, parse_port, parse_v4, parse_v6};
 pub use sip::SipUri;
 pub use tel::TelUri;
 

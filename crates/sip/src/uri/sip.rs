@@ -4,7 +4,7 @@ use super::escape::{
     escape, is_header, is_made_of, is_param, is_password, is_unreserved, is_user, normal, push_normal,
     unescape,
 };
-use super::host::{Host, Kind, parse_port};
+use super::host::{Host, Kind, MAX_TEXT, Span, parse_port};
 use super::{TelUri, Uri};
 use crate::error::UriError;
 use crate::limits::Limits;
@@ -15,32 +15,32 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use cpm_base::LimitExceeded;
 
 /// A `sip:` or `sips:` URI. Keeps the text it was read from; an edit writes a new text.
 #[derive(Debug, Clone)]
 pub struct SipUri {
     text: Arc<str>,
-    secure: bool,
-    user: Option<Span>,
-    password: Option<Span>,
     host: Host,
-    port: Option<u16>,
-    /// From the host on: where it ends and the parameters begin, where the headers begin.
-    params: Span,
-    headers: Span,
+    parts: Parts,
 }
 
-type Span = (usize, usize);
-
-/// What a text says as a SIP URI, as numbers alone.
-pub(super) struct Parts {
-    secure: bool,
-    user: Option<Span>,
+/// Where the parts of a URI are.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    /// No `@` follows where there is no user: both are empty then.
+    user: Span,
     password: Option<Span>,
-    host: (Kind, Span),
-    port: Option<u16>,
     params: Span,
     headers: Span,
+    port: Option<u16>,
+    secure: bool,
+}
+
+/// What a text says as a SIP URI, as numbers alone.
+pub(super) struct Read {
+    parts: Parts,
+    host: (Kind, Span),
 }
 
 /// Parameters of which one URI must not lack what the other has (RFC 3261 §19.1.4: its list, its examples for transport).
@@ -51,38 +51,21 @@ impl SipUri {
     #[must_use]
     pub fn new(host: Host) -> SipUri {
         let text = alloc::format!("sip:{host}");
-        let end = text.len();
-        SipUri {
-            text: Arc::from(text),
-            secure: false,
-            user: None,
-            password: None,
-            host,
-            port: None,
-            params: (end, end),
-            headers: (end, end),
-        }
+        let end = Span::new(text.len(), text.len());
+        let parts = Parts { user: end, password: None, params: end, headers: end, port: None, secure: false };
+        SipUri { text: Arc::from(text), host, parts }
     }
 
     pub(super) fn read(text: Arc<str>, limits: &Limits) -> Result<SipUri, UriError> {
         let scheme = split_at_octet(&text, b':').ok_or(UriError::Scheme)?;
-        let parts = SipUri::parts(&text, scheme, limits)?;
-        Ok(SipUri::of_parts(parts, text))
+        let read = SipUri::parts(&text, scheme, limits)?;
+        Ok(SipUri::of_parts(read, text))
     }
 
     /// The URI whose parts were found in this text.
-    pub(super) fn of_parts(parts: Parts, text: Arc<str>) -> SipUri {
-        let (kind, span) = parts.host;
-        SipUri {
-            host: kind.within(&text, span),
-            text,
-            secure: parts.secure,
-            user: parts.user,
-            password: parts.password,
-            port: parts.port,
-            params: parts.params,
-            headers: parts.headers,
-        }
+    pub(super) fn of_parts(read: Read, text: Arc<str>) -> SipUri {
+        let (kind, span) = read.host;
+        SipUri { host: kind.within(&text, span), text, parts: read.parts }
     }
 
     /// Where the parts of a URI are; also handed in as the scheme and what follows its colon.
@@ -91,40 +74,41 @@ impl SipUri {
         whole: &str,
         (scheme, rest): (&str, &str),
         limits: &Limits,
-    ) -> Result<Parts, UriError> {
-        let secure = scheme.eq_ignore_ascii_case("sips");
+    ) -> Result<Read, UriError> {
+        let end = whole.len();
+        LimitExceeded::check("sip.max_uri", end, MAX_TEXT)?;
         let mut at = scheme.len().saturating_add(1);
-        let (mut user, mut password) = (None, None);
+        let (mut user, mut password) = (Span::new(at, at), None);
         let mut rest = rest;
         if let Some((info, after)) = split_at_octet(rest, b'@') {
             (user, password) = user_info(info, at)?;
             at = at.saturating_add(info.len()).saturating_add(1);
             rest = after;
         }
-        let host_end = host_length(rest);
+        let host_end = rest.bytes().position(|o| matches!(o, b';' | b'?')).unwrap_or(rest.len());
         let (host_port, tail) = rest.split_at_checked(host_end).ok_or(UriError::Host)?;
         let (host_length, kind, port) = host_and_port(host_port)?;
-        let host = (kind, (at, at.saturating_add(host_length)));
+        let host = (kind, Span::new(at, at.saturating_add(host_length)));
         let params_start = at.saturating_add(host_end);
-        let params_length = memchr::memchr(b'?', tail.as_bytes()).unwrap_or(tail.len());
+        let params_length =
+            if tail.is_empty() { 0 } else { memchr::memchr(b'?', tail.as_bytes()).unwrap_or(tail.len()) };
         let (params, headers) = tail.split_at_checked(params_length).ok_or(UriError::Parameter)?;
         check_params(params, limits)?;
         check_headers(headers, limits)?;
         let params_end = params_start.saturating_add(params_length);
-        let end = whole.len();
-        Ok(Parts {
-            secure,
+        let parts = Parts {
             user,
             password,
-            host,
+            params: Span::new(params_start, params_end),
+            headers: Span::new(params_end, end),
             port,
-            params: (params_start, params_end),
-            headers: (params_end, end),
-        })
+            secure: scheme.len() == "sips".len(),
+        };
+        Ok(Read { parts, host })
     }
 
     fn part(&self, span: Span) -> &str {
-        self.text.get(span.0..span.1).unwrap_or("")
+        span.of(&self.text)
     }
 
     /// The URI as it was read.
@@ -136,13 +120,13 @@ impl SipUri {
     /// `sips:`.
     #[must_use]
     pub const fn is_secure(&self) -> bool {
-        self.secure
+        self.parts.secure
     }
 
     /// The user part as it was written, escapes included.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
-        self.user.map(|span| self.part(span))
+        (!self.parts.user.is_empty()).then(|| self.part(self.parts.user))
     }
 
     /// The user part with its escapes resolved, where that is UTF-8.
@@ -154,7 +138,7 @@ impl SipUri {
     /// The password as it was written.
     #[must_use]
     pub fn password(&self) -> Option<&str> {
-        self.password.map(|span| self.part(span))
+        self.parts.password.map(|span| self.part(span))
     }
 
     /// The host.
@@ -166,12 +150,12 @@ impl SipUri {
     /// The port, where one is written.
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
-        self.port
+        self.parts.port
     }
 
     /// The parameters in order: name, and value where there is one, as they were written.
     pub fn params(&self) -> impl Iterator<Item = (&str, Option<&str>)> + '_ {
-        pairs(self.part(self.params), ';', b';')
+        pairs(self.part(self.parts.params), ';', b';')
     }
 
     /// A parameter's value as it was written; `""` when it has none, `None` when it is not there.
@@ -194,13 +178,13 @@ impl SipUri {
 
     /// The headers of the URI in order: name and value as they were written.
     pub fn headers(&self) -> impl Iterator<Item = (&str, Option<&str>)> + '_ {
-        pairs(self.part(self.headers), '?', b'&')
+        pairs(self.part(self.parts.headers), '?', b'&')
     }
 
     /// Whether the URI carries headers; a Request-URI must not (RFC 3261 §19.1.1).
     #[must_use]
     pub fn has_headers(&self) -> bool {
-        self.headers.0 < self.headers.1
+        !self.parts.headers.is_empty()
     }
 
     /// The same with this user part; what must be escaped in it is escaped. A `%` is taken literally.
@@ -342,16 +326,16 @@ impl SipUri {
         params: Option<&str>,
         headers: Option<&str>,
     ) -> SipUri {
-        let scheme = if self.secure { "sips:" } else { "sip:" };
-        let own_place = match self.port {
+        let scheme = if self.parts.secure { "sips:" } else { "sip:" };
+        let own_place = match self.parts.port {
             Some(port) => alloc::format!("{}:{port}", self.host),
             None => self.host.to_string(),
         };
         let text = alloc::format!(
             "{scheme}{info}{}{}{}",
             place.unwrap_or(&own_place),
-            params.unwrap_or(self.part(self.params)),
-            headers.unwrap_or(self.part(self.headers)),
+            params.unwrap_or(self.part(self.parts.params)),
+            headers.unwrap_or(self.part(self.parts.headers)),
         );
         self.reread(text)
     }
@@ -365,11 +349,11 @@ impl SipUri {
     /// Whether both name the same (RFC 3261 §19.1.4). Not transitive: parameters that only one has may be ignored.
     #[must_use]
     pub fn equivalent(&self, other: &SipUri) -> bool {
-        self.secure == other.secure
+        self.parts.secure == other.parts.secure
             && self.user().map(normal) == other.user().map(normal)
             && self.password().map(normal) == other.password().map(normal)
             && self.host.equivalent(&other.host)
-            && self.port == other.port
+            && self.parts.port == other.parts.port
             && self.params_agree(other)
             && other.params_agree(self)
             && self.header_map() == other.header_map()
@@ -407,13 +391,13 @@ impl SipUri {
     #[must_use]
     pub fn address_key(&self) -> String {
         let mut key = String::with_capacity(self.text.len());
-        key.push_str(if self.secure { "sips:" } else { "sip:" });
+        key.push_str(if self.parts.secure { "sips:" } else { "sip:" });
         if let Some(user) = self.user() {
             push_normal(user, is_unreserved, &mut key);
             key.push('@');
         }
         self.host.push_key(&mut key);
-        if let Some(port) = self.port {
+        if let Some(port) = self.parts.port {
             key.push(':');
             key.push_str(&port.to_string());
         }
@@ -445,27 +429,18 @@ fn push_pair(text: &mut String, name: &str, value: Option<&str>) {
     }
 }
 
-fn user_info(info: &str, at: usize) -> Result<(Option<Span>, Option<Span>), UriError> {
-    let (user, password) = match split_at_octet(info, b':') {
-        Some((user, password)) => (user, Some(password)),
-        None => (info, None),
-    };
-    let sound =
-        is_made_of(user.as_bytes(), is_user) && is_made_of(password.unwrap_or("").as_bytes(), is_password);
+fn user_info(info: &str, at: usize) -> Result<(Span, Option<Span>), UriError> {
+    let octets = info.as_bytes();
+    let length = octets.iter().position(|octet| *octet == b':').unwrap_or(octets.len());
+    let (user, rest) = octets.split_at_checked(length).ok_or(UriError::User)?;
+    let password = rest.get(1..);
+    let sound = is_made_of(user, is_user) && is_made_of(password.unwrap_or_default(), is_password);
     if user.is_empty() || !sound {
         return Err(UriError::User);
     }
-    let end = at.saturating_add(user.len());
-    let password = password.map(|p| {
-        let start = end.saturating_add(1);
-        (start, start.saturating_add(p.len()))
-    });
-    Ok((Some((at, end)), password))
-}
-
-/// Where host and port end. An IPv6 address holds colons, but nothing that ends it.
-fn host_length(text: &str) -> usize {
-    memchr::memchr2(b';', b'?', text.as_bytes()).unwrap_or(text.len())
+    let end = at.saturating_add(length);
+    let whole = at.saturating_add(info.len());
+    Ok((Span::new(at, end), password.map(|_| Span::new(end.saturating_add(1), whole))))
 }
 
 /// How many octets the host has, what it is, and the port.
@@ -499,21 +474,33 @@ fn pairs(text: &str, lead: char, between: u8) -> impl Iterator<Item = (&str, Opt
 
 fn check_params(params: &str, limits: &Limits) -> Result<(), UriError> {
     let Some(list) = params.strip_prefix(';') else { return Ok(()) };
-    let count = memchr::memchr_iter(b';', list.as_bytes()).count().saturating_add(1);
+    let list = list.as_bytes();
+    let count = memchr::memchr_iter(b';', list).count().saturating_add(1);
     limits.max_params(count)?;
+    if count == 1 {
+        return check_param(list).map(drop);
+    }
     // A name stands once (§19.1.1): readers would pick different ones.
     let mut names = Names::default();
-    for param in list.as_bytes().split(|octet| *octet == b';') {
-        let mut parts = param.splitn(2, |octet| *octet == b'=');
-        let (name, value) = (parts.next().unwrap_or_default(), parts.next());
-        if name.is_empty() || value.is_some_and(<[u8]>::is_empty) || !names.add(name) {
-            return Err(UriError::Parameter);
-        }
-        if !is_made_of(name, is_param) || !is_made_of(value.unwrap_or_default(), is_param) {
+    for param in list.split(|octet| *octet == b';') {
+        if !names.add(check_param(param)?) {
             return Err(UriError::Parameter);
         }
     }
     if names.differ() { Ok(()) } else { Err(UriError::Parameter) }
+}
+
+/// The name of a parameter that is sound.
+fn check_param(param: &[u8]) -> Result<&[u8], UriError> {
+    let length = param.iter().position(|octet| *octet == b'=').unwrap_or(param.len());
+    let (name, value) = param.split_at_checked(length).ok_or(UriError::Parameter)?;
+    // With its equals sign, or nothing at all.
+    let value = value.get(1..);
+    let sound = is_made_of(name, is_param) && is_made_of(value.unwrap_or_default(), is_param);
+    if name.is_empty() || value.is_some_and(<[u8]>::is_empty) || !sound {
+        return Err(UriError::Parameter);
+    }
+    Ok(name)
 }
 
 fn check_headers(headers: &str, limits: &Limits) -> Result<(), UriError> {

@@ -1,6 +1,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 use super::*;
+use crate::{Request, Response};
 use alloc::string::ToString;
 use core::net::IpAddr;
 use proptest::prelude::*;
@@ -369,4 +370,21 @@ fn ipv6_addresses() {
     // Three colons, which the grammar of RFC 3261 made by mistake, are read and never written (RFC 5118 §4.10).
     let three = Host::parse("[2001:db8:::192.0.2.1]").unwrap();
     assert_eq!(three.to_string(), Host::parse("[2001:db8::192.0.2.1]").unwrap().to_string());
+}
+
+proptest! {
+    /// An IPv4 address is what the standard library takes for one.
+    #[test]
+    fn addresses_are_those_of_the_standard_library(
+        text in "[0-9]{1,3}(\\.[0-9]{0,3}){2,4}|[0-2]?[0-9]{1,2}(\\.[0-2]?[0-9]{1,2}){3}|[0-9.x]{0,15}"
+    ) {
+        prop_assert_eq!(parse_v4(&text), text.parse().ok());
+    }
+}
+
+/// A URI is moved and cloned with every request: no more than one and a half lines of the cache.
+#[test]
+fn uris_and_messages_are_small() {
+    assert!(size_of::<Uri>() <= 96 && size_of::<Host>() <= 32, "{} {}", size_of::<Uri>(), size_of::<Host>());
+    assert!(size_of::<Request>() <= 224 && size_of::<Response>() <= 128);
 }
