@@ -88,9 +88,9 @@ impl SipIpCore {
         }
     }
 
-    /// The device with this contact address.
-    pub(super) fn device_at(&self, contact: &Uri) -> Option<&Binding> {
-        let users = self.places.contacts.get(&contact.address_key())?;
+    /// The device with this contact address, which has this key.
+    pub(super) fn device_at(&self, key: &str, contact: &Uri) -> Option<&Binding> {
+        let users = self.places.contacts.get(key)?;
         let mut bindings =
             users.iter().filter_map(|user| self.users.get(*user)).flat_map(|user| &user.bindings);
         bindings.find(|binding| binding.contact.uri().equivalent(contact))

@@ -35,8 +35,17 @@ impl SessionCase {
     }
 }
 
-/// Where a request goes from here, or how it ends.
-type Way = Result<Vec<Branch>, StatusCode>;
+/// Where a request goes from here, written into it as far as that is said there; copies of it that go elsewhere besides. Or
+/// how it ends.
+type Way = Result<(Vec<Branch>, Destination), StatusCode>;
+
+/// Whom a request is for, looked up once.
+struct Target {
+    /// The key of the Request-URI.
+    key: String,
+    /// The user whose address that is.
+    user: Option<usize>,
+}
 
 fn bad_request(_: HeaderError) -> StatusCode {
     StatusCode::BAD_REQUEST
@@ -49,14 +58,15 @@ impl SipIpCore {
         now: Now,
         id: RequestId,
         flow: FlowId,
-        request: Request,
+        mut request: Request,
         ports: &mut CorePorts<'_>,
     ) {
         let own = match first_route(&request) {
             Ok(first) => first,
             Err(_) => return Self::refuse(now, id, &request, StatusCode::BAD_REQUEST, ports),
         };
-        let own = own.filter(|uri| ports.sip.is_own(uri)).as_ref().and_then(Uri::as_sip).cloned();
+        let own = own.filter(|uri| ports.sip.is_own(uri));
+        let own = own.as_ref().and_then(Uri::as_sip);
         let trusted = self.is_trusted(flow);
         let tagged = is_in_dialog(&request);
         let in_dialog = matches!(tagged, Ok(true));
@@ -72,16 +82,20 @@ impl SipIpCore {
         };
         let way = match tagged {
             Err(error) => Err(bad_request(error)),
-            Ok(_) => self.way(trusted, in_dialog, sender, request.clone(), own.as_ref()),
+            Ok(_) => self.way(trusted, in_dialog, sender, &mut request, own),
         };
         match way {
             Err(status) => Self::refuse(now, id, &request, status, ports),
-            Ok(branches) => {
+            Ok((mut branches, destination)) => {
                 let stay = makes_dialog(request.method()) && !in_dialog;
                 let record_route = stay.then(|| self.own_route("dialog", None));
                 let options = ProxyOptions { record_route, hold_final: false, ..ProxyOptions::default() };
-                if let Err(refused) = ports.sip.proxy(now, id, branches, options) {
-                    Self::not_proxied(now, id, &request, &refused.why, ports);
+                branches.push(Branch { request, destination });
+                // What a response has of the request is in each of its copies.
+                if let Err(refused) = ports.sip.proxy(now, id, branches, options)
+                    && let Some(Branch { request, .. }) = refused.given.first()
+                {
+                    Self::not_proxied(now, id, request, &refused.why, ports);
                 }
             }
         }
@@ -105,7 +119,7 @@ impl SipIpCore {
         trusted: bool,
         in_dialog: bool,
         sender: Option<usize>,
-        mut request: Request,
+        request: &mut Request,
         own: Option<&SipUri>,
     ) -> Way {
         if let Some(guard) = self.guard.as_ref().filter(|_| !trusted) {
@@ -124,33 +138,35 @@ impl SipIpCore {
             return self.originating(request, sender);
         }
         request.headers_mut().remove(&HeaderName::PServedUser);
+        let target = self.target(request);
         match own.and_then(|own| own.param("after")) {
-            Some("term") if !self.is_forwarded(&request, own) => self.deliver(request),
-            _ => self.terminating(request),
+            Some("term") if !is_forwarded(&target, own) => self.deliver(request, &target),
+            _ => self.terminating(request, &target),
         }
     }
 
-    /// Whether the Participating Function of a user gave the request another user's address: that user's services come
-    /// next (3GPP TS 24.229 §5.4.3.3).
-    fn is_forwarded(&self, request: &Request, own: Option<&SipUri>) -> bool {
-        let of = own.and_then(|own| own.param("of")).and_then(|of| of.parse::<usize>().ok());
-        let target = self.user(request.uri());
-        of.is_some() && target.is_some() && of != target
+    fn target(&self, request: &Request) -> Target {
+        let key = request.uri().address_key();
+        let user = self.by_identity.get(&key).copied();
+        Target { key, user }
     }
 
     /// A registered device asks: say who it is, then its user's services, then the other side.
-    fn originating(&self, mut request: Request, user: usize) -> Way {
-        self.assert_identity(&mut request, user).map_err(bad_request)?;
+    fn originating(&self, request: &mut Request, user: usize) -> Way {
+        self.assert_identity(request, user).map_err(bad_request)?;
         let Some(state) = self.users.get(user) else { return Err(StatusCode::FORBIDDEN) };
         match &state.ways {
-            Some(_) if is_cpm(&request).map_err(bad_request)? => {
+            Some(_) if is_cpm(request).map_err(bad_request)? => {
                 self.to_service(request, user, SessionCase::Orig)
             }
             // Who has to prove who he is speaks in nobody else's name, where no service looks after that.
-            _ if self.guard.is_some() && self.is_of_another(&request, user).map_err(bad_request)? => {
+            _ if self.guard.is_some() && self.is_of_another(request, user).map_err(bad_request)? => {
                 Err(StatusCode::FORBIDDEN)
             }
-            _ => self.terminating(request),
+            _ => {
+                let target = self.target(request);
+                self.terminating(request, &target)
+            }
         }
     }
 
@@ -177,16 +193,16 @@ impl SipIpCore {
     }
 
     /// The other side: its user's services, then its devices.
-    fn terminating(&self, request: Request) -> Way {
-        let user = self.user(request.uri()).ok_or(StatusCode::NOT_FOUND)?;
+    fn terminating(&self, request: &mut Request, target: &Target) -> Way {
+        let user = target.user.ok_or(StatusCode::NOT_FOUND)?;
         let served = self.users.get(user).is_some_and(|state| state.ways.is_some());
-        if served && is_cpm(&request).map_err(bad_request)? {
+        if served && is_cpm(request).map_err(bad_request)? {
             return self.to_service(request, user, SessionCase::Term);
         }
-        self.deliver(request)
+        self.deliver(request, target)
     }
 
-    fn to_service(&self, mut request: Request, user: usize, case: SessionCase) -> Way {
+    fn to_service(&self, request: &mut Request, user: usize, case: SessionCase) -> Way {
         let Some(state) = self.users.get(user) else { return Err(StatusCode::NOT_FOUND) };
         let Some(ways) = &state.ways else { return Err(StatusCode::NOT_FOUND) };
         let way = match case {
@@ -210,29 +226,37 @@ impl SipIpCore {
             let _ = served.params_mut().set("regstate", Some(registered));
             request.headers_mut().set_typed(&served);
         }
-        Ok(vec![Branch { request, destination: Destination::Routed }])
+        Ok((Vec::new(), Destination::Routed))
     }
 
     /// To the device whose contact address this is, else to all devices of the user that are what the request asks for.
-    fn deliver(&self, request: Request) -> Way {
-        let wanted = Wanted::of(&request).map_err(bad_request)?;
-        let devices: Vec<&Binding> = match self.device_at(request.uri()) {
+    fn deliver(&self, request: &mut Request, target: &Target) -> Way {
+        let wanted = Wanted::of(request).map_err(bad_request)?;
+        let devices: Vec<&Binding> = match self.device_at(&target.key, request.uri()) {
             Some(device) => vec![device],
             None => {
-                let user = self.user(request.uri()).ok_or(StatusCode::NOT_FOUND)?;
+                let user = target.user.ok_or(StatusCode::NOT_FOUND)?;
                 self.users.get(user).map(|user| user.bindings.iter().collect()).unwrap_or_default()
             }
         };
         let mut fitting = devices.into_iter().filter(|device| wanted.fits(&device.contact));
         let last = fitting.next_back().ok_or(StatusCode::TEMPORARILY_UNAVAILABLE)?;
-        let mut branches: Vec<Branch> =
-            fitting.map(|device| self.to_device(request.clone(), device)).collect::<Result<_, _>>()?;
-        branches.push(self.to_device(request, last)?);
-        Ok(branches)
+        let copies = fitting.map(|device| {
+            let mut request = request.clone();
+            let destination = self.to_device(&mut request, target, device)?;
+            Ok(Branch { request, destination })
+        });
+        let copies = copies.collect::<Result<_, StatusCode>>()?;
+        Ok((copies, self.to_device(request, target, last)?))
     }
 
-    fn to_device(&self, mut request: Request, device: &Binding) -> Result<Branch, StatusCode> {
-        if self.user(request.uri()).is_some() {
+    fn to_device(
+        &self,
+        request: &mut Request,
+        target: &Target,
+        device: &Binding,
+    ) -> Result<Destination, StatusCode> {
+        if target.user.is_some() {
             let called = PCalledPartyId::new(request.uri().clone());
             request.headers_mut().set_typed(&called);
         }
@@ -244,7 +268,7 @@ impl SipIpCore {
         if hide && !trusted {
             request.headers_mut().remove(&HeaderName::PAssertedIdentity);
         }
-        Ok(Branch { request, destination: Self::destination(device) })
+        Ok(Self::destination(device))
     }
 
     /// The flow on which it registered; where that is gone and was over UDP, what is between its ends still holds; a
@@ -261,7 +285,7 @@ impl SipIpCore {
     /// Inside a dialog that the core recorded itself into: on to the next hop.
     fn in_dialog(
         &self,
-        mut request: Request,
+        request: &mut Request,
         own: Option<&SipUri>,
         trusted: bool,
         sender: Option<usize>,
@@ -274,17 +298,21 @@ impl SipIpCore {
                 request.headers_mut().remove(name);
             }
             if let Some(user) = sender {
-                self.assert_identity(&mut request, user).map_err(bad_request)?;
+                self.assert_identity(request, user).map_err(bad_request)?;
             }
         }
         request.headers_mut().pop_first_value(&HeaderName::Route);
         let last = !request.headers().contains(&HeaderName::Route);
-        let destination = match self.device_at(request.uri()) {
-            Some(device) if last => Self::destination(device),
-            _ => Destination::Routed,
-        };
-        Ok(vec![Branch { request, destination }])
+        let device = if last { self.device_at(&request.uri().address_key(), request.uri()) } else { None };
+        Ok((Vec::new(), device.map_or(Destination::Routed, Self::destination)))
     }
+}
+
+/// Whether the Participating Function of a user gave the request another user's address: that user's services come
+/// next (3GPP TS 24.229 §5.4.3.3).
+fn is_forwarded(target: &Target, own: Option<&SipUri>) -> bool {
+    let of = own.and_then(|own| own.param("of")).and_then(|of| of.parse::<usize>().ok());
+    of.is_some() && target.user.is_some() && of != target.user
 }
 
 fn is_in_dialog(request: &Request) -> Result<bool, HeaderError> {
