@@ -147,22 +147,24 @@ impl DateTime {
 impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let date = self.0;
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-            date.year(),
-            u8::from(date.month()),
-            date.day(),
-            date.hour(),
-            date.minute(),
-            date.second()
-        )?;
+        write_digits::<4>(f, date.year().unsigned_abs())?;
+        let fields = [
+            ("-", u8::from(date.month())),
+            ("-", date.day()),
+            ("T", date.hour()),
+            (":", date.minute()),
+            (":", date.second()),
+        ];
+        for (before, number) in fields {
+            f.write_str(before)?;
+            write_digits::<2>(f, number.into())?;
+        }
         let (millis, nanos) = (date.millisecond(), date.nanosecond());
         if nanos > 0 {
-            if nanos.checked_rem(1_000_000) == Some(0) {
-                write!(f, ".{millis:03}")?
-            } else {
-                write!(f, ".{nanos:09}")?
+            f.write_str(".")?;
+            match nanos.checked_rem(1_000_000) {
+                Some(0) => write_digits::<3>(f, millis.into())?,
+                _ => write_digits::<9>(f, nanos)?,
             }
         }
         let (hours, minutes, _) = date.offset().as_hms();
@@ -172,6 +174,16 @@ impl fmt::Display for DateTime {
         let sign = if hours < 0 || minutes < 0 { '-' } else { '+' };
         write!(f, "{sign}{:02}:{:02}", hours.unsigned_abs(), minutes.unsigned_abs())
     }
+}
+
+/// The last so many digits of a number. (`{:02}` and the like take several times as long.)
+fn write_digits<const COUNT: usize>(f: &mut fmt::Formatter<'_>, mut number: u32) -> fmt::Result {
+    let mut digits = [b'0'; COUNT];
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0'.saturating_add(u8::try_from(number % 10).unwrap_or(0));
+        number /= 10;
+    }
+    f.write_str(core::str::from_utf8(&digits).unwrap_or_default())
 }
 
 impl fmt::Debug for DateTime {

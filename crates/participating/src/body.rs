@@ -40,7 +40,7 @@ impl From<MimeError> for BodyFault {
 pub(crate) fn cpim_of(request: &Request) -> Result<Option<CpimMessage>, BodyFault> {
     // Nearly always it is alone.
     if is_cpim(request)? {
-        return read_cpim(request.body().clone());
+        return read_cpim(request.body().clone()).map(Some);
     }
     let Some(body) = body_of(request)? else { return Ok(None) };
     let mut found = Vec::new();
@@ -53,7 +53,7 @@ pub(crate) fn cpim_of(request: &Request) -> Result<Option<CpimMessage>, BodyFaul
     let (Some(octets), 0..=1) = (found.first(), found.len()) else {
         return if found.is_empty() { Ok(None) } else { Err(BodyFault::Several) };
     };
-    read_cpim(octets.clone())
+    read_cpim(octets.clone()).map(Some)
 }
 
 /// Whether the body is a CPIM message and nothing else.
@@ -62,9 +62,10 @@ fn is_cpim(request: &Request) -> Result<bool, MimeError> {
     value.map_or(Ok(false), |text| Ok(MediaType::parse(&text)?.is("message/cpim")))
 }
 
-fn read_cpim(octets: Bytes) -> Result<Option<CpimMessage>, BodyFault> {
+/// The CPIM message that a body is.
+pub(crate) fn read_cpim(octets: Bytes) -> Result<CpimMessage, BodyFault> {
     let read = CpimMessage::parse(octets, &Limits::default(), &Leniency::field());
-    read.map(|(message, _)| Some(message)).map_err(BodyFault::Cpim)
+    read.map(|(message, _)| message).map_err(BodyFault::Cpim)
 }
 
 /// Puts a CPIM message in the place of the one that a request carries; everything around it stays as it is.

@@ -367,7 +367,7 @@ fn notifications_of(request: &Request, facts: &Facts) -> Vec<Imdn> {
         let value = request.headers().get(&HeaderName::ContentType)?.to_text()?;
         Some(Part::new(&ContentType::parse(&value).ok()?, request.body().clone()))
     };
-    let content = match &facts.cpim {
+    let content = match facts.cpim() {
         Some(cpim) => Some(cpim.content().clone()),
         None => bare(),
     };

@@ -83,6 +83,9 @@ impl From<MimeError> for ExternalFault {
     }
 }
 
+/// What a reference says that it is (RFC 2046 §5.2.3).
+const EXTERNAL_BODY: &str = "message/external-body";
+
 /// How much is fetched for one message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FetchLimits {
@@ -104,6 +107,11 @@ pub(crate) fn to_fetch(
     most: FetchLimits,
 ) -> Result<Vec<String>, ExternalFault> {
     let mut urls = Vec::new();
+    // Nearly always it is one text.
+    let media = message.content().media_type()?;
+    if !media.is_multipart() && !media.is(EXTERNAL_BODY) {
+        return Ok(urls);
+    }
     replace_leaves(message.content(), limits, |leaf| {
         if let Some(external) = fetched_reference(leaf, limits)? {
             if urls.len() >= most.references {
@@ -170,7 +178,7 @@ fn put_in(external: &ExternalBody, object: &FetchedObject) -> Result<Part, Exter
 /// The reference that a part is, when it is to be fetched here. References of other kinds, and those without the mark, go
 /// on as they are.
 fn fetched_reference(part: &Part, limits: &Limits) -> Result<Option<ExternalBody>, ExternalFault> {
-    if !part.media_type()?.is("message/external-body") {
+    if !part.media_type()?.is(EXTERNAL_BODY) {
         return Ok(None);
     }
     let content_type = part.content_type()?;

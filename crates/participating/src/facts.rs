@@ -1,8 +1,10 @@
 //! [`Facts`]: what a request says, read once.
 
 use crate::ServedRole;
-use crate::body::cpim_of;
+use crate::body::{cpim_of, read_cpim};
 use crate::service::feature_of;
+use bytes::Bytes;
+use core::cell::OnceCell;
 use cpm_core::feature::{CpmFeature, CpmService, ICSI_REF};
 use cpm_core::release::Release;
 use cpm_core::warning::Reason;
@@ -42,6 +44,8 @@ pub(crate) struct Facts {
     pub(crate) served: Uri,
     /// Who sent it: the asserted identities, at least one.
     pub(crate) originators: Vec<Uri>,
+    /// The same as they stand in P-Asserted-Identity.
+    pub(crate) asserted: Vec<PAssertedIdentity>,
     /// What its Accept-Contact asks for.
     pub(crate) wishes: Vec<AcceptContact>,
     /// The CPM feature that it asks for: the first in its Accept-Contact.
@@ -52,12 +56,31 @@ pub(crate) struct Facts {
     /// Anonymity is requested (TS 6.1-p3).
     pub(crate) anonymous: bool,
     pub(crate) content: Content,
-    /// The CPIM message, where the body is one that can be read.
-    pub(crate) cpim: Option<Box<CpimMessage>>,
+    cpim: LateCpim,
     /// In how many seconds it is of no use any more: the lower of Expires and Message-Expires (TS C.1.5).
     pub(crate) expires: Option<u32>,
     /// What its User-Agent says.
     pub(crate) release: Option<Release>,
+}
+
+/// The CPIM message of a request, read when somebody wants to know more of it than that it is no notification.
+#[derive(Clone)]
+struct LateCpim {
+    octets: Bytes,
+    read: OnceCell<Option<Box<CpimMessage>>>,
+}
+
+impl LateCpim {
+    /// What was read already.
+    fn known(read: Option<Box<CpimMessage>>) -> LateCpim {
+        LateCpim { octets: Bytes::new(), read: OnceCell::from(read) }
+    }
+}
+
+impl core::fmt::Debug for LateCpim {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.read.fmt(f)
+    }
 }
 
 /// Why a request cannot be read.
@@ -89,6 +112,7 @@ impl Facts {
             role,
             served: served.uri().clone(),
             originators: asserted.iter().map(|identity| identity.uri().clone()).collect(),
+            asserted,
             feature: feature_of(&wishes),
             extra_strings: has_extra_strings(&wishes),
             wishes,
@@ -101,9 +125,15 @@ impl Facts {
         })
     }
 
+    /// The CPIM message, where the body is one that can be read.
+    pub(crate) fn cpim(&self) -> Option<&CpimMessage> {
+        let read = || read_cpim(self.cpim.octets.clone()).ok().map(Box::new);
+        self.cpim.read.get_or_init(read).as_deref()
+    }
+
     /// The IMDN Message-ID of the message that it carries.
     pub(crate) fn message_id(&self) -> Option<String> {
-        self.cpim.as_ref().and_then(|cpim| cpim.imdn_message_id().ok().flatten())
+        self.cpim().and_then(|cpim| cpim.imdn_message_id().ok().flatten())
     }
 }
 
@@ -181,20 +211,24 @@ fn is_anonymous(request: &Request) -> bool {
 }
 
 /// A disposition notification is message/imdn+xml, by itself or in the CPIM message (TS 8.3.1.1-6, RFC 5438 §8).
-fn content_of(request: &Request) -> (Content, Option<Box<CpimMessage>>) {
+fn content_of(request: &Request) -> (Content, LateCpim) {
     let content_type = request.headers().get(&HeaderName::ContentType).and_then(|value| value.to_text());
     let media = content_type.as_deref().and_then(|text| MediaType::parse(text).ok());
-    match media {
-        Some(media) if media.is("message/imdn+xml") => (Content::Disposition, None),
-        _ => match cpim_of(request) {
-            Ok(Some(cpim)) => {
-                let content = if cpim.is_imdn() { Content::Disposition } else { Content::Message };
-                (content, Some(Box::new(cpim)))
-            }
-            // What cannot be read is for the procedure to judge.
-            Ok(None) | Err(_) => (Content::Message, None),
-        },
+    let is = |essence: &str| media.as_ref().is_some_and(|media| media.is(essence));
+    if is("message/imdn+xml") {
+        return (Content::Disposition, LateCpim::known(None));
     }
+    if is("message/cpim") && !CpimMessage::may_be_imdn(request.body()) {
+        let cpim = LateCpim { octets: request.body().clone(), read: OnceCell::new() };
+        return (Content::Message, cpim);
+    }
+    // What cannot be read is for the procedure to judge.
+    let cpim = cpim_of(request).ok().flatten();
+    let content = match &cpim {
+        Some(cpim) if cpim.is_imdn() => Content::Disposition,
+        _ => Content::Message,
+    };
+    (content, LateCpim::known(cpim.map(Box::new)))
 }
 
 fn expires_of(request: &Request) -> Option<u32> {

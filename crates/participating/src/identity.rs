@@ -1,7 +1,6 @@
 //! Who a message says that it is from (threats E1, E2, E8): nobody but the asserted sender, or nobody at all.
 
 use crate::policy::ForeignSender;
-use cpm_base::Trust;
 use cpm_core::release::Release;
 use cpm_cpim::{Address, CpimMessage};
 use cpm_sip::{From, FromRef, HeaderName, Headers, PAssertedIdentity, Privacy, Uri, UserAgent};
@@ -31,9 +30,20 @@ enum Said {
 }
 
 impl Sender {
-    /// Who is asserted in a request. Of what is asserted, as much stays in it as RFC 5876 §4.5 lets stand, and nothing else.
-    pub(crate) fn of(headers: &mut Headers, hidden: bool) -> Option<Sender> {
-        cpm_ua::believe(headers, Trust::Core).map(|asserted| Sender { asserted, hidden })
+    /// Who is asserted in a request, as far as it could be read. Of what is asserted, as much stays in it as RFC 5876 §4.5
+    /// lets stand, and nothing else.
+    pub(crate) fn of(headers: &mut Headers, asserted: &[PAssertedIdentity], hidden: bool) -> Option<Sender> {
+        cpm_ua::believe_core(headers, asserted).map(|asserted| Sender { asserted, hidden })
+    }
+
+    /// What the text of an address says of the sender; `None`: it is none.
+    fn said_by(&self, address: &str) -> Option<Said> {
+        // Nearly always it is one that is asserted, and read with that.
+        let known = self.asserted.identities().iter().find(|own| own.uri().as_str() == address);
+        match known {
+            Some(own) => Some(self.said(own.uri())),
+            None => Uri::parse(address).ok().map(|uri| self.said(&uri)),
+        }
     }
 
     /// sip and tel forms of one number are one identity.
@@ -55,7 +65,7 @@ impl Sender {
     /// Somebody else's From is refused by policy, or one that nobody can read.
     pub(crate) fn settle(&self, headers: &mut Headers, policy: ForeignSender) -> Result<bool, Foreign> {
         let from = headers.view::<FromRef<'_>>().ok().flatten().ok_or(Foreign)?;
-        let said = self.said(&from.uri().to_uri().map_err(|_| Foreign)?);
+        let said = self.said_by(from.uri().as_str()).ok_or(Foreign)?;
         let tag = from.tag().map(String::from);
         if said == Said::Foreign && policy == ForeignSender::Refuse {
             return Err(Foreign);
@@ -82,7 +92,7 @@ impl Sender {
     pub(crate) fn settle_cpim(&self, cpim: &mut CpimMessage, policy: ForeignSender) -> Result<(), Foreign> {
         let said = match cpim.from() {
             Ok(None) => return Ok(()),
-            Ok(Some(from)) => Uri::parse(&from.uri).map_or(Said::Foreign, |uri| self.said(&uri)),
+            Ok(Some(from)) => self.said_by(&from.uri).unwrap_or(Said::Foreign),
             Err(_) => Said::Foreign,
         };
         let new = match (said, self.hidden) {

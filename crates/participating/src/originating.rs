@@ -118,7 +118,7 @@ impl ParticipatingFunction {
 
     /// TS 8.2.1.1-5: what the message refers to.
     fn stored_content_of(&self, facts: &Facts) -> Result<Vec<String>, Refused> {
-        let Some(cpim) = &facts.cpim else { return Ok(Vec::new()) };
+        let Some(cpim) = facts.cpim() else { return Ok(Vec::new()) };
         to_fetch(cpim, &cpm_mime::Limits::DEFAULT, self.fetch_limits()).map_err(|fault| Refused::from(&fault))
     }
 
@@ -261,15 +261,17 @@ impl ParticipatingFunction {
         let most = self.fetch_limits();
         let ready = onward::check_time(until, now.wall)
             .and_then(|()| onward::prepare(&self.config.policy, &work, &fetched, most, record, now.wall));
-        let onward = match ready {
+        let mut onward = match ready {
             Ok(onward) => Box::new(onward),
             Err(Refused { status, why }) => return self.refuse_work(now, ports, &work, status, Some(&why)),
         };
         if is_for_isf(&work) {
             return self.interwork(now, ports, work, onward, None);
         }
-        let branch = Branch { request: onward.request.clone(), destination: Destination::Routed };
-        match self.pass_on(now, ports, work.id, vec![branch]) {
+        let needed_again = onward.record || self.may_interwork(&work.facts);
+        let branch = onward.set_out(needed_again);
+        let branch = branch.map(|request| Branch { request, destination: Destination::Routed });
+        match self.pass_on(now, ports, work.id, branch.into_iter().collect()) {
             Ok(_) => {
                 work.stage = Stage::PassedOn(onward).of();
                 self.works.put(work);
@@ -316,8 +318,8 @@ impl ParticipatingFunction {
         held: Option<(ProxyId, Box<Response>)>,
     ) {
         let isf = self.config.policy.isf.clone().filter(|_| self.may_interwork(&work.facts));
-        let sent = isf.map(|isf| {
-            let request = interworking::for_isf(&onward.request, &isf);
+        let sent = isf.zip(onward.request.as_ref()).map(|(isf, request)| {
+            let request = interworking::for_isf(request, &isf);
             ports.sip.send_request(now, request, Destination::Routed)
         });
         match sent {
@@ -377,15 +379,14 @@ impl ParticipatingFunction {
         marks: Option<Marks>,
     ) {
         let answer = onward.back(&work.request, response);
-        let mut others = identity::asserted_in(answer.headers());
-        if others.is_empty() {
-            others.push(work.request.uri().clone());
-        }
-        let object = if onward.record {
-            recording::stored_object(&onward.request, &work.facts, &others)
-        } else {
-            None
-        };
+        let recorded = onward.request.as_ref().filter(|_| onward.record);
+        let object = recorded.and_then(|request| {
+            let mut others = identity::asserted_in(answer.headers());
+            if others.is_empty() {
+                others.push(work.request.uri().clone());
+            }
+            recording::stored_object(request, &work.facts, &others)
+        });
         let Some(mut object) = object else {
             let writes = self.remember_told(now, ports, &work);
             if writes > 0 {
@@ -395,7 +396,7 @@ impl ParticipatingFunction {
             return self.answer_sender(now, ports, &work, held, answer, None);
         };
         if let Some(marks) = marks {
-            let cpim = body::cpim_of(&onward.request).ok().flatten();
+            let cpim = recorded.and_then(|request| body::cpim_of(request).ok().flatten());
             interworking::mark(&mut object, &marks, cpim.as_ref());
         }
         let asker = crate::work::Asker::Work(work.id);

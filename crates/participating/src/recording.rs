@@ -82,7 +82,7 @@ fn folder_of(
 ) -> Option<Folder> {
     // req: 8.3.5-p5
     if kind == ObjectKind::Disposition
-        && let Some(about) = facts.cpim.as_deref().and_then(message_it_is_about)
+        && let Some(about) = facts.cpim().and_then(message_it_is_about)
     {
         return Some(Folder::OfMessage(about));
     }

@@ -1,7 +1,7 @@
 //! What a request asks for, on whose authority (TS 6.1, 8.2, 8.3, Appendix H): the same for both roles.
 
 use cpm_core::feature::{CpmFeature, CpmService, ICSI_REF, features_in};
-use cpm_sip::{AcceptContact, HeaderName, PAssertedService, PPreferredService, Request};
+use cpm_sip::{AcceptContact, HeaderName, HeaderText, PPreferredService, Request};
 
 /// The CPM feature that a request asks for: the first in its Accept-Contact (TS 8.2, 8.3).
 pub(crate) fn feature_of(wishes: &[AcceptContact]) -> Option<CpmFeature> {
@@ -24,7 +24,7 @@ pub(crate) fn assert_service(request: &mut Request) {
     if request.headers().contains(&HeaderName::PAssertedService) {
         return;
     }
-    if let Ok(asserted) = PAssertedService::new(&service.urn()) {
-        request.headers_mut().push_typed(&asserted);
+    if let Ok(asserted) = HeaderText::new(&service.urn()) {
+        request.headers_mut().push(HeaderName::PAssertedService, asserted);
     }
 }

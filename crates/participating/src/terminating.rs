@@ -338,7 +338,7 @@ impl ParticipatingFunction {
         structure: Result<BodyStructure, FetchError>,
     ) {
         let until = now.wall.plus(self.config.policy.reference_life);
-        let cpim = work.facts.cpim.as_deref();
+        let cpim = work.facts.cpim();
         plan.referring = structure.ok().zip(cpim).and_then(|(structure, cpim)| {
             references::with_references(cpim, &structure, until, &cpm_mime::Limits::DEFAULT).ok().flatten()
         });
@@ -390,13 +390,13 @@ fn store_query(work: &Work, plan: &Plan) -> Option<Query> {
     let mut object = recording::stored_object(request, &work.facts, &work.facts.originators)?;
     object.replaces = plan.uid;
     if let Some(marks) = &plan.marks {
-        interworking::mark(&mut object, marks, work.facts.cpim.as_deref());
+        interworking::mark(&mut object, marks, work.facts.cpim());
     }
     Some(Query::StoreObject(Box::new(object)))
 }
 
 /// Whether there is media that a reference could take the place of.
 fn has_media(facts: &Facts) -> bool {
-    let cpim = facts.cpim.as_deref().filter(|_| facts.content == Content::Message);
+    let cpim = facts.cpim().filter(|_| facts.content == Content::Message);
     cpim.is_some_and(|cpim| references::has_media_objects(cpim, &cpm_mime::Limits::DEFAULT))
 }

@@ -154,15 +154,19 @@ pub fn believe(headers: &mut Headers, trust: Trust) -> Option<Asserted> {
         }
         Trust::Core => {
             let read = headers.typed_list::<PAssertedIdentity>().unwrap_or_default();
-            let kept = expected(read.iter().map(PAssertedIdentity::address));
-            if kept.len() != read.len()
-                || (read.is_empty() && headers.contains(&HeaderName::PAssertedIdentity))
-            {
-                write_asserted(headers, &kept);
-            }
-            (!kept.is_empty()).then_some(Asserted { identities: kept })
+            believe_core(headers, &read)
         }
     }
+}
+
+/// [`believe`] of what came from the core and whose P-Asserted-Identity is read already: all values, or none where they
+/// cannot be read.
+pub fn believe_core(headers: &mut Headers, read: &[PAssertedIdentity]) -> Option<Asserted> {
+    let kept = expected(read.iter().map(PAssertedIdentity::address));
+    if kept.len() != read.len() || (read.is_empty() && headers.contains(&HeaderName::PAssertedIdentity)) {
+        write_asserted(headers, &kept);
+    }
+    (!kept.is_empty()).then_some(Asserted { identities: kept })
 }
 
 /// A peer was authenticated: asserts an identity for it (RFC 3325 §5), the one that it prefers when that is one of

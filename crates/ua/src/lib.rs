@@ -117,8 +117,8 @@ pub use event::{
     TransactionId,
 };
 pub use identity::{
-    Asserted, Crossing, IdentityPolicy, anonymize, assert_identity, believe, is_anonymous, is_anonymous_host,
-    passes, reveal,
+    Asserted, Crossing, IdentityPolicy, anonymize, assert_identity, believe, believe_core, is_anonymous,
+    is_anonymous_host, passes, reveal,
 };
 pub use preferences::{Disposition, Targets, targets};
 pub use raw::{RawAction, RawEndpoint};

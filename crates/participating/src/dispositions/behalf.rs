@@ -44,7 +44,7 @@ pub(crate) fn is_asked_for(facts: &Facts, told: Told) -> bool {
     if facts.content != crate::Content::Message {
         return false;
     }
-    let Some(cpim) = &facts.cpim else { return false };
+    let Some(cpim) = facts.cpim() else { return false };
     let asked = cpim.disposition_notification().unwrap_or_default();
     match told {
         Told::Delivered => asked.positive_delivery,
@@ -62,7 +62,7 @@ pub(crate) fn notification(
     told: Told,
     recipient: &Uri,
 ) -> Option<Request> {
-    let cpim = facts.cpim.as_deref()?;
+    let cpim = facts.cpim()?;
     let message_id = facts.message_id()?;
     let sender = facts.originators.first()?;
     let routes = way_back(cpim)?;
@@ -111,7 +111,7 @@ pub(crate) fn notification(
 /// G4); `None` when there is nothing to take out.
 // req: 8.2.5-b2.o1
 pub(crate) fn without_delivery_requests(request: &Request, facts: &Facts) -> Option<Request> {
-    let mut cpim = facts.cpim.as_deref()?.clone();
+    let mut cpim = facts.cpim()?.clone();
     let mut asked = cpim.disposition_notification().ok()?;
     if !asked.positive_delivery && !asked.negative_delivery {
         return None;

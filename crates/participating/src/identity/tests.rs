@@ -51,6 +51,11 @@ fn request(asserted: &str, from: &str, privacy: &str) -> Request {
     request
 }
 
+fn sender_of(request: &mut Request, hidden: bool) -> Option<Sender> {
+    let asserted = request.typed_list::<PAssertedIdentity>().unwrap_or_default();
+    Sender::of(request.headers_mut(), &asserted, hidden)
+}
+
 fn cpim(from: &str) -> CpimMessage {
     let octets =
         format!("From: <{from}>\r\nTo: <sip:bob@home.test>\r\n\r\nContent-Type: text/plain\r\n\r\nhi");
@@ -94,7 +99,7 @@ fn one(asserted: &str, privacy: &str, from: Name, inner: Name, policy: ForeignSe
     let (from_text, inner_text) = (text_of(from, asserted), text_of(inner, asserted));
     let mut request = request(asserted, from_text, privacy);
     let mut message = cpim(inner_text);
-    let sender = Sender::of(request.headers_mut(), hidden).expect("somebody is asserted");
+    let sender = sender_of(&mut request, hidden).expect("somebody is asserted");
     let changed = sender.settle(request.headers_mut(), policy);
     let inside = sender.settle_cpim(&mut message, policy);
     let foreign = |name| matches!(name, Name::Foreign | Name::Lookalike | Name::Broken);
@@ -150,22 +155,22 @@ fn a_pseudonym_stays_and_a_number_is_not_asserted_twice() {
     anonymous
         .headers_mut()
         .replace(HeaderName::From, HeaderText::new("Zorro  <sip:x@anonymous.invalid>;tag=1").unwrap());
-    let sender = Sender::of(anonymous.headers_mut(), true).unwrap();
+    let sender = sender_of(&mut anonymous, true).unwrap();
     assert_eq!(sender.settle(anonymous.headers_mut(), ForeignSender::Refuse), Ok(false));
     let from = anonymous.headers().get(&HeaderName::From).unwrap().to_text().unwrap();
     assert_eq!(from, "Zorro  <sip:x@anonymous.invalid>;tag=1");
     // RFC 5876 §4.5.
     let mut three = request("<sip:alice@home.test>, <sip:second@home.test>", "sip:second@home.test", "");
-    let sender = Sender::of(three.headers_mut(), false).unwrap();
+    let sender = sender_of(&mut three, false).unwrap();
     assert_eq!(sender.settle(three.headers_mut(), ForeignSender::Rewrite), Ok(true));
     assert!(!String::from_utf8_lossy(&three.to_bytes()).contains("second"));
-    assert!(Sender::of(request("<urn:service:sos>", ANONYMOUS, "").headers_mut(), false).is_none());
+    assert!(sender_of(&mut request("<urn:service:sos>", ANONYMOUS, ""), false).is_none());
 }
 
 /// A CPIM message whose From nobody can read, and one without.
 #[test]
 fn an_unreadable_from_is_somebody_elses() {
-    let sender = Sender::of(request(ASSERTED[0], ANONYMOUS, "").headers_mut(), false).unwrap();
+    let sender = sender_of(&mut request(ASSERTED[0], ANONYMOUS, ""), false).unwrap();
     for broken in
         ["From: nonsense", "From: <sip:alice@home.test>\r\nFrom: <sip:mallory@home.test>", "From: <::>"]
     {

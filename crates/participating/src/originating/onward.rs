@@ -17,8 +17,8 @@ use cpm_sip::{HeaderName, Request, Response, StatusCode};
 /// A message that goes on.
 #[derive(Debug)]
 pub(crate) struct Onward {
-    /// As it goes on.
-    pub(super) request: Request,
+    /// As it goes on; when it has gone, only where it may be needed again.
+    pub(super) request: Option<Request>,
     /// Its sender wants it recorded.
     pub(super) record: bool,
     /// From is not that of the sender's request.
@@ -26,6 +26,11 @@ pub(crate) struct Onward {
 }
 
 impl Onward {
+    /// The request that goes on; a copy of it stays here where it may be `needed_again`.
+    pub(super) fn set_out(&mut self, needed_again: bool) -> Option<Request> {
+        if needed_again { self.request.clone() } else { self.request.take() }
+    }
+
     /// The far side's response as it goes back to the sender: From is the one that the request had (RFC 3261 §8.2.6.2), and
     /// the UID of an object in another store is none of the sender's.
     pub(super) fn back(&self, received: &Request, mut response: Response) -> Response {
@@ -105,12 +110,12 @@ pub(super) fn check(
         return Err(Refused::forbidden(Reason::NotAllowed));
     }
     // What says who it is from has to be readable.
-    if facts.cpim.is_none() {
+    if facts.cpim().is_none() {
         body::cpim_of(&work.request)?;
     }
     if policy.foreign_sender == ForeignSender::Refuse {
         let mut headers = work.request.headers().clone();
-        let mut cpim = facts.cpim.as_deref().cloned();
+        let mut cpim = facts.cpim().cloned();
         settle(policy, work, &mut headers, cpim.as_mut())?;
     }
     Ok(())
@@ -133,7 +138,7 @@ fn settle(
     headers: &mut cpm_sip::Headers,
     cpim: Option<&mut CpimMessage>,
 ) -> Result<bool, Refused> {
-    let Some(sender) = Sender::of(headers, work.facts.anonymous) else {
+    let Some(sender) = Sender::of(headers, &work.facts.asserted, work.facts.anonymous) else {
         let why = Reason::NotAllowed.about("no authenticated originator");
         return Err(Refused { status: StatusCode::FORBIDDEN, why });
     };
@@ -155,7 +160,7 @@ pub(super) fn prepare(
     now: DateTime,
 ) -> Result<Onward, Refused> {
     let mut request = work.request.clone();
-    let mut cpim = work.facts.cpim.as_deref().cloned();
+    let mut cpim = work.facts.cpim().cloned();
     if let Some(cpim) = cpim.as_mut().filter(|_| !fetched.is_empty()) {
         *cpim = with_content(cpim, fetched, &cpm_mime::Limits::DEFAULT, most)
             .map_err(|fault| Refused::from(&fault))?;
@@ -172,5 +177,5 @@ pub(super) fn prepare(
         body::set_cpim(&mut request, cpim)?;
     }
     assert_service(&mut request);
-    Ok(Onward { request, record, from_changed })
+    Ok(Onward { request: Some(request), record, from_changed })
 }

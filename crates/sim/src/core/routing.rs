@@ -153,11 +153,11 @@ impl SipIpCore {
 
     /// A registered device asks: say who it is, then its user's services, then the other side.
     fn originating(&self, request: &mut Request, user: usize) -> Way {
-        self.assert_identity(request, user).map_err(bad_request)?;
+        let asserted = self.assert_identity(request, user).map_err(bad_request)?;
         let Some(state) = self.users.get(user) else { return Err(StatusCode::FORBIDDEN) };
         match &state.ways {
             Some(_) if is_cpm(request).map_err(bad_request)? => {
-                self.to_service(request, user, SessionCase::Orig)
+                self.to_service(request, user, SessionCase::Orig, asserted)
             }
             // Who has to prove who he is speaks in nobody else's name, where no service looks after that.
             _ if self.guard.is_some() && self.is_of_another(request, user).map_err(bad_request)? => {
@@ -176,8 +176,8 @@ impl SipIpCore {
         Ok(named.is_some_and(|named| named != user))
     }
 
-    /// RFC 3325 §5: what the device asserts itself goes; what it prefers counts when it is its user's.
-    fn assert_identity(&self, request: &mut Request, user: usize) -> Result<(), HeaderError> {
+    /// RFC 3325 §5: what the device asserts itself goes; what it prefers counts when it is its user's. What is asserted now.
+    fn assert_identity(&self, request: &mut Request, user: usize) -> Result<Option<Uri>, HeaderError> {
         let preferred = request.typed_list::<PPreferredIdentity>()?;
         for name in &ASSERTED {
             request.headers_mut().remove(name);
@@ -186,10 +186,11 @@ impl SipIpCore {
         let own = |identity: &&PPreferredIdentity| self.user(identity.uri()) == Some(user);
         let wished = preferred.iter().find(own).map(|identity| identity.uri().clone());
         let default = || self.users.get(user).and_then(|state| state.user.identities.first().cloned());
-        if let Some(identity) = wished.or_else(default) {
-            request.headers_mut().push_typed(&PAssertedIdentity::new(identity));
+        let asserted = wished.or_else(default);
+        if let Some(identity) = &asserted {
+            request.headers_mut().push_typed(&PAssertedIdentity::new(identity.clone()));
         }
-        Ok(())
+        Ok(asserted)
     }
 
     /// The other side: its user's services, then its devices.
@@ -197,12 +198,14 @@ impl SipIpCore {
         let user = target.user.ok_or(StatusCode::NOT_FOUND)?;
         let served = self.users.get(user).is_some_and(|state| state.ways.is_some());
         if served && is_cpm(request).map_err(bad_request)? {
-            return self.to_service(request, user, SessionCase::Term);
+            let served = request.uri().clone();
+            return self.to_service(request, user, SessionCase::Term, Some(served));
         }
         self.deliver(request, target)
     }
 
-    fn to_service(&self, request: &mut Request, user: usize, case: SessionCase) -> Way {
+    /// To the Participating Function of a user, who is served under this identity.
+    fn to_service(&self, request: &mut Request, user: usize, case: SessionCase, served: Option<Uri>) -> Way {
         let Some(state) = self.users.get(user) else { return Err(StatusCode::NOT_FOUND) };
         let Some(ways) = &state.ways else { return Err(StatusCode::NOT_FOUND) };
         let way = match case {
@@ -210,14 +213,6 @@ impl SipIpCore {
             SessionCase::Term => &ways.terminating,
         };
         request.headers_mut().replace(HeaderName::Route, way.clone());
-        let served = match case {
-            // That which was asserted here.
-            SessionCase::Orig => request
-                .typed::<PAssertedIdentity>()
-                .map_err(bad_request)?
-                .map(|asserted| asserted.uri().clone()),
-            SessionCase::Term => Some(request.uri().clone()),
-        };
         let registered = if state.bindings.is_empty() { "unreg" } else { "reg" };
         if let Some(served) = served {
             let mut served = PServedUser::new(served);
