@@ -6,13 +6,13 @@ use crate::message::{Request, Response};
 use crate::method::Method;
 use crate::name::{HeaderName, Occurrence};
 use crate::status::StatusCode;
-use crate::text::HeaderText;
+use crate::text::{HeaderText, split_at_octet};
 use crate::typed::{
     Accept, CSeq, CallId, Contact, ContentDisposition, ContentType, Expires, From, MaxForwards, Path,
     ProxyRequire, RecordRoute, Require, Route, To, TypedHeader, Via,
 };
 use crate::uri::Uri;
-use crate::view::{CSeqRef, CallIdRef, HeaderView, ViaRef};
+use crate::view::{CSeqRef, HeaderView, ViaRef};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -174,7 +174,7 @@ pub fn validate_request(request: &Request, policy: &RequestPolicy) -> Result<(),
 fn first_finding(request: &Request, policy: &RequestPolicy) -> Result<(), Finding> {
     let headers = request.headers();
     check_common(headers)?;
-    let content_type = check_fields(headers, policy.role)?;
+    let (hops, content_type) = check_fields(headers, policy.role)?;
     let method_differs = match headers.view::<CSeqRef<'_>>() {
         Ok(Some(cseq)) => !cseq.is(request.method()),
         _ => needed::<CSeq>(headers)?.method != *request.method(),
@@ -186,13 +186,14 @@ fn first_finding(request: &Request, policy: &RequestPolicy) -> Result<(), Findin
     if request.uri().as_sip().is_some_and(|uri| uri.has_headers()) {
         return Err(Finding::new(StatusCode::BAD_REQUEST, "the Request-URI has headers"));
     }
-    check_service(request, policy, content_type.as_ref())
+    check_service(request, policy, hops, content_type.as_ref())
 }
 
 /// What this side does not do: method, URI scheme, hops, extensions, body.
 fn check_service(
     request: &Request,
     policy: &RequestPolicy,
+    hops: Option<MaxForwards>,
     content_type: Option<&ContentType>,
 ) -> Result<(), Finding> {
     let headers = request.headers();
@@ -206,7 +207,7 @@ fn check_service(
         }
         Role::Proxy => {
             check_scheme(request.uri(), policy)?;
-            if headers.typed::<MaxForwards>()? == Some(MaxForwards(0)) {
+            if hops == Some(MaxForwards(0)) {
                 return Err(Finding::new(StatusCode::TOO_MANY_HOPS, "Max-Forwards is 0")
                     .at(HeaderName::MaxForwards, 0));
             }
@@ -225,7 +226,7 @@ pub fn validate_response(response: &Response) -> Result<(), HeaderError> {
     let headers = response.headers();
     check_single(headers)?;
     needed_view::<ViaRef<'_>, Via>(headers)?;
-    needed_view::<CallIdRef<'_>, CallId>(headers)?;
+    needed_call_id(headers)?;
     needed_view::<CSeqRef<'_>, CSeq>(headers)?;
     needed_parties(headers)
 }
@@ -238,7 +239,7 @@ pub fn read_response(response: &Response) -> Option<(ViaRef<'_>, CSeqRef<'_>)> {
     let via = headers.view::<ViaRef<'_>>().ok()??;
     let cseq = headers.view::<CSeqRef<'_>>().ok()??;
     check_single(headers).ok()?;
-    needed_view::<CallIdRef<'_>, CallId>(headers).ok()?;
+    needed_call_id(headers).ok()?;
     needed_parties(headers).ok()?;
     Some((via, cseq))
 }
@@ -259,7 +260,7 @@ fn check_common(headers: &Headers) -> Result<(), HeaderError> {
     }
     needed_party::<From>(headers)?;
     needed_party::<To>(headers)?;
-    needed_view::<CallIdRef<'_>, CallId>(headers)
+    needed_call_id(headers)
 }
 
 /// Fields that may stand once stand once, in whatever spelling: two readers would pick different ones.
@@ -290,6 +291,10 @@ fn needed_view<'a, V: HeaderView<'a>, H: TypedHeader>(headers: &'a Headers) -> R
     }
 }
 
+fn needed_call_id(headers: &Headers) -> Result<(), HeaderError> {
+    if headers.is_sound_call_id() { Ok(()) } else { needed::<CallId>(headers).map(drop) }
+}
+
 /// The same for From and To, where views do not look at the URI.
 fn needed_party<H: TypedHeader>(headers: &Headers) -> Result<(), HeaderError> {
     if headers.is_sound_party(&H::NAME) { Ok(()) } else { needed::<H>(headers).map(drop) }
@@ -308,17 +313,20 @@ fn needed<H: TypedHeader>(headers: &Headers) -> Result<H, HeaderError> {
 }
 
 /// Fields that this side acts on must be well-formed; others are passed over (RFC 3261 §8.2, §16.3).
-fn check_fields(headers: &Headers, role: Role) -> Result<Option<ContentType>, HeaderError> {
-    headers.typed::<MaxForwards>()?;
+fn check_fields(
+    headers: &Headers,
+    role: Role,
+) -> Result<(Option<MaxForwards>, Option<ContentType>), HeaderError> {
+    let hops = headers.typed::<MaxForwards>()?;
     sound_list::<Route>(headers)?;
     sound_list::<RecordRoute>(headers)?;
     sound_list::<Path>(headers)?;
     if role == Role::UserAgent {
         headers.typed_list::<Contact>()?;
         headers.typed::<Expires>()?;
-        return headers.typed::<ContentType>();
+        return Ok((hops, headers.typed::<ContentType>()?));
     }
-    Ok(None)
+    Ok((hops, None))
 }
 
 fn check_method(method: &Method, policy: &RequestPolicy) -> Result<(), Finding> {
@@ -335,7 +343,7 @@ fn check_method(method: &Method, policy: &RequestPolicy) -> Result<(), Finding> 
 }
 
 fn check_scheme(uri: &Uri, policy: &RequestPolicy) -> Result<(), Finding> {
-    let scheme = uri.as_str().split(':').next().unwrap_or("");
+    let scheme = split_at_octet(uri.as_str(), b':').map_or(uri.as_str(), |(scheme, _)| scheme);
     let any = policy.uri_schemes.is_empty();
     if any || policy.uri_schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
         return Ok(());

@@ -262,6 +262,14 @@ impl Headers {
             party.is_ok_and(|party| Uri::is_sound_sip(party.uri.as_str(), self.limits()))
         })
     }
+
+    /// Whether the Call-ID can be read where it stands: then [`typed`](Headers::typed) reads it too.
+    pub(crate) fn is_sound_call_id(&self) -> bool {
+        self.sound_single(&HeaderName::CallId, |value| {
+            let text = core::str::from_utf8(value.as_bytes());
+            text.is_ok_and(|text| CallIdRef::read(text, self.limits()).is_ok())
+        })
+    }
 }
 
 /// `Some` for one value of Route and its like: a SIP URI in angle brackets, and parameters.

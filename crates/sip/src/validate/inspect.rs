@@ -8,7 +8,7 @@ use crate::method::Method;
 use crate::name::{HeaderName, Occurrence};
 use crate::status::StatusCode;
 use crate::text::HeaderText;
-use crate::typed::{CSeq, Contact, ContentType, Expires, From, Require, To, Via, check_field};
+use crate::typed::{CSeq, Contact, ContentType, Expires, From, MaxForwards, Require, To, Via, check_field};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -60,7 +60,8 @@ pub fn inspect_request(request: &Request, policy: &RequestPolicy) -> Vec<Finding
     method_rules(request, &mut findings);
     if findings.iter().all(|finding| finding.weight != Weight::Fault)
         && let content_type = headers.typed::<ContentType>().ok().flatten()
-        && let Err(finding) = check_service(request, policy, content_type.as_ref())
+        && let hops = headers.typed::<MaxForwards>().ok().flatten()
+        && let Err(finding) = check_service(request, policy, hops, content_type.as_ref())
     {
         findings.push(finding);
     }
