@@ -211,8 +211,7 @@ impl Endpoint {
 
     /// The dialog that a received request is in.
     pub(super) fn dialog_of(&self, head: &Head) -> Option<DialogId> {
-        let to_tag = head.to_tag.clone()?;
-        self.dialog_keys.get(&(head.call_id.clone(), to_tag, head.from_tag.clone())).copied()
+        self.dialog_keys.get(head.dialog.as_ref()?).copied()
     }
 
     /// The dialog with this Call-ID and these tags.

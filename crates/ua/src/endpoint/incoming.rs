@@ -32,7 +32,6 @@ pub(super) fn policy(config: &Config) -> RequestPolicy {
 impl Endpoint {
     /// A message that parsed.
     pub(super) fn receive(&mut self, now: Now, flow: FlowId, message: Message) {
-        self.actions.about(Correlation::of_message(message.headers()));
         match message {
             Message::Request(request) => self.receive_request(now, flow, request),
             Message::Response(response) => self.receive_response(now, flow, response),
@@ -52,7 +51,7 @@ impl Endpoint {
         let info = self.flows.get(flow)?.info.clone();
         let status = response.status();
         // A Via that cannot be read still goes back to where it came from.
-        let reply = super::via::stamp(response.headers_mut(), flow, &info).map(|(_, reply)| reply).ok();
+        let reply = super::via::stamp(response.headers_mut(), flow, &info).ok();
         let call_id = response.headers().get(&HeaderName::CallId).map(|value| value.as_bytes().to_vec());
         let call_id = alloc::string::String::from_utf8(call_id.unwrap_or_default()).unwrap_or_default();
         let tag = super::via::hash_text(self.hash_key, &[&call_id]);
@@ -69,14 +68,15 @@ impl Endpoint {
     }
 
     fn receive_request(&mut self, now: Now, flow: FlowId, mut request: Request) {
-        let Some(info) = self.flows.get(flow).map(|known| known.info.clone()) else { return };
+        let Some(info) = self.flows.get(flow).map(|known| &known.info) else { return };
         if self.config.identity.enforce {
             crate::identity::believe(request.headers_mut(), info.trust);
         }
-        let head = match Head::take(self.hash_key, &mut request, flow, &info) {
+        let head = match Head::take(self.hash_key, &mut request, flow, info) {
             Ok(head) => head,
             Err(error) => return self.unusable(now, flow, &request, error),
         };
+        self.actions.about(Some(head.correlation));
         match request.method() {
             Method::Ack => return self.ack_received(now, flow, &head, request),
             Method::Cancel => return self.cancel_received(now, flow, &head, &request),
@@ -101,6 +101,7 @@ impl Endpoint {
 
     /// A request without the fields that an answer needs: what can be said is said, once per copy, without a transaction.
     fn unusable(&mut self, now: Now, flow: FlowId, request: &Request, error: cpm_sip::HeaderError) {
+        self.actions.about(Correlation::of_message(request.headers()));
         self.count_against(flow);
         self.metrics.count("ua.unusable_requests");
         let status = StatusCode::BAD_REQUEST;
@@ -141,15 +142,15 @@ impl Endpoint {
             return self.request_in_dialog(now, flow, id, head, dialog);
         }
         let user_agent = self.config.role == Role::UserAgent;
-        if head.to_tag.is_some() && self.usage_request_outside(now, flow, id, head, &request) {
+        if head.dialog.is_some() && self.usage_request_outside(now, flow, id, head, &request) {
             return;
         }
-        if user_agent && head.to_tag.is_some() {
+        if user_agent && head.dialog.is_some() {
             let status = StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST;
             return self.refuse(now, flow, id, Response::for_request(&request, status));
         }
         if user_agent {
-            let merge = head.merge_key(self.hash_key);
+            let merge = super::via::merge_key(self.hash_key, &request);
             if !self.is_first_way(id, merge) {
                 let response = Response::for_request(&request, StatusCode::LOOP_DETECTED);
                 return self.refuse(now, flow, id, response);
@@ -169,6 +170,7 @@ impl Endpoint {
         if self.config.identity.enforce {
             crate::identity::believe(response.headers_mut(), self.trust_of(Some(flow)));
         }
+        self.actions.about(Correlation::of_message(response.headers()));
         let known = cpm_sip::read_response(&response)
             .and_then(|(via, cseq)| self.find_client(via.branch()?.as_ref(), cseq));
         match known {

@@ -427,11 +427,11 @@ impl Endpoint {
         request: &Request,
         response: &mut Response,
     ) -> Result<(), Refusal> {
-        let server = self.servers.get(&id).ok_or(Refusal::Gone)?;
-        super::via::add_to_tag(response.headers_mut(), &server.local_tag);
+        let came_on = self.servers.get(&id).ok_or(Refusal::Gone)?.came_on;
+        self.add_own_tag(id, response.headers_mut());
         response.headers_mut().copy_from(request.headers(), &HeaderName::RecordRoute);
         if !response.headers().contains(&HeaderName::Contact) {
-            let contact = self.own_contact(server.came_on).ok_or(Refusal::Missing("Contact"))?;
+            let contact = self.own_contact(came_on).ok_or(Refusal::Missing("Contact"))?;
             response.headers_mut().push_typed(&contact);
         }
         response.set_body(bytes::Bytes::new());

@@ -378,7 +378,7 @@ impl Endpoint {
 
     /// An ACK for a 2xx on its way through: own Route off and on, without state (RFC 3261 §16.11). `false` when it is not
     /// ours to pass on.
-    pub(super) fn route_ack(&mut self, now: Now, flow: FlowId, ack: &Request, via_branch: &str) -> bool {
+    pub(super) fn route_ack(&mut self, now: Now, flow: FlowId, ack: &Request) -> bool {
         debug_assert!(*ack.method() == Method::Ack);
         let routes = ack.typed_list::<Route>().unwrap_or_default();
         let through_us = routes.first().is_some_and(|route| self.is_own(route.uri()))
@@ -397,7 +397,7 @@ impl Endpoint {
         let mut request = ack.clone();
         let hop = way.apply(&mut request);
         // The branch is a function of what came (RFC 3261 §16.11), and nobody can tell which.
-        let mark = super::via::hash_text(self.hash_key, &["ack", via_branch]);
+        let mark = super::via::hash_text(self.hash_key, &["ack", &super::via::top_branch(ack.headers())]);
         let branch = alloc::format!("{}{mark}", super::via::MAGIC_COOKIE);
         let what = StatelessKind::Ack { request, branch };
         self.metrics.count("ua.acks_passed_on");

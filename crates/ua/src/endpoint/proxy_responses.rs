@@ -157,8 +157,8 @@ impl Endpoint {
 
     /// A response that was passed on has a tag already; one that was made here gets the transaction's.
     fn send_own_or_passed(&mut self, now: Now, id: ProxyId, request: RequestId, mut response: Response) {
-        if let Some(server) = self.servers.get(&request).filter(|server| !server.answered()) {
-            super::via::add_to_tag(response.headers_mut(), &server.local_tag);
+        if self.servers.get(&request).is_some_and(|server| !server.answered()) {
+            self.add_own_tag(request, response.headers_mut());
             self.tell_ended(id, Some(response.status()));
         }
         let _ = self.send_response(now, request, &response);

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use core::net::IpAddr;
 use core::time::Duration;
 use cpm_base::{FlowId, Instant, Now};
-use cpm_sip::{HeaderName, Method, Request, Response, Role, StatusCode};
+use cpm_sip::{CallIdRef, HeaderName, Headers, Method, Request, Response, Role, StatusCode};
 
 /// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +82,8 @@ pub(super) struct Server {
     /// The early dialog that a provisional response made.
     pub(super) early: Option<DialogId>,
     pub(super) reply: ReplyTo,
-    /// The tag that our responses put into To.
-    pub(super) local_tag: String,
+    /// The tag that our responses put into To, once one did.
+    local_tag: Option<String>,
     /// The flow that the request came on.
     pub(super) came_on: Option<FlowId>,
     peer: Option<IpAddr>,
@@ -164,7 +164,10 @@ impl Server {
 impl Endpoint {
     /// Sends a response without a transaction; its tag is the same for every copy of the request (RFC 3261 §8.2.7).
     pub(super) fn answer_statelessly(&mut self, now: Now, flow: FlowId, head: &Head, mut response: Response) {
-        let tag = super::via::hash_text(self.hash_key, &[&head.call_id, &head.branch_text()]);
+        let call_id = response.headers().view::<CallIdRef<'_>>().ok().flatten();
+        let call_id = call_id.map_or("", |call_id| call_id.as_str());
+        let branch = super::via::top_branch(response.headers());
+        let tag = super::via::hash_text(self.hash_key, &[call_id, &branch]);
         super::via::add_to_tag(response.headers_mut(), &tag);
         self.add_product(response.headers_mut(), HeaderName::Server);
         let reply = head.reply.clone();
@@ -197,9 +200,9 @@ impl Endpoint {
         let peer = self.flows.get(flow).map(|f| f.info.peer.ip());
         // What came as a message is shared; of octets, octets take less room.
         let shared = self.config.role == Role::Proxy && self.is_link(flow);
-        let whole = invite || head.to_tag.is_some() || shared;
+        let whole = invite || head.dialog.is_some() || shared;
         let server = Server {
-            correlation: Correlation::of(&head.call_id),
+            correlation: head.correlation,
             key: head.server_key,
             merge: None,
             machine,
@@ -208,11 +211,11 @@ impl Endpoint {
             octets: (!whole).then(|| request.to_bytes()),
             request: whole.then(|| Box::new(request.clone())),
             passing: (self.config.role == Role::Proxy)
-                .then(|| Box::new(self.passing(request, head.to_tag.is_some()))),
+                .then(|| Box::new(self.passing(request, head.dialog.is_some()))),
             in_dialog: None,
             early: None,
             reply: head.reply.clone(),
-            local_tag: self.random.public_token(16),
+            local_tag: None,
             came_on: Some(flow),
             peer,
             cancelled: false,
@@ -234,6 +237,16 @@ impl Endpoint {
         self.schedule_server(id);
         self.metrics.count("ua.requests_received");
         id
+    }
+
+    /// Adds the tag of a transaction's responses to a To without one. It is drawn when the first response needs it: at a proxy,
+    /// few do.
+    pub(super) fn add_own_tag(&mut self, id: RequestId, headers: &mut Headers) {
+        let Some(server) = self.servers.get_mut(&id).filter(|_| super::via::lacks_to_tag(headers)) else {
+            return;
+        };
+        let tag = server.local_tag.get_or_insert_with(|| self.random.public_token(16));
+        super::via::append_to_tag(headers, tag);
     }
 
     /// Remembers what merged copies of this request will look like; `false` when it is such a copy itself.

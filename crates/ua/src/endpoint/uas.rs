@@ -134,7 +134,7 @@ impl Endpoint {
     /// CANCEL (RFC 3261 §9.2, §16.10): 200 when its INVITE is known, with the To tag of the INVITE's responses, else 481.
     /// It needs no transaction: every copy gets the same answer.
     pub(super) fn cancel_received(&mut self, now: Now, flow: FlowId, head: &Head, request: &Request) {
-        let invite = self.find_server(head.invite_key(self.hash_key, request));
+        let invite = head.invite_key.and_then(|key| self.find_server(key));
         let Some((invite, server)) = invite.and_then(|id| self.servers.get(&id).map(|server| (id, server)))
         else {
             let status = StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST;
@@ -143,7 +143,7 @@ impl Endpoint {
         };
         let (owner, pending) = (server.owner, !server.answered() && !server.cancelled);
         let mut response = Response::for_request(request, StatusCode::OK);
-        super::via::add_to_tag(response.headers_mut(), &server.local_tag);
+        self.add_own_tag(invite, response.headers_mut());
         response.set_body(bytes::Bytes::new());
         self.answer_statelessly(now, flow, head, response);
         if !pending {
@@ -171,7 +171,7 @@ impl Endpoint {
     /// ACK: for a final response of a transaction, for the 2xx of a dialog, on its way through, or for nothing (C10: then
     /// it leaves no trace but a counter).
     pub(super) fn ack_received(&mut self, now: Now, flow: FlowId, head: &Head, ack: Request) {
-        if let Some(id) = self.find_server(head.server_key)
+        if let Some(id) = head.invite_key.and_then(|key| self.find_server(key))
             && !self.ack_for_server(now, id)
         {
             return;
@@ -196,7 +196,7 @@ impl Endpoint {
             return;
         }
         let proxy = self.config.role == cpm_sip::Role::Proxy;
-        if !(proxy && self.route_ack(now, flow, &ack, &head.branch_text())) {
+        if !(proxy && self.route_ack(now, flow, &ack)) {
             self.fault("ua.stray_ack", Fault::StrayAck { flow });
         }
     }
@@ -306,17 +306,17 @@ impl Endpoint {
 
     /// What a response that makes a dialog has (RFC 3261 §12.1.1): tag, Record-Route, Contact.
     pub(super) fn complete_dialog_response(&mut self, id: RequestId, response: &mut Response) {
-        let Some(server) = self.servers.get(&id).filter(|server| server.is_invite()) else { return };
-        let Some(request) = server.request.as_ref() else { return };
-        if response.status() == StatusCode::TRYING {
+        let server = self.servers.get(&id).filter(|server| server.is_invite());
+        let found = server.and_then(|server| Some((server.request.clone()?, server.came_on)));
+        let Some((request, came_on)) = found.filter(|_| response.status() != StatusCode::TRYING) else {
             return;
-        }
-        super::via::add_to_tag(response.headers_mut(), &server.local_tag);
+        };
+        self.add_own_tag(id, response.headers_mut());
         if !response.headers().contains(&HeaderName::RecordRoute) {
             response.headers_mut().copy_from(request.headers(), &HeaderName::RecordRoute);
         }
         if !response.headers().contains(&HeaderName::Contact)
-            && let Some(contact) = self.own_contact(server.came_on)
+            && let Some(contact) = self.own_contact(came_on)
         {
             response.headers_mut().push_typed::<Contact>(&contact);
         }

@@ -189,7 +189,7 @@ impl Endpoint {
         head: &Head,
         request: &Request,
     ) -> bool {
-        match (request.method(), &head.to_tag) {
+        match (request.method(), &head.dialog) {
             (Method::Notify, Some(_)) => return self.notify_outside(now, flow, id, head, request),
             (Method::Subscribe, None) => self.subscribe_received(now, flow, id, None, request),
             (Method::Refer, None) => self.refer_received(now, flow, id, None, request),

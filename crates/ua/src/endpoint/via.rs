@@ -2,10 +2,12 @@
 //! fields that transactions and dialogs are found by.
 
 use super::Endpoint;
-use super::fingerprint::{Fingerprint, fingerprint};
+use super::dialogs::DialogKey;
+use super::fingerprint::{Fingerprint, Hash};
 use super::outgoing::default_port;
 use super::proxy::LoopMark;
 use crate::config::Config;
+use crate::correlation::Correlation;
 use crate::flows::Flow;
 use alloc::borrow::Cow;
 use alloc::format;
@@ -38,14 +40,15 @@ pub(super) struct ReplyTo {
 pub(super) struct Head {
     pub(super) via: TopVia,
     pub(super) reply: ReplyTo,
-    pub(super) from_tag: String,
-    pub(super) to_tag: Option<String>,
-    pub(super) call_id: String,
+    pub(super) correlation: Correlation,
+    /// What a request whose To has a tag finds its dialog by.
+    pub(super) dialog: Option<DialogKey>,
     /// The number of CSeq; its method is that of the request.
     pub(super) cseq: u32,
-    method: Method,
-    /// What the server transaction is found by (RFC 3261 §17.2.3); that of its INVITE for an ACK.
+    /// What the server transaction is found by (RFC 3261 §17.2.3).
     pub(super) server_key: Fingerprint,
+    /// That of the INVITE which an ACK or a CANCEL is for.
+    pub(super) invite_key: Option<Fingerprint>,
 }
 
 impl Head {
@@ -56,89 +59,69 @@ impl Head {
         flow: FlowId,
         info: &FlowInfo,
     ) -> Result<Head, HeaderError> {
-        let (via, reply) = stamp(request.headers_mut(), flow, info)?;
-        let from = request.headers().view::<FromRef<'_>>()?.ok_or(missing("From"))?;
-        let to = request.headers().view::<ToRef<'_>>()?.ok_or(missing("To"))?;
-        let call_id = request.headers().view::<CallIdRef<'_>>()?.ok_or(missing("Call-ID"))?;
-        let cseq = request.headers().view::<CSeqRef<'_>>()?.ok_or(missing("CSeq"))?;
-        let method = request.method().clone();
-        if !cseq.is(&method) {
+        let (headers, method) = (request.headers(), request.method());
+        let (view, via, stamped) = read_top(headers, info)?;
+        let from = headers.view::<FromRef<'_>>()?.ok_or(missing("From"))?;
+        let to = headers.view::<ToRef<'_>>()?.ok_or(missing("To"))?;
+        let call_id = headers.view::<CallIdRef<'_>>()?.ok_or(missing("Call-ID"))?.as_str();
+        let cseq = headers.view::<CSeqRef<'_>>()?.ok_or(missing("CSeq"))?;
+        if !cseq.is(method) {
             let what = "the method is not that of the request";
             return Err(HeaderError::Malformed { header: "CSeq", what });
         }
-        let mut head = Head {
-            via,
-            reply,
-            from_tag: from.tag().unwrap_or_default().into_owned(),
-            to_tag: to.tag().map(Cow::into_owned),
-            call_id: call_id.as_str().to_string(),
+        let from_tag = || from.tag().unwrap_or_default();
+        // Branch with the magic cookie, sent-by and method; without the cookie (RFC 2543) Request-URI, From tag, Call-ID,
+        // CSeq, method and topmost Via.
+        let key_for = |method: &Method| {
+            let mut hash = Hash::new(key);
+            hash.text(method.as_str().as_bytes());
+            via.mix_sent_by(&mut hash);
+            let branch = view.branch().unwrap_or_default();
+            hash.text(branch.as_bytes());
+            if !names_a_transaction(&branch) {
+                hash.text(request.uri().key().as_bytes());
+                hash.text(from_tag().as_bytes());
+                hash.text(call_id.as_bytes());
+                hash.text(&cseq.number().to_be_bytes());
+            }
+            hash.finish()
+        };
+        let of_invite = matches!(method, Method::Ack | Method::Cancel);
+        let dialog =
+            |to_tag: Cow<'_, str>| (call_id.to_string(), to_tag.into_owned(), from_tag().into_owned());
+        let head = Head {
+            reply: via.reply_to(flow, info),
+            correlation: Correlation::of(call_id),
+            dialog: to.tag().map(dialog),
             cseq: cseq.number(),
-            method,
-            server_key: 0,
+            server_key: key_for(method),
+            invite_key: of_invite.then(|| key_for(&Method::Invite)),
+            via,
         };
-        let of_invite = head.method == Method::Ack;
-        head.server_key = head.key_for(key, request, if of_invite { &Method::Invite } else { &head.method });
+        head.via.note_source(request.headers_mut(), stamped, info.peer)?;
         Ok(head)
-    }
-
-    pub(super) fn branch_text(&self) -> String {
-        self.via.branch.clone().unwrap_or_default()
-    }
-
-    /// That of the INVITE that a CANCEL means.
-    pub(super) fn invite_key(&self, key: u64, request: &Request) -> Fingerprint {
-        self.key_for(key, request, &Method::Invite)
-    }
-
-    /// Branch with the magic cookie, sent-by and method; without the cookie (RFC 2543) Request-URI, From tag, Call-ID,
-    /// CSeq, method and topmost Via.
-    fn key_for(&self, key: u64, request: &Request, method: &Method) -> Fingerprint {
-        let method = method.as_str().as_bytes();
-        let port = self.via.port.map(u16::to_be_bytes);
-        let port: &[u8] = port.as_ref().map_or(&[], |port| port);
-        let (v4, v6, name);
-        let host: &[u8] = match &self.via.host {
-            Host::V4(address) => {
-                v4 = address.octets();
-                &v4
-            }
-            Host::V6(address) => {
-                v6 = address.octets();
-                &v6
-            }
-            Host::Name(_) => {
-                name = self.via.host.key();
-                name.as_bytes()
-            }
-        };
-        let kind: &[u8] = if self.via.host.ip().is_some() { b"address" } else { b"name" };
-        match self.via.branch.as_deref().filter(|branch| names_a_transaction(branch)) {
-            Some(branch) => fingerprint(key, &[branch.as_bytes(), kind, host, port, method]),
-            None => {
-                let number = self.cseq.to_be_bytes();
-                let (uri, branch) = (request.uri().key(), self.via.branch.as_deref().unwrap_or_default());
-                let texts =
-                    [uri.as_bytes(), self.from_tag.as_bytes(), self.call_id.as_bytes(), &number, method];
-                let old = fingerprint(key, &texts);
-                fingerprint(key, &[&old.to_be_bytes(), kind, host, port, branch.as_bytes(), b"2543"])
-            }
-        }
-    }
-
-    /// What copies of one request that came on different ways share (RFC 3261 §8.2.2.2): From tag, Call-ID, CSeq.
-    pub(super) fn merge_key(&self, key: u64) -> Fingerprint {
-        let number = self.cseq.to_be_bytes();
-        let method = self.method.as_str().as_bytes();
-        fingerprint(key, &[self.from_tag.as_bytes(), self.call_id.as_bytes(), &number, method])
     }
 }
 
-/// What the topmost Via of a request says that decides where the request belongs.
+/// What copies of one request that came on different ways share (RFC 3261 §8.2.2.2): From tag, Call-ID, CSeq.
+pub(super) fn merge_key(key: u64, request: &Request) -> Fingerprint {
+    let headers = request.headers();
+    let from = headers.view::<FromRef<'_>>().ok().flatten();
+    let call_id = headers.view::<CallIdRef<'_>>().ok().flatten();
+    let cseq = headers.view::<CSeqRef<'_>>().ok().flatten();
+    let mut hash = Hash::new(key);
+    hash.text(from.and_then(|from| from.tag()).unwrap_or_default().as_bytes());
+    hash.text(call_id.map_or("", |call_id| call_id.as_str()).as_bytes());
+    hash.text(&cseq.map_or(0, |cseq| cseq.number()).to_be_bytes());
+    hash.text(request.method().as_str().as_bytes());
+    hash.finish()
+}
+
+/// What the topmost Via of a message says that decides where it belongs.
 #[derive(Debug, Clone)]
 pub(super) struct TopVia {
     pub(super) host: Host,
     pub(super) port: Option<u16>,
-    branch: Option<String>,
     /// It asks for an answer to where the request came from (RFC 3581 §3).
     symmetric: bool,
     received: bool,
@@ -147,23 +130,105 @@ pub(super) struct TopVia {
 }
 
 impl TopVia {
-    fn read(via: &ViaRef<'_>) -> Result<TopVia, HeaderError> {
-        let malformed = |_| HeaderError::Malformed { header: "Via", what: "sent-by is no host" };
-        let mut top = TopVia {
-            host: Host::parse(via.host()).map_err(malformed)?,
-            port: via.port(),
-            branch: via.branch().map(Cow::into_owned),
-            symmetric: false,
-            received: false,
-            of_flow: false,
-        };
-        for (name, _) in via.params().iter() {
-            top.symmetric |= name.eq_ignore_ascii_case("rport");
-            top.received |= name.eq_ignore_ascii_case("received");
-            top.of_flow |= name.eq_ignore_ascii_case("keep") || name.eq_ignore_ascii_case("alias");
+    fn mix_sent_by(&self, hash: &mut Hash) {
+        hash.text(if self.host.ip().is_some() { b"address" } else { b"name" });
+        match &self.host {
+            Host::V4(address) => hash.text(&address.octets()),
+            Host::V6(address) => hash.text(&address.octets()),
+            Host::Name(_) => hash.text(self.host.key().as_bytes()),
         }
-        Ok(top)
+        match self.port {
+            Some(port) => hash.text(&port.to_be_bytes()),
+            None => hash.text(b""),
+        }
     }
+
+    /// RFC 3261 §18.2.2, RFC 3581 §4: where the response goes.
+    fn reply_to(&self, flow: FlowId, info: &FlowInfo) -> ReplyTo {
+        let port = self.port.unwrap_or(default_port(info.transport));
+        let remote = SocketAddr::new(info.peer.ip(), port);
+        let target = Target { protocol: Protocol::Sip, transport: info.transport, remote };
+        let same_flow = info.transport.is_stream() || self.symmetric || remote == info.peer;
+        ReplyTo { flow: same_flow.then_some(flow), target }
+    }
+
+    /// RFC 3261 §18.2.1 and RFC 3581 §4: notes in the topmost Via where the message really came from, `received`, and
+    /// `rport` where it was asked for. `stamped` is what [`read_top`] made of it.
+    fn note_source(
+        &self,
+        headers: &mut Headers,
+        stamped: Option<String>,
+        source: SocketAddr,
+    ) -> Result<(), HeaderError> {
+        if !(self.symmetric || self.received || self.host.ip() != Some(source.ip())) {
+            return Ok(());
+        }
+        match stamped.and_then(|text| HeaderText::new(&text).ok()) {
+            Some(text) => drop(headers.replace_first_value(&HeaderName::Via, &text)),
+            None => self.note_typed(headers, source)?,
+        }
+        Ok(())
+    }
+
+    fn note_typed(&self, headers: &mut Headers, source: SocketAddr) -> Result<(), HeaderError> {
+        let mut via = headers.typed::<Via>()?.ok_or(missing("Via"))?;
+        via.set_received(source.ip());
+        if self.symmetric {
+            via.set_rport(source.port());
+        }
+        headers.replace_first_typed(&via);
+        Ok(())
+    }
+}
+
+/// Reads the topmost Via once: as it stands there, what decides, and its text with where the message really came from in it
+/// (`None` for the rare Via with quoted text, which the typed value spells anew).
+fn read_top<'a>(
+    headers: &'a Headers,
+    info: &FlowInfo,
+) -> Result<(ViaRef<'a>, TopVia, Option<String>), HeaderError> {
+    let Ok(view) = headers.view::<ViaRef<'_>>() else {
+        // What is wrong with it, the typed value says.
+        return Err(headers.typed::<Via>().err().unwrap_or(missing("Via")));
+    };
+    let view = view.ok_or(missing("Via"))?;
+    let (host, port) = (view.to_host(), view.port());
+    let mut top = TopVia { host, port, symmetric: false, received: false, of_flow: false };
+    let mut text = String::with_capacity(192);
+    text.push_str("SIP/2.0/");
+    text.push_str(view.transport());
+    text.push(' ');
+    push_host(&mut text, &top.host);
+    push_port(&mut text, top.port);
+    let mut plain = true;
+    for (name, value) in view.params().iter() {
+        text.push(';');
+        text.push_str(name);
+        if name.eq_ignore_ascii_case("received") {
+            top.received = true;
+            text.push('=');
+            push_address(&mut text, info.peer.ip());
+        } else if name.eq_ignore_ascii_case("rport") {
+            top.symmetric = true;
+            text.push('=');
+            push_number(&mut text, info.peer.port());
+        } else {
+            top.of_flow |= name.eq_ignore_ascii_case("keep") || name.eq_ignore_ascii_case("alias");
+            match value.map(|value| value.plain()) {
+                Some(Some(value)) => {
+                    text.push('=');
+                    text.push_str(value);
+                }
+                Some(None) => plain = false,
+                None => {}
+            }
+        }
+    }
+    if !top.received {
+        text.push_str(";received=");
+        push_address(&mut text, info.peer.ip());
+    }
+    Ok((view, top, plain.then_some(text)))
 }
 
 fn names_a_transaction(branch: &str) -> bool {
@@ -172,76 +237,20 @@ fn names_a_transaction(branch: &str) -> bool {
     begins && branch.len() > MAGIC_COOKIE.len()
 }
 
-/// RFC 3261 §18.2.1 and RFC 3581 §4: notes in the topmost Via where the message really came from, and says where its
-/// response goes.
-pub(super) fn stamp(
-    headers: &mut Headers,
-    flow: FlowId,
-    info: &FlowInfo,
-) -> Result<(TopVia, ReplyTo), HeaderError> {
-    let Ok(view) = headers.view::<ViaRef<'_>>() else {
-        // What is wrong with it, the typed value says.
-        return Err(headers.typed::<Via>().err().unwrap_or(missing("Via")));
-    };
-    let view = view.ok_or(missing("Via"))?;
-    let via = TopVia::read(&view)?;
-    let TopVia { symmetric, port, .. } = via;
-    if symmetric || via.received || via.host.ip() != Some(info.peer.ip()) {
-        let noted = with_source(&view, &via, info.peer).and_then(|text| HeaderText::new(&text).ok());
-        match noted {
-            Some(text) => drop(headers.replace_first_value(&HeaderName::Via, &text)),
-            None => note_source(headers, info.peer, symmetric)?,
-        }
-    }
-    let port = port.unwrap_or(default_port(info.transport));
-    let remote = SocketAddr::new(info.peer.ip(), port);
-    let target = Target { protocol: Protocol::Sip, transport: info.transport, remote };
-    let same_flow = info.transport.is_stream() || symmetric || remote == info.peer;
-    Ok((via, ReplyTo { flow: same_flow.then_some(flow), target }))
-}
-
-/// Writes `received`, and `rport` where it was asked for, into the topmost Via.
-fn note_source(headers: &mut Headers, source: SocketAddr, symmetric: bool) -> Result<(), HeaderError> {
-    let mut via = headers.typed::<Via>()?.ok_or(missing("Via"))?;
-    via.set_received(source.ip());
-    if symmetric {
-        via.set_rport(source.port());
-    }
-    headers.replace_first_typed(&via);
-    Ok(())
-}
-
-/// The same as text. `None` for the rare Via with quoted text, which the typed value spells anew.
-fn with_source(via: &ViaRef<'_>, top: &TopVia, source: SocketAddr) -> Option<String> {
-    let mut text = String::with_capacity(192);
-    text.push_str("SIP/2.0/");
-    text.push_str(via.transport());
-    text.push(' ');
-    push_host(&mut text, &top.host);
-    push_port(&mut text, top.port);
-    for (name, value) in via.params().iter() {
-        text.push(';');
-        text.push_str(name);
-        if name.eq_ignore_ascii_case("received") {
-            text.push('=');
-            push_address(&mut text, source.ip());
-        } else if name.eq_ignore_ascii_case("rport") {
-            text.push('=');
-            push_number(&mut text, source.port());
-        } else if let Some(value) = value {
-            text.push('=');
-            text.push_str(value.plain()?);
-        }
-    }
-    if !top.received {
-        text.push_str(";received=");
-        push_address(&mut text, source.ip());
-    }
-    Some(text)
+/// The same for a message that is no request to be placed: notes where it came from, and says where its response goes.
+pub(super) fn stamp(headers: &mut Headers, flow: FlowId, info: &FlowInfo) -> Result<ReplyTo, HeaderError> {
+    let (_, via, stamped) = read_top(headers, info)?;
+    via.note_source(headers, stamped, info.peer)?;
+    Ok(via.reply_to(flow, info))
 }
 
 fn missing(header: &'static str) -> HeaderError {
     HeaderError::Missing { header }
+}
+
+/// The branch of the topmost Via.
+pub(super) fn top_branch(headers: &Headers) -> Cow<'_, str> {
+    headers.view::<ViaRef<'_>>().ok().flatten().and_then(|via| via.branch()).unwrap_or_default()
 }
 
 /// Whether To has a tag.
@@ -254,15 +263,17 @@ pub(super) fn to_tag(headers: &Headers) -> Option<String> {
     headers.typed::<To>().ok().flatten().and_then(|to| to.tag().map(ToString::to_string))
 }
 
-/// Adds a tag to a To field that has none; what was there stays as it was written.
+/// Adds a tag to a To field that has none.
 pub(super) fn add_to_tag(headers: &mut Headers, tag: &str) {
-    let Ok(Some(to)) = headers.view::<ToRef<'_>>() else { return };
-    if to.tag().is_some() {
-        return;
+    if lacks_to_tag(headers) {
+        append_to_tag(headers, tag);
     }
-    let as_written =
-        headers.get(&HeaderName::To).and_then(|value| value.to_text().map(|text| text.into_owned()));
-    let with_tag = as_written.and_then(|text| HeaderText::new(&format!("{text};tag={tag}")).ok());
+}
+
+/// Adds a tag to the To field; what was there stays as it was written.
+pub(super) fn append_to_tag(headers: &mut Headers, tag: &str) {
+    let as_written = headers.get(&HeaderName::To).and_then(|value| value.to_text());
+    let with_tag = as_written.and_then(|text| HeaderText::new(&[&text, ";tag=", tag].concat()).ok());
     match with_tag {
         Some(text) => headers.replace(HeaderName::To, text),
         None => {
@@ -271,6 +282,11 @@ pub(super) fn add_to_tag(headers: &mut Headers, tag: &str) {
             }
         }
     }
+}
+
+/// Whether there is a To, and no tag in it.
+pub(super) fn lacks_to_tag(headers: &Headers) -> bool {
+    matches!(headers.view::<ToRef<'_>>(), Ok(Some(to)) if to.tag().is_none())
 }
 
 /// 64 bits of a keyed hash (FNV-1a over key, lengths and octets) as 16 hexadecimal digits. It marks what this endpoint

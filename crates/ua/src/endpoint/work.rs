@@ -84,7 +84,7 @@ impl Endpoint {
     /// Answers a request that would begin something when there shall be no more of that; `true` when it did.
     pub(super) fn turn_away(&mut self, now: Now, flow: FlowId, head: &Head, request: &Request) -> bool {
         let overloaded = self.config.overload_at.is_some_and(|most| self.load >= most);
-        if head.to_tag.is_some() || !(overloaded || self.draining.is_some()) {
+        if head.dialog.is_some() || !(overloaded || self.draining.is_some()) {
             return false;
         }
         let status = StatusCode::SERVICE_UNAVAILABLE;

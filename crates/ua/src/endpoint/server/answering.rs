@@ -15,9 +15,11 @@ impl Endpoint {
         id: RequestId,
         mut response: Response,
     ) -> Result<(), Refused<Response>> {
-        let Some(server) = self.servers.get(&id) else { return Err(Refused::new(Refusal::Gone, response)) };
+        if !self.servers.contains_key(&id) {
+            return Err(Refused::new(Refusal::Gone, response));
+        }
         if response.status() != StatusCode::TRYING {
-            crate::endpoint::via::add_to_tag(response.headers_mut(), &server.local_tag);
+            self.add_own_tag(id, response.headers_mut());
         }
         self.add_product(response.headers_mut(), HeaderName::Server);
         response.ensure_content_length();

@@ -7,6 +7,7 @@ use crate::endpoint::via::Head;
 use crate::event::{Fault, RequestId};
 use crate::flows::{Flow, Parcel};
 use crate::transaction::invite_server;
+use alloc::string::String;
 use bytes::Bytes;
 use core::net::IpAddr;
 use cpm_base::{FlowId, LimitExceeded, Now};
@@ -27,7 +28,7 @@ impl Server {
     fn cost(&self) -> usize {
         const ENTRIES: usize = 2 * (16 + 24 + 24 + 16 + 64);
         let response = self.response.as_ref().map_or(0, Parcel::len);
-        let tag = self.local_tag.len();
+        let tag = self.local_tag.as_ref().map_or(0, String::len);
         response.saturating_add(tag).saturating_add(size_of::<Server>()).saturating_add(ENTRIES)
     }
 }

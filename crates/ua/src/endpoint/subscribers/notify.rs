@@ -23,13 +23,13 @@ impl Endpoint {
         head: &Head,
         request: &Request,
     ) -> bool {
-        let Some(tag) = head.to_tag.clone() else { return false };
-        let key = (head.call_id.clone(), tag);
+        let Some((call_id, tag, from_tag)) = &head.dialog else { return false };
+        let key = (call_id.clone(), tag.clone());
         let Some(subscribe) = self.usages.subscribe_keys.get(&key).copied() else { return false };
         let Some(record) = self.usages.subscribes.get(&subscribe) else { return false };
         let package = request.typed::<Package>().ok().flatten();
         let Some(package) = package.filter(|package| record.is_about(package)) else { return false };
-        if record.notifiers.contains(&head.from_tag) {
+        if record.notifiers.contains(from_tag) {
             // Its subscription is over.
             return false;
         }

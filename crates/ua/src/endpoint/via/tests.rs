@@ -36,8 +36,9 @@ fn the_source_is_noted_as_the_typed_value_writes_it() {
                 secure_identity: None,
                 trust: Trust::Outside,
             };
-            let (top, _) = stamp(&mut noted, FlowId(1), &info).unwrap();
-            note_source(&mut typed, *source, top.symmetric).unwrap();
+            let (_, top, _) = read_top(&typed, &info).unwrap();
+            stamp(&mut noted, FlowId(1), &info).unwrap();
+            top.note_typed(&mut typed, *source).unwrap();
             let text = |headers: &Headers| headers.get(&HeaderName::Via).unwrap().as_bytes().to_vec();
             assert_eq!(text(&noted), text(&typed), "{via}");
         }
