@@ -1,6 +1,7 @@
 //! Randomness from a seed.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -101,18 +102,17 @@ fn hex(nibble: u8) -> char {
 fn token(rng: &mut ChaCha20Rng, letters: usize) -> String {
     /// Octets of the stream that one letter takes: it is drawn in words.
     const WORD: usize = 4;
-    let mut text = String::with_capacity(letters);
+    let mut text = Vec::with_capacity(letters);
     let mut octets = [0u8; 32 * WORD];
     while text.len() < letters {
         let left = letters.saturating_sub(text.len()).saturating_mul(WORD).min(octets.len());
         let Some(drawn) = octets.get_mut(..left) else { break };
         rng.fill_bytes(drawn);
-        for octet in drawn.iter().step_by(WORD) {
-            let letter = ALPHABET.get(usize::from(octet & 31)).copied().unwrap_or(b'a');
-            text.push(char::from(letter));
-        }
+        let letter = |octet: u8| ALPHABET.get(usize::from(octet & 31)).copied().unwrap_or(b'a');
+        text.extend(drawn.as_chunks::<WORD>().0.iter().map(|[octet, ..]| letter(*octet)));
     }
-    text
+    // They are ASCII.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -131,6 +131,18 @@ mod tests {
         assert_eq!(b.secret_token(26), secret);
         assert_eq!(b.public_token(26), public);
         assert!(!format!("{a:?} {:?}", Seed::new([9; 32])).contains('9'));
+    }
+
+    /// A long identifier is what short ones would be, one behind the other: whatever is drawn at once.
+    #[test]
+    fn letters_are_drawn_one_by_one() {
+        let mut whole = Random::new(Seed::new([5; 32]));
+        let mut parts = whole.clone();
+        let text = whole.public_token(171);
+        let joined: String = [1, 32, 0, 33, 64, 41].map(|letters| parts.public_token(letters)).concat();
+        assert_eq!((text.len(), &text), (171, &joined));
+        assert!(text.bytes().all(|letter| ALPHABET.contains(&letter)));
+        assert_eq!(whole.public_token(2_000).bytes().collect::<BTreeSet<u8>>().len(), 32);
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub struct Endpoint {
     by_branch: Index<Known>,
     /// Those that wait for copies alone, in the order in which they end.
     absorbing: VecDeque<(Instant, Fingerprint)>,
-    servers: BTreeMap<RequestId, Box<Server>>,
+    servers: Table<RequestId, Box<Server>>,
     done: AllDone,
     by_key: Index<Found>,
     merges: Index<()>,
@@ -145,7 +145,7 @@ impl Endpoint {
             clients: Table::default(),
             by_branch: Index::default(),
             absorbing: VecDeque::new(),
-            servers: BTreeMap::new(),
+            servers: Table::default(),
             done: AllDone::default(),
             by_key: Index::default(),
             merges: Index::default(),

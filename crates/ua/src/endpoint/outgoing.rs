@@ -329,10 +329,6 @@ impl Endpoint {
     pub(super) fn send_elsewhere(&mut self, now: Now, request: RequestId, target: Target, octets: Bytes) {
         self.depart(now, response_departure(octets, Some(request)), target);
     }
-
-    pub(super) fn is_stream(&self, flow: FlowId) -> bool {
-        self.flows.get(flow).is_some_and(Flow::reliable)
-    }
 }
 
 fn response_departure(octets: Bytes, request: Option<RequestId>) -> Departure {

@@ -224,7 +224,7 @@ impl Endpoint {
         LimitExceeded::check("fork.max_branches", count, self.config.limits.max_branches)
             .map_err(Refusal::Limit)?;
         let passing = match &server.passing {
-            Some(passing) => passing.as_ref().clone(),
+            Some(passing) => passing.clone(),
             None => {
                 let request = server.whole_request().ok_or(Refusal::Gone)?;
                 self.passing(&request, super::via::is_tagged(request.headers()))

@@ -16,7 +16,7 @@ use super::via::{Head, ReplyTo};
 use crate::correlation::Correlation;
 use crate::error::Refusal;
 use crate::event::{DialogEnd, DialogId, Fault, ProxyId, RequestId};
-use crate::flows::Parcel;
+use crate::flows::{Flow, Parcel};
 use crate::timers::TimerKey;
 use crate::transaction::invite_server::{self, InviteServer};
 use crate::transaction::non_invite_server::{self, NonInviteServer};
@@ -77,7 +77,7 @@ pub(super) struct Server {
     /// The octets of any other, until then.
     octets: Option<Bytes>,
     /// What it says of its way, at a proxy until it has gone on.
-    pub(super) passing: Option<Box<Passing>>,
+    pub(super) passing: Option<Passing>,
     pub(super) in_dialog: Option<DialogId>,
     /// The early dialog that a provisional response made.
     pub(super) early: Option<DialogId>,
@@ -185,7 +185,10 @@ impl Endpoint {
     ) -> RequestId {
         let id = RequestId(self.next_id());
         let values = self.config.timers;
-        let reliable = self.is_stream(flow);
+        let known = self.flows.get(flow);
+        let reliable = known.is_some_and(Flow::reliable);
+        let peer = known.map(|known| known.info.peer.ip());
+        let proxy = self.config.role == Role::Proxy;
         let invite = *request.method() == Method::Invite;
         let (patience, trying_after) = if invite {
             (values.timer_c, values.trying_after)
@@ -197,9 +200,8 @@ impl Endpoint {
         } else {
             Machine::NonInvite(NonInviteServer::start(reliable))
         };
-        let peer = self.flows.get(flow).map(|f| f.info.peer.ip());
         // What came as a message is shared; of octets, octets take less room.
-        let shared = self.config.role == Role::Proxy && self.is_link(flow);
+        let shared = proxy && known.is_some_and(Flow::is_link);
         let whole = invite || head.dialog.is_some() || shared;
         let server = Server {
             correlation: head.correlation,
@@ -210,8 +212,7 @@ impl Endpoint {
             owner,
             octets: (!whole).then(|| request.to_bytes()),
             request: whole.then(|| Box::new(request.clone())),
-            passing: (self.config.role == Role::Proxy)
-                .then(|| Box::new(self.passing(request, head.dialog.is_some()))),
+            passing: proxy.then(|| self.passing(request, head.dialog.is_some())),
             in_dialog: None,
             early: None,
             reply: head.reply.clone(),

@@ -252,8 +252,9 @@ fn cancelled_invites_that_wait_are_bounded() {
     flood(&mut ua, flow, 0..2, "CANCEL");
     assert_eq!(flood(&mut ua, flow, 2..9, "INVITE"), (0, 1, 7));
     assert_eq!(flood(&mut ua, flow, 9..10, "MESSAGE"), (1, 0, 0), "INVITE alone is affected");
-    let cancelled: Vec<RequestId> = ua.servers.keys().copied().collect();
-    let request = ua.servers[&cancelled[0]].request.clone().unwrap();
+    let mut cancelled: Vec<RequestId> = ua.servers.iter().map(|(id, _)| *id).collect();
+    cancelled.sort();
+    let request = ua.servers.get(&cancelled[0]).unwrap().request.clone().unwrap();
     ua.respond(at(2), cancelled[0], Response::for_request(&request, StatusCode::REQUEST_TERMINATED)).unwrap();
     assert_eq!(flood(&mut ua, flow, 20..22, "INVITE").0, 2, "an answer makes room");
 }
@@ -267,8 +268,8 @@ fn completed_transactions_are_bounded() {
     let flow = peer(&mut ua, 1, Trust::Outside);
     for n in 0..100 {
         assert_eq!(flood(&mut ua, flow, n..n + 1, "MESSAGE").0, 1);
-        let id = *ua.servers.keys().last().unwrap();
-        let request = ua.servers[&id].whole_request().unwrap();
+        let id = *ua.servers.iter().map(|(id, _)| id).max().unwrap();
+        let request = ua.servers.get(&id).unwrap().whole_request().unwrap();
         ua.respond(at(2), id, Response::for_request(&request, StatusCode::OK)).unwrap();
         assert!(ua.done.octets() <= 8_000 && ua.servers.is_empty());
         // Keys and entries cost as much as the response of 200 octets.
