@@ -12,7 +12,6 @@ use cpm_sip::{Frame, Limits, Message, ParseFailure, StreamFramer};
 
 /// What a [`RawEndpoint`] wants done, or has to tell.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "taken apart at once, never stored in numbers")]
 pub enum RawAction {
     /// For the host: a datagram, a flow to open or to close, octets to fetch. Never a question or an event.
     Host(Action),

@@ -35,7 +35,6 @@ pub(crate) struct Stateless {
 }
 
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "lives in a box")]
 pub(super) enum StatelessKind {
     /// An ACK, still without our Via; the branch stays the same when it is sent again.
     Ack { request: Request, branch: String },
