@@ -147,25 +147,25 @@ impl DateTime {
 impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let date = self.0;
-        write_digits::<4>(f, date.year().unsigned_abs())?;
-        let fields = [
-            ("-", u8::from(date.month())),
-            ("-", date.day()),
-            ("T", date.hour()),
-            (":", date.minute()),
-            (":", date.second()),
+        let mut text = *b"0000-00-00T00:00:00";
+        let numbers = [
+            (0..4, date.year().unsigned_abs()),
+            (5..7, u8::from(date.month()).into()),
+            (8..10, date.day().into()),
+            (11..13, date.hour().into()),
+            (14..16, date.minute().into()),
+            (17..19, date.second().into()),
         ];
-        for (before, number) in fields {
-            f.write_str(before)?;
-            write_digits::<2>(f, number.into())?;
+        for (place, number) in numbers {
+            write_digits(text.get_mut(place).unwrap_or_default(), number);
         }
-        let (millis, nanos) = (date.millisecond(), date.nanosecond());
+        f.write_str(core::str::from_utf8(&text).unwrap_or_default())?;
+        let nanos = date.nanosecond();
         if nanos > 0 {
-            f.write_str(".")?;
-            match nanos.checked_rem(1_000_000) {
-                Some(0) => write_digits::<3>(f, millis.into())?,
-                _ => write_digits::<9>(f, nanos)?,
-            }
+            let mut text = *b".000000000";
+            write_digits(text.get_mut(1..).unwrap_or_default(), nanos);
+            let length = if nanos.checked_rem(1_000_000) == Some(0) { ".000".len() } else { text.len() };
+            f.write_str(core::str::from_utf8(text.get(..length).unwrap_or_default()).unwrap_or_default())?;
         }
         let (hours, minutes, _) = date.offset().as_hms();
         if hours == 0 && minutes == 0 {
@@ -176,14 +176,12 @@ impl fmt::Display for DateTime {
     }
 }
 
-/// The last so many digits of a number. (`{:02}` and the like take several times as long.)
-fn write_digits<const COUNT: usize>(f: &mut fmt::Formatter<'_>, mut number: u32) -> fmt::Result {
-    let mut digits = [b'0'; COUNT];
-    for digit in digits.iter_mut().rev() {
+/// Writes as many of the last digits of a number as there is room for. (`{:02}` and the like take several times as long.)
+fn write_digits(room: &mut [u8], mut number: u32) {
+    for digit in room.iter_mut().rev() {
         *digit = b'0'.saturating_add(u8::try_from(number % 10).unwrap_or(0));
         number /= 10;
     }
-    f.write_str(core::str::from_utf8(&digits).unwrap_or_default())
 }
 
 impl fmt::Debug for DateTime {
