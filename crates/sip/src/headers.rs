@@ -9,7 +9,7 @@ use crate::error::HeaderError;
 use crate::grammar::{split_list, unfold};
 use crate::limits::Limits;
 use crate::name::{HeaderName, Occurrence};
-use crate::text::HeaderText;
+use crate::text::{HeaderText, InvalidText, check_text};
 use crate::typed::TypedHeader;
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -215,6 +215,16 @@ impl Headers {
     /// Adds a field above the first of its name; above all others when there is none.
     pub fn prepend(&mut self, name: HeaderName, value: HeaderText) {
         self.edit().put_above(Field::new(name, value.as_str()));
+    }
+
+    /// Like [`Headers::prepend`] for a text that was made for this place alone.
+    ///
+    /// # Errors
+    /// The text holds a control character.
+    pub fn prepend_text(&mut self, name: HeaderName, value: &str) -> Result<(), InvalidText> {
+        check_text(value)?;
+        self.edit().put_above(Field::new(name, value.trim_matches([' ', '\t'])));
+        Ok(())
     }
 
     /// Adds a field with a typed value above the first of its name; above all others when there is none.

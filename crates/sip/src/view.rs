@@ -254,6 +254,13 @@ impl Headers {
         })
     }
 
+    /// Whether P-Asserted-Identity is one address with a SIP or SIPS URI that can be read where it stands. `false` says nothing.
+    /// Each line is looked at once, on however many ways it goes through this process.
+    #[must_use]
+    pub fn has_one_sound_identity(&self) -> bool {
+        self.is_sound_party(&HeaderName::PAssertedIdentity)
+    }
+
     /// Whether From or To can be read where it stands, its URI included: then [`typed`](Headers::typed) reads it too.
     pub(crate) fn is_sound_party(&self, name: &HeaderName) -> bool {
         self.sound_single(name, |value| {

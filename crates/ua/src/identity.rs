@@ -169,6 +169,14 @@ pub fn believe_core(headers: &mut Headers, read: &[PAssertedIdentity]) -> Option
     (!kept.is_empty()).then_some(Asserted { identities: kept })
 }
 
+/// The same for who only passes the message on: nearly always there is one identity, or none, and nothing to be changed.
+pub(crate) fn screen(headers: &mut Headers, trust: Trust) {
+    let stays = !headers.contains(&HeaderName::PAssertedIdentity) || headers.has_one_sound_identity();
+    if trust == Trust::Outside || !stays {
+        believe(headers, trust);
+    }
+}
+
 /// A peer was authenticated: asserts an identity for it (RFC 3325 §5), the one that it prefers when that is one of
 /// `identities`, else the first of them; replaces what stood there. `None`, and no identity, when the list is empty.
 pub fn assert_identity(headers: &mut Headers, identities: &[NameAddr]) -> Option<Asserted> {

@@ -43,17 +43,22 @@ impl Timers {
         match at {
             Some(at) => {
                 let next = self.last_number.wrapping_add(1);
-                match self.by_key.entry(key) {
+                let moved = match self.by_key.entry(key) {
+                    Entry::Occupied(known) if known.get().0 == at => return,
                     Entry::Occupied(mut known) => {
-                        if known.get().0 == at {
-                            return;
-                        }
                         known.insert((at, next));
+                        true
                     }
-                    Entry::Vacant(new) => drop(new.insert((at, next))),
-                }
+                    Entry::Vacant(new) => {
+                        new.insert((at, next));
+                        false
+                    }
+                };
                 self.last_number = next;
                 self.by_time.push(Reverse((at, key, next)));
+                if !moved {
+                    return;
+                }
             }
             None => {
                 if self.by_key.remove(&key).is_none() {

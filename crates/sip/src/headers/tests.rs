@@ -530,3 +530,14 @@ fn clones_share_until_they_are_edited() {
         assert_eq!(written(message.headers()), before);
     }
 }
+
+#[test]
+fn a_text_goes_above_the_first_of_its_name_unless_it_breaks_the_line() {
+    let mut headers = Headers::new();
+    headers.push(HeaderName::Subject, HeaderText::new("s").unwrap());
+    headers.push(HeaderName::Via, HeaderText::new("b").unwrap());
+    assert_eq!(headers.prepend_text(HeaderName::Via, " a "), Ok(()));
+    assert!(headers.prepend_text(HeaderName::Via, "x\r\nTo: y").is_err());
+    let all: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+    assert_eq!(all, [("Subject", "s"), ("Via", "a"), ("Via", "b")]);
+}

@@ -285,8 +285,8 @@ impl Endpoint {
             proxy.record_path(index, request.headers_mut(), known.info.transport, &self.config.sent_by);
         }
         let branch = new_branch(&mut self.random, mark);
-        let via = own_via(&self.config, known, &branch)?;
-        request.headers_mut().prepend(HeaderName::Via, via);
+        let via = own_via(&self.config, known, &branch);
+        request.headers_mut().prepend_text(HeaderName::Via, &via).ok()?;
         Some(branch)
     }
 

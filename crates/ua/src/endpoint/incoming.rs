@@ -70,7 +70,7 @@ impl Endpoint {
     fn receive_request(&mut self, now: Now, flow: FlowId, mut request: Request) {
         let Some(info) = self.flows.get(flow).map(|known| &known.info) else { return };
         if self.config.identity.enforce {
-            crate::identity::believe(request.headers_mut(), info.trust);
+            crate::identity::screen(request.headers_mut(), info.trust);
         }
         let head = match Head::take(self.hash_key, &mut request, flow, info) {
             Ok(head) => head,
@@ -168,7 +168,7 @@ impl Endpoint {
 
     fn receive_response(&mut self, now: Now, flow: FlowId, mut response: Response) {
         if self.config.identity.enforce {
-            crate::identity::believe(response.headers_mut(), self.trust_of(Some(flow)));
+            crate::identity::screen(response.headers_mut(), self.trust_of(Some(flow)));
         }
         self.actions.about(Correlation::of_message(response.headers()));
         let known = cpm_sip::read_response(&response)

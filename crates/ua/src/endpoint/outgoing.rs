@@ -188,14 +188,14 @@ impl Endpoint {
                 let octets = match &stateless.what {
                     StatelessKind::Response { octets, .. } => octets.clone(),
                     StatelessKind::Ack { request, branch } => {
-                        let known = self.flows.get(flow);
-                        let via = known.and_then(|known| own_via(&self.config, known, branch));
-                        let Some(via) = via else {
-                            return self.stranded(now, Departure::Stateless(stateless));
-                        };
                         let mut request = request.clone();
                         self.reveal_on(Some(flow), request.headers_mut());
-                        request.headers_mut().prepend(HeaderName::Via, via);
+                        let via = self.flows.get(flow).map(|known| own_via(&self.config, known, branch));
+                        let written =
+                            via.map(|via| request.headers_mut().prepend_text(HeaderName::Via, &via));
+                        let Some(Ok(())) = written else {
+                            return self.stranded(now, Departure::Stateless(stateless));
+                        };
                         request.ensure_content_length();
                         request.to_bytes()
                     }

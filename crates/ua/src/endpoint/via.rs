@@ -320,7 +320,7 @@ pub(super) fn new_branch(random: &mut Random, mark: Option<LoopMark>) -> String 
 
 /// Our Via for a request on this flow, with a request for symmetric response routing (RFC 3581 §3). The branch is one of
 /// ours.
-pub(super) fn own_via(config: &Config, flow: &Flow, branch: &str) -> Option<HeaderText> {
+pub(super) fn own_via(config: &Config, flow: &Flow, branch: &str) -> String {
     let info = &flow.info;
     let (host, port) = sent_by(config, info);
     let name = match info.transport {
@@ -341,7 +341,7 @@ pub(super) fn own_via(config: &Config, flow: &Flow, branch: &str) -> Option<Head
         via.push(';');
         via.push_str(name);
     }
-    HeaderText::new(&via).ok()
+    via
 }
 
 /// How we name ourselves on a flow.

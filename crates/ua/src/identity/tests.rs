@@ -270,3 +270,35 @@ fn who_asks_for_privacy_is_anonymous() {
         }
     }
 }
+
+/// What is only passed on is changed just as where the identities are wanted, the first time and when it comes again.
+#[test]
+fn who_passes_on_changes_the_same() {
+    let values: &[&[&str]] = &[
+        &[],
+        &["<sip:a@example.com>"],
+        &["\"A\" <sips:a@example.com;user=phone>;x=y"],
+        &["sip:a@example.com"],
+        &["<tel:+1555>"],
+        &["<sip:a@example.com>, <tel:+1555>"],
+        &["<sip:a@example.com>", "<tel:+1555>"],
+        &["<sip:a@example.com>, <sip:b@example.com>"],
+        &["<sip:a@example.com>", "<sip:b@example.com>"],
+        &["<urn:service:sos>"],
+        &["<sip:a@>"],
+        &["<sip:a@example.com"],
+        &["broken"],
+        &[""],
+    ];
+    for trust in [Trust::Core, Trust::Outside] {
+        for values in values {
+            let all: Vec<(&str, &str)> = values.iter().map(|value| ("P-Asserted-Identity", *value)).collect();
+            let (mut believed, mut screened) = (request(&all), request(&all));
+            believe(believed.headers_mut(), trust);
+            screen(screened.headers_mut(), trust);
+            assert_eq!(fields(&screened), fields(&believed), "{values:?}");
+            screen(screened.headers_mut(), trust);
+            assert_eq!(fields(&screened), fields(&believed), "{values:?}");
+        }
+    }
+}
