@@ -409,11 +409,11 @@ impl Endpoint {
 /// Whether a Via of the request bears this mark.
 fn was_here(request: &Request, mark: LoopMark) -> bool {
     let mark = super::via::hexadecimal(mark);
-    let mut end = [b'.'; 17];
-    end.iter_mut().skip(1).zip(mark).for_each(|(to, digit)| *to = digit);
     // Nearly always there is no such text at all.
-    let finder = memchr::memmem::Finder::new(&end);
-    let holds = |value: &[u8]| finder.find(value).is_some();
+    let follows = |rest: &[u8]| rest.starts_with(&mark);
+    let holds = |value: &[u8]| {
+        memchr::memchr_iter(b'.', value).any(|dot| value.get(dot.saturating_add(1)..).is_some_and(follows))
+    };
     if !request.headers().get_all(&HeaderName::Via).any(|value| holds(value.as_bytes())) {
         return false;
     }
