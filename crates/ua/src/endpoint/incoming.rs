@@ -170,12 +170,13 @@ impl Endpoint {
         if self.config.identity.enforce {
             crate::identity::screen(response.headers_mut(), self.trust_of(Some(flow)));
         }
-        self.actions.about(Correlation::of_message(response.headers()));
         let known = cpm_sip::read_response(&response)
             .and_then(|(via, cseq)| self.find_client(via.branch()?.as_ref(), cseq));
         match known {
             Some(Known::Absorbing) => self.metrics.count("ua.retransmissions_absorbed"),
             Some(Known::Live(id)) => {
+                let of_request = self.clients.get(&id).and_then(|client| client.correlation);
+                self.actions.about(of_request.or_else(|| Correlation::of_message(response.headers())));
                 if self.config.keep_alive.is_some()
                     && let Ok(Some(via)) = response.typed::<Via>()
                 {
@@ -185,6 +186,7 @@ impl Endpoint {
             }
             // RFC 6026 §7.2: a stray response is passed on to nobody; the function may look at it.
             None => {
+                self.actions.about(Correlation::of_message(response.headers()));
                 self.fault("ua.stray_responses", Fault::StrayResponse { flow });
                 self.event(Event::StrayResponse { flow, response });
             }
