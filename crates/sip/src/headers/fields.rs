@@ -39,6 +39,15 @@ impl NameSet {
         self.again |= self.once & bit;
         self.once |= bit;
     }
+
+    /// No field of this name is left, or `one`.
+    fn leave(&mut self, place: u8, one: bool) {
+        let bit = NameSet::bit(place);
+        self.again &= !bit;
+        if !one {
+            self.once &= !bit;
+        }
+    }
 }
 
 /// The names of the table that may stand once.
@@ -314,20 +323,25 @@ impl Fields {
                 number = number.saturating_add(1);
                 stays
             });
-            self.count_names();
+            self.names.leave(place, true);
         }
     }
 
     pub(super) fn remove(&mut self, at: usize) {
+        let Some(place) = self.list.get(at).map(|field| field.place) else { return };
         self.list.remove(at);
-        self.count_names();
+        if self.names.again & NameSet::bit(place) == 0 {
+            self.names.leave(place, false);
+        } else {
+            self.count_names();
+        }
     }
 
     /// Removes all fields of a name; says how many there were.
     pub(super) fn remove_all(&mut self, name: &HeaderName) -> usize {
         let (before, place) = (self.list.len(), name.place());
         self.list.retain(|f| !f.has(name, place));
-        self.count_names();
+        self.names.leave(place, false);
         before.saturating_sub(self.list.len())
     }
 

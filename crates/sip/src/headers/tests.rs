@@ -541,3 +541,38 @@ fn a_text_goes_above_the_first_of_its_name_unless_it_breaks_the_line() {
     let all: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
     assert_eq!(all, [("Subject", "s"), ("Via", "a"), ("Via", "b")]);
 }
+proptest! {
+    /// What is known of names without a walk over the fields is what a walk finds, whatever was edited.
+    #[test]
+    fn names_are_known_after_every_edit(edits in prop::collection::vec((0..7u8, 0..4usize), 0..24)) {
+        let name = |at: usize| match at {
+            0 => HeaderName::Via,
+            1 => HeaderName::Subject,
+            2 => HeaderName::MaxForwards,
+            _ => HeaderName::parse("X-Own").unwrap(),
+        };
+        let message = parsed("Via: SIP/2.0/UDP a, SIP/2.0/UDP b\r\nSubject: x\r\nX-Own: y\r\nVia: SIP/2.0/UDP c\r\n");
+        let mut headers = message.headers().clone();
+        for (edit, at) in edits {
+            let (name_of, text) = (name(at), HeaderText::new("1").unwrap());
+            match edit {
+                0 => headers.push(name_of, text),
+                1 => headers.prepend(name_of, text),
+                2 => headers.replace(name_of, text),
+                3 => drop(headers.remove(&name_of)),
+                4 => drop(headers.pop_first_value(&name_of)),
+                5 => headers.copy_from(message.headers(), &name_of),
+                _ => headers = headers.subset(&[name_of, HeaderName::Via]),
+            }
+            for at in 0..4 {
+                let name = name(at);
+                let found = headers.iter().filter(|(other, _)| **other == name).count();
+                prop_assert_eq!(headers.count(&name), found);
+                prop_assert_eq!(headers.get_all(&name).count(), found);
+                prop_assert_eq!((headers.contains(&name), headers.get(&name).is_some()), (found > 0, found > 0));
+            }
+            let repeated = [HeaderName::Subject, HeaderName::MaxForwards].iter().any(|name| headers.count(name) > 1);
+            prop_assert_eq!(headers.repeats_single(), repeated);
+        }
+    }
+}
