@@ -541,6 +541,7 @@ fn a_text_goes_above_the_first_of_its_name_unless_it_breaks_the_line() {
     let all: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
     assert_eq!(all, [("Subject", "s"), ("Via", "a"), ("Via", "b")]);
 }
+
 proptest! {
     /// What is known of names without a walk over the fields is what a walk finds, whatever was edited.
     #[test]
