@@ -1,8 +1,9 @@
 //! The task of one node: gives it what its sockets read, does what it wants done.
 //!
-//! Tasks beside it wait on sockets and talk to it through one bounded channel, so that sockets are read no faster than
-//! the node takes octets in. It reads and writes streams itself, as long as that goes at once: what a stream's socket does
-//! not take waits with that stream's task, one block at a time. Datagrams go to a bounded queue.
+//! Tasks beside it wait on streams and listeners and talk to it through one bounded channel, so that sockets are read no
+//! faster than the node takes octets in. It reads and writes streams itself, as long as that goes at once: what a stream's
+//! socket does not take waits with that stream's task, one block at a time. UDP sockets it waits for, reads and writes
+//! itself; datagrams that a socket does not take at once go to a bounded queue.
 
 mod datagrams;
 mod queries;
@@ -10,9 +11,9 @@ mod streams;
 
 use crate::stream::Stream;
 use crate::tap::{Path, What};
-use crate::tasks::{accept, connect_to, read_datagrams, write_datagrams};
+use crate::tasks::{accept, connect_to, write_datagrams};
 use crate::udp::UdpFlows;
-use crate::udp_socket::UdpEnds;
+use crate::udp_socket::{UdpEnds, UdpReader};
 use crate::{HostConfig, Machine, Sockets};
 use bytes::{Bytes, BytesMut};
 use cpm_base::{CloseReason, FlowId, FlowInfo, Metrics, Now, OpenError, OpenId, Protocol, Target, Transport};
@@ -44,8 +45,6 @@ pub(crate) enum Order<M> {
 
 /// What the tasks beside the node's task tell it.
 pub(crate) enum Wire {
-    /// A datagram came in.
-    Datagram { socket: usize, peer: SocketAddr, bytes: Bytes },
     /// The operating system would not send to this peer.
     Undeliverable { socket: usize, peer: SocketAddr },
     /// A peer connected.
@@ -72,6 +71,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 struct UdpPort {
     address: SocketAddr,
     socket: Arc<UdpSocket>,
+    reader: UdpReader,
     queue: mpsc::Sender<(Path, Bytes)>,
 }
 
@@ -89,6 +89,10 @@ pub(crate) struct Driver<M: Machine> {
     unread: BTreeSet<FlowId>,
     /// What streams are read into.
     block: BytesMut,
+    /// What datagrams are read into: the greatest fits.
+    datagram: Vec<u8>,
+    /// Until when UDP sockets are left alone, after one could not be read.
+    udp_rests: Option<tokio::time::Instant>,
     /// Empty blocks to fill.
     spare: Vec<Vec<u8>>,
     last_flow: u64,
@@ -96,7 +100,7 @@ pub(crate) struct Driver<M: Machine> {
     wire_queue: mpsc::Receiver<Wire>,
     /// Events that the embedding program has not taken yet.
     events: VecDeque<M::Event>,
-    /// Listeners and readers of UDP sockets: ended when the node stops.
+    /// Listeners: ended when the node stops.
     inward: JoinSet<()>,
     /// Streams and writers of UDP sockets: may finish when the node stops.
     outward: JoinSet<()>,
@@ -125,6 +129,8 @@ impl<M: Machine> Driver<M> {
             unfinished: BTreeSet::new(),
             unread: BTreeSet::new(),
             block: BytesMut::new(),
+            datagram: vec![0; 65_536],
+            udp_rests: None,
             spare: Vec::new(),
             last_flow: 0,
             wire,
@@ -147,8 +153,7 @@ impl<M: Machine> Driver<M> {
         for (index, (ends, address)) in sockets.sip_udp.into_iter().enumerate() {
             let UdpEnds { socket, reader } = ends;
             let (queue, datagrams) = mpsc::channel(self.config.limits.datagram_queue);
-            self.udp_ports.push(UdpPort { address, socket: Arc::clone(&socket), queue });
-            self.inward.spawn(read_datagrams(index, reader, self.wire.clone()));
+            self.udp_ports.push(UdpPort { address, socket: Arc::clone(&socket), reader, queue });
             self.outward.spawn(write_datagrams(
                 index,
                 socket,
@@ -186,6 +191,7 @@ impl<M: Machine> Driver<M> {
                 self.read_on();
             }
             let due = self.node.next_timeout().and_then(|at| self.config.clock.runtime_instant(at));
+            let due = [due, self.udp_rests].into_iter().flatten().min();
             // A deadline that has moved away is met early and looked at again: nothing is done then.
             if let Some(at) = due.filter(|at| set_for.is_none_or(|set| *at < set)) {
                 alarm.as_mut().reset(at);
@@ -209,10 +215,12 @@ impl<M: Machine> Driver<M> {
                     Err(_) => self.events.clear(),
                 },
                 Some(wire) = self.wire_queue.recv(), if reading => self.take_some(wire),
+                () = datagrams::waits(&self.udp_ports), if reading && self.udp_rests.is_none() => self.read_datagrams(),
                 () = alarm.as_mut(), if due.is_some() => {
                     self.node.handle_timeout(self.config.clock.now());
                     // It has rung: it is to be set even for the same time again.
                     set_for = None;
+                    self.udp_rests = self.udp_rests.filter(|until| *until > tokio::time::Instant::now());
                 }
                 _ = sweep.tick() => self.sweep(),
                 () = next_turn(&mut turns), if goes_on => {}
@@ -276,7 +284,6 @@ impl<M: Machine> Driver<M> {
     fn take(&mut self, wire: Wire) {
         let now = self.config.clock.now();
         match wire {
-            Wire::Datagram { socket, peer, bytes } => self.datagram(now, socket, peer, bytes),
             Wire::Undeliverable { socket, peer } => {
                 self.metrics.count("host.datagrams_undeliverable");
                 if let Some((flow, _)) = self.udp.find(now.mono, socket, peer) {

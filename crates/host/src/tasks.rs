@@ -2,7 +2,7 @@
 
 use crate::driver::Wire;
 use crate::tap::{Path, Tap};
-use crate::udp_socket::{UdpReader, send_waiting};
+use crate::udp_socket::send_waiting;
 use bytes::Bytes;
 use cpm_base::{OpenError, OpenId, Protocol, Target};
 use std::io;
@@ -24,24 +24,6 @@ pub(crate) fn local_towards(bound: SocketAddr, peer: SocketAddr) -> SocketAddr {
         socket.local_addr()
     };
     SocketAddr::new(ask().map_or(bound.ip(), |local| local.ip()), bound.port())
-}
-
-/// Reads a UDP socket, no faster than the node's task takes datagrams.
-pub(crate) async fn read_datagrams(index: usize, socket: UdpReader, wire: mpsc::Sender<Wire>) {
-    // The greatest datagram there is.
-    let mut buffer = vec![0; 65_536];
-    loop {
-        let Ok((count, peer)) = socket.recv_from(&mut buffer).await else {
-            // An earlier datagram's failure, told late; nothing was read.
-            sleep(Duration::from_millis(1)).await;
-            continue;
-        };
-        let Some(bytes) = buffer.get(..count) else { continue };
-        let datagram = Wire::Datagram { socket: index, peer, bytes: Bytes::copy_from_slice(bytes) };
-        if wire.send(datagram).await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Sends what is queued for a UDP socket, until the queue is closed and empty.

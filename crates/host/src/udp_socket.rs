@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::task::Context;
 #[cfg(unix)]
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -44,12 +45,20 @@ impl UdpEnds {
 }
 
 impl UdpReader {
-    /// The next datagram; how many octets it has, and where it is from.
-    pub(crate) async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    /// Whether a datagram may be waiting; if not, the task is woken when one comes.
+    pub(crate) fn is_ready(&self, context: &mut Context<'_>) -> bool {
         #[cfg(unix)]
-        return self.socket.async_io(Interest::READABLE, |socket| socket.recv_from(buffer)).await;
+        return self.socket.poll_read_ready(context).is_ready();
         #[cfg(not(unix))]
-        return self.socket.recv_from(buffer).await;
+        return self.socket.poll_recv_ready(context).is_ready();
+    }
+
+    /// The next datagram, how many octets it has, and where it is from. `WouldBlock` when there is none.
+    pub(crate) fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        #[cfg(unix)]
+        return self.socket.try_io(Interest::READABLE, |socket| socket.recv_from(buffer));
+        #[cfg(not(unix))]
+        return self.socket.try_recv_from(buffer);
     }
 }
 

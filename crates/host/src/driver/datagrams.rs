@@ -7,10 +7,53 @@ use crate::tasks::local_towards;
 use crate::udp::{Room, UdpFlow};
 use bytes::Bytes;
 use cpm_base::{CloseReason, FlowId, FlowInfo, Now, OpenError, Protocol, Target, Transport};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::task::Poll;
+use std::time::Duration;
+
+/// What is read of one socket before another one, and everything else, has its turn.
+const READS_AT_ONCE: usize = 16;
+/// How long sockets are left alone when one of them cannot be read.
+const REST: Duration = Duration::from_millis(1);
+
+/// Until a datagram may wait at one of these sockets.
+pub(super) async fn waits(ports: &[UdpPort]) {
+    poll_fn(|context| {
+        // Every one is asked, so that every one wakes the task.
+        let ready = ports.iter().filter(|port| port.reader.is_ready(context)).count();
+        if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
 
 impl<M: Machine> Driver<M> {
+    /// Reads the sockets, no faster than what comes of it is taken.
+    pub(super) fn read_datagrams(&mut self) {
+        for socket in 0..self.udp_ports.len() {
+            for _ in 0..READS_AT_ONCE {
+                if self.events.len() >= self.config.limits.event_backlog {
+                    return;
+                }
+                let Some(port) = self.udp_ports.get(socket) else { return };
+                let (count, peer) = match port.reader.try_recv_from(&mut self.datagram) {
+                    Ok(read) => read,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // An earlier datagram's failure, told late; nothing was read.
+                    Err(_) => {
+                        self.metrics.count("host.datagrams_unreadable");
+                        self.udp_rests = Some(tokio::time::Instant::now() + REST);
+                        return;
+                    }
+                };
+                let bytes = Bytes::copy_from_slice(self.datagram.get(..count).unwrap_or_default());
+                self.datagram(self.config.clock.now(), socket, peer, bytes);
+                self.obey();
+            }
+        }
+    }
+
     pub(super) fn datagram(&mut self, now: Now, socket: usize, peer: SocketAddr, bytes: Bytes) {
         let (flow, entry) = match self.udp.find(now.mono, socket, peer) {
             Some(known) => known,

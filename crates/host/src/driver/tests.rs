@@ -90,17 +90,40 @@ async fn the_table_of_udp_flows_is_bounded() {
     let sockets = Sockets::bind(&[Listen::SipUdp(here())]).unwrap();
     let limits = Limits { max_udp_flows: 1, ..Limits::default() };
     let mut driver = Driver::new(node(), sockets, HostConfig { limits, ..config() });
-    let datagram = |port| Wire::Datagram {
-        socket: 0,
-        peer: SocketAddr::from(([192, 0, 2, 1], port)),
-        bytes: Bytes::from_static(b"\r\n\r\n"),
+    let now = driver.config.clock.now();
+    let mut datagram = |port| {
+        driver.datagram(now, 0, SocketAddr::from(([192, 0, 2, 1], port)), Bytes::from_static(b"\r\n\r\n"));
+        driver.metrics.get("host.datagrams_without_flow")
     };
-    driver.take(datagram(1));
-    driver.take(datagram(1));
-    assert_eq!(driver.metrics.get("host.datagrams_without_flow"), 0);
-    driver.take(datagram(2));
-    assert_eq!(driver.metrics.get("host.datagrams_without_flow"), 1);
+    assert_eq!([datagram(1), datagram(1), datagram(2)], [0, 0, 1]);
     assert_eq!(driver.last_flow, 1);
+}
+
+/// All sockets are read, and none is read to its end before the next has its turn; while events wait for the embedding
+/// program, none is.
+#[tokio::test]
+async fn every_socket_has_its_turn() {
+    const EACH: usize = 40;
+    let sockets = Sockets::bind(&[Listen::SipUdp(here()), Listen::SipUdp(here())]).unwrap();
+    let mut driver = Driver::new(node(), sockets, config());
+    let peer = std::net::UdpSocket::bind(here()).unwrap();
+    for port in &driver.udp_ports {
+        for _ in 0..EACH {
+            peer.send_to(b"\r\n\r\n", port.address).unwrap();
+        }
+    }
+    within(datagrams::waits(&driver.udp_ports)).await;
+    let most = std::mem::take(&mut driver.config.limits.event_backlog);
+    driver.read_datagrams();
+    assert_eq!(driver.last_flow, 0);
+    driver.config.limits.event_backlog = most;
+    driver.read_datagrams();
+    assert_eq!((driver.last_flow, driver.metrics().get("ua.keepalive_pings")), (2, 32));
+    while driver.metrics().get("ua.keepalive_pings") < 2 * EACH as u64 {
+        within(datagrams::waits(&driver.udp_ports)).await;
+        driver.read_datagrams();
+    }
+    assert_eq!(driver.udp_rests, None);
 }
 
 #[tokio::test]
