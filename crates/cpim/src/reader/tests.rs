@@ -392,6 +392,26 @@ proptest! {
         }
     }
 
+    /// Who asks by octets whether a message could be a notification misses none, whatever the spelling, the folds and the
+    /// comments, and whether one announcement or none stands there.
+    #[test]
+    fn no_notification_is_missed_by_its_octets(
+        head in "(From: <im:a@x>\\r\\n){0,2}",
+        media in "(message/imdn|application/IMDN|MESSAGE/imdn|multipart/mixed|multipart)(\\+xml|\\+XML)?",
+        disposition in proptest::option::of("(C|c)ontent-(D|d)isposition:( |\\r\\n )notification"),
+        (at, fold) in (0..24usize, "| |\\(c\\)|\\r\\n |;a=b"),
+    ) {
+        let mut media = media;
+        media.insert_str(at.min(media.len()), &fold);
+        let disposition = disposition.map_or(String::new(), |line| format!("{line}\r\n"));
+        let octets = Bytes::from(format!("{head}\r\ncontent-Type: {media}\r\n{disposition}\r\n<imdn/>"));
+        for leniency in [Leniency::default(), Leniency::field()] {
+            if let Ok((message, _)) = CpimMessage::parse(octets.clone(), &Limits::default(), &leniency) {
+                prop_assert!(!message.is_imdn() || CpimMessage::may_be_imdn(&octets), "{octets:?}");
+            }
+        }
+    }
+
     #[test]
     fn no_edit_of_a_message_panics(at in 0..FULL.len(), with in any::<u8>(), insert in any::<bool>()) {
         let mut bytes = FULL.as_bytes().to_vec();
