@@ -40,11 +40,11 @@ impl<M: Machine> Driver<M> {
                 let (count, peer) = match port.reader.try_recv_from(&mut self.datagram) {
                     Ok(read) => read,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    // An earlier datagram's failure, told late; nothing was read.
+                    // An earlier datagram's failure, told late; nothing was read. The other sockets have their turn.
                     Err(_) => {
                         self.metrics.count("host.datagrams_unreadable");
                         self.udp_rests = Some(tokio::time::Instant::now() + REST);
-                        return;
+                        break;
                     }
                 };
                 let bytes = Bytes::copy_from_slice(self.datagram.get(..count).unwrap_or_default());

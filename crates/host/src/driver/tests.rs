@@ -126,6 +126,28 @@ async fn every_socket_has_its_turn() {
     assert_eq!(driver.udp_rests, None);
 }
 
+/// A socket that cannot be read takes nothing from the others.
+#[tokio::test]
+async fn a_socket_that_cannot_be_read_holds_up_no_other() {
+    let sockets = Sockets::bind(&[Listen::SipUdp(here()), Listen::SipUdp(here())]).unwrap();
+    let mut driver = Driver::new(node(), sockets, config());
+    // Its peer is gone after one datagram: the system says so with the next reading.
+    let gone = std::net::UdpSocket::bind(here()).unwrap();
+    let [broken, sound] = driver.udp_ports.as_slice() else { panic!("two sockets") };
+    broken.socket.connect(gone.local_addr().unwrap()).unwrap();
+    gone.send_to(b"x", broken.address).unwrap();
+    drop(gone);
+    broken.socket.send(b"x").unwrap();
+    let peer = std::net::UdpSocket::bind(here()).unwrap();
+    peer.send_to(b"\r\n\r\n", sound.address).unwrap();
+    within(datagrams::waits(&driver.udp_ports)).await;
+    sleep(Duration::from_millis(20)).await;
+    driver.read_datagrams();
+    let counts = ["host.datagrams_unreadable", "ua.keepalive_pings"].map(|name| driver.metrics().get(name));
+    assert_eq!(counts, [1, 1]);
+    assert!(driver.udp_rests.is_some());
+}
+
 #[tokio::test]
 async fn one_connection_too_many_is_closed_at_once() {
     one_is_too_many(Limits { max_streams: 1, ..Limits::default() }).await;
