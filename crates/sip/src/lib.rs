@@ -84,7 +84,7 @@ pub use name::{HeaderName, Occurrence, OtherName};
 pub use params::Params;
 pub use parse::parse_datagram;
 pub use status::StatusCode;
-pub use text::{ByteStr, HeaderText, InvalidText, Token, quoted};
+pub use text::{ByteStr, HeaderText, InvalidText, Token};
 pub use typed::{
     Accept, AcceptContact, AcceptEncoding, AcceptLanguage, AlertInfo, Allow, AllowEvents, AuthenticationInfo,
     Authorization, CSeq, CallId, CallInfo, Contact, ContactAddr, ContentDisposition, ContentEncoding,

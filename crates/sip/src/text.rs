@@ -286,22 +286,6 @@ pub(crate) fn write_number(mut number: u32, out: &mut Vec<u8>) {
     out.extend(digits.iter().take(count).rev());
 }
 
-/// A text as a quoted-string (RFC 3261 §25.1).
-///
-/// # Errors
-/// It holds a control character.
-///
-/// ```
-/// assert_eq!(cpm_sip::quoted("a \"b\"").unwrap(), r#""a \"b\"""#);
-/// assert!(cpm_sip::quoted("a\r\nb").is_err());
-/// ```
-pub fn quoted(text: &str) -> Result<String, InvalidText> {
-    check_text(text)?;
-    let mut out = Vec::with_capacity(text.len().saturating_add(2));
-    write_quoted(text, &mut out);
-    Ok(String::from_utf8(out).unwrap_or_default())
-}
-
 /// Writes a quoted-string: `"` and `\` escaped (RFC 3261 §25.1). The text holds no control character.
 pub(crate) fn write_quoted(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');

@@ -4,7 +4,7 @@ use crate::Device;
 use crate::service::assert_service;
 use cpm_core::feature::{CpmFeature, ICSI_REF, features_in};
 use cpm_core::outside::ObjectUid;
-use cpm_sip::{AcceptContact, HeaderName, HeaderText, Headers, MessageUid, Request, Uri, quoted};
+use cpm_sip::{AcceptContact, HeaderName, Headers, MessageUid, Params, Request, Uri};
 
 /// The media feature tag of a device's instance (RFC 5626 §4.1).
 const INSTANCE: &str = "+sip.instance";
@@ -19,7 +19,7 @@ pub(crate) fn for_devices(request: &Request, wishes: &[AcceptContact], feature: 
     if !wishes.iter().filter(|wish| !names_instance(wish)).any(|wish| insists_on(wish, feature))
         && let Some(wish) = insisting(ICSI_REF, &feature.encoded())
     {
-        copy.headers_mut().push(HeaderName::AcceptContact, wish);
+        copy.headers_mut().push_typed(&wish);
     }
     copy
 }
@@ -32,7 +32,7 @@ pub(crate) fn for_device(common: Request, device: &Device) -> Request {
     let instance = device.instance.as_ref().and_then(|urn| insisting(INSTANCE, &["<", urn, ">"].concat()));
     match (&device.gruu, instance) {
         (Some(gruu), _) => copy.set_uri(gruu.clone()),
-        (None, Some(wish)) => copy.headers_mut().push(HeaderName::AcceptContact, wish),
+        (None, Some(wish)) => copy.headers_mut().push_typed(&wish),
         (None, None) => copy.set_uri(device.contact.clone()),
     }
     copy
@@ -82,7 +82,10 @@ fn insists_on(wish: &AcceptContact, feature: CpmFeature) -> bool {
 }
 
 /// `*;name="value";require;explicit` (RFC 3841 §9.2).
-fn insisting(name: &str, value: &str) -> Option<HeaderText> {
-    let value = quoted(value).ok()?;
-    HeaderText::new(&["*;", name, "=", &value, ";require;explicit"].concat()).ok()
+fn insisting(name: &str, value: &str) -> Option<AcceptContact> {
+    let mut params = Params::new();
+    params.set_quoted(name, value).ok()?;
+    params.set("require", None).ok()?;
+    params.set("explicit", None).ok()?;
+    Some(AcceptContact::new(params))
 }
